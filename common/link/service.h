@@ -1,0 +1,70 @@
+/*
+ * The life of a process: settings, log, admin listener, readiness, SIGTERM, drain.
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *         struct inventory inventory = {0};
+ *         struct service *service = service_start(argc, argv, &about, &inventory.config);
+ *         inventory.db = service_database(service);
+ *         inventory.bus = service_bus(service);
+ *         rpc_serve(inventory.bus, inventory_handlers(), &inventory, inventory.config.workers);
+ *         events_follow(…);
+ *         return service_run(service);
+ *     }
+ *
+ * service_start parses --help, --version and --check (these exit), loads the settings (the service's own and the common ones:
+ * admin address, log level, instance name, drain bound), opens the log and the admin listener with /metrics, /healthz, /readyz.
+ * The process is ready when the database, the bus and every service_ready_when check say so. service_run blocks until SIGTERM
+ * or SIGINT, then drains in reverse order of opening: unready, stop accepting, finish what was begun, close; returns 0.
+ * A second signal, or the drain bound, ends it at once with exit code 1.
+ *
+ * Errors at start: one line on stderr that says what is wrong and which setting mends it, exit code 2. A database or bus that is
+ * away at start is not an error: the process waits, unready with the reason.
+ */
+#ifndef SIGNET_LINK_SERVICE_H
+#define SIGNET_LINK_SERVICE_H
+
+#include "base/config.h"
+
+struct service;
+struct bus;
+struct db;
+
+struct service_about {
+    const char *name;    /* "acme-gw": folder, binary, log field, bus user; with '_' the database role and schema */
+    const char *summary; /* one sentence for --help */
+    const struct setting *settings;
+    size_t setting_count;
+};
+
+struct service *service_start(int argc, char **argv, const struct service_about *about, void *ret_config);
+
+/* Adds the bus settings (SIGNET_NATS_URL, …_CA_FILE, …_CERT_FILE, …_KEY_FILE) and connects; reconnects for ever. */
+struct bus *service_bus(struct service *service);
+
+/* Adds SIGNET_DATABASE_URL, SIGNET_DATABASE_PASSWORD_FILE and SIGNET_DATABASE_CONNECTIONS; a pool that heals itself. */
+struct db *service_database(struct service *service);
+
+/* A further readiness check, asked at most once a second. It returns OK or records the reason in `rq`. */
+void service_ready_when(struct service *service, const char *what, enum error (*check)(void *context, struct request *rq), void *context);
+
+/* A figure for the "lag" column of `signetctl status` (events not yet handled, rows not yet sent). */
+void service_lag_from(struct service *service, int64_t (*lag)(void *context), void *context);
+
+/* Called in the drain, newest first. */
+void service_at_drain(struct service *service, void (*stop)(void *context), void *context);
+
+/* A background loop on a thread of its own: called again and again until the drain; `pause_ms` between calls, cut short by service_wake. */
+struct service_loop;
+struct service_loop *service_every(struct service *service, const char *name, int pause_ms, void (*turn)(void *context, struct request *rq), void *context);
+void service_wake(struct service_loop *loop);
+
+int service_run(struct service *service);
+
+/* Stops the process at start-up with one clear line and exit code 2. */
+void service_must(struct service *service, struct request *rq, enum error result);
+
+const char *service_instance(const struct service *service);
+const char *service_version(void);
+
+#endif
