@@ -30,19 +30,22 @@ struct service;
 struct bus;
 struct db;
 
+enum service_uses { USES_BUS = 1, USES_DATABASE = 2 };
+
 struct service_about {
     const char *name;    /* "acme-gw": folder, binary, log field, bus user; with '_' the database role and schema */
     const char *summary; /* one sentence for --help */
+    unsigned uses;       /* enum service_uses: adds the bus and database settings to --help and --check */
     const struct setting *settings;
     size_t setting_count;
 };
 
 struct service *service_start(int argc, char **argv, const struct service_about *about, void *ret_config);
 
-/* Adds the bus settings (SIGNET_NATS_URL, …_CA_FILE, …_CERT_FILE, …_KEY_FILE) and connects; reconnects for ever. */
+/* Connects by SIGNET_NATS_URL, SIGNET_NATS_CA_FILE, SIGNET_NATS_CERT_FILE, SIGNET_NATS_KEY_FILE; reconnects for ever. */
 struct bus *service_bus(struct service *service);
 
-/* Adds SIGNET_DATABASE_URL, SIGNET_DATABASE_PASSWORD_FILE and SIGNET_DATABASE_CONNECTIONS; a pool that heals itself. */
+/* By SIGNET_DATABASE_URL, SIGNET_DATABASE_PASSWORD_FILE, SIGNET_DATABASE_CONNECTIONS; a pool that heals itself. */
 struct db *service_database(struct service *service);
 
 /* A further readiness check, asked at most once a second. It returns OK or records the reason in `rq`. */

@@ -1,0 +1,38 @@
+/*
+ * One connection to NATS per process (nats.c): TLS with a client certificate, SendAsap, reconnect for ever.
+ *
+ * Services use rpc.h and events.h; only those two and the outbox relay see the connection itself.
+ * Threads: any. The library calls back on its own threads; nothing of ours runs there but a hand-off to workers.
+ */
+#ifndef SIGNET_LINK_BUS_H
+#define SIGNET_LINK_BUS_H
+
+#include "base/auto.h"
+#include "base/request.h"
+
+struct bus;
+
+struct bus_options {
+    const char *name;      /* the service's name, shown by the server's monitoring */
+    const char *url;       /* tls://host:port[,tls://host:port…] */
+    const char *ca_file;   /* "" for plain TCP in tests */
+    const char *cert_file;
+    const char *key_file;
+};
+
+/* Returns at once with a bus that connects in the background and for ever; ERR_INTERNAL only when the options are unusable. */
+enum error bus_open(struct request *rq, const struct bus_options *options, struct bus **ret_bus) MUST_CHECK;
+
+/* Unsubscribes, finishes what was begun (bounded by `most_ms`), closes. */
+void bus_close(struct bus *bus, int most_ms);
+
+/* Readiness: OK, or ERR_UNAVAILABLE with the reason. */
+enum error bus_check(void *bus, struct request *rq);
+
+/* Called on each reconnect (and never at the first connect), on a thread of the library: set a flag, wake a thread. */
+void bus_on_reconnect(struct bus *bus, void (*heard)(void *context), void *context);
+
+/* The natsConnection, for rpc.c, events.c and outbox.c; NULL while it was never connected. */
+void *bus_connection(struct bus *bus);
+
+#endif

@@ -1,0 +1,118 @@
+/*
+ * An HTTP/1.1 server on h2o: a route table, limits, timeouts, and worker threads for what must wait.
+ *
+ *     static const struct http_route routes[] = {
+ *         {"GET",  "/acme/directory",    directory,    ON_LOOP},
+ *         {"POST", "/acme/order/{id}",   order,        ON_WORKER},
+ *         {"POST", "/ocsp",              ocsp,         ON_LOOP_OR_WORKER},
+ *     };
+ *
+ * A handler fills `x->answer` and returns OK, or returns an error; then `render_failure` of the service makes the protocol's error out of
+ * x->rq.failure. ON_LOOP handlers must not wait. An ON_LOOP_OR_WORKER handler runs on the loop first with x->on_loop set and may return
+ * http_defer(x) to be called again on a worker. HEAD is answered by the GET route without its body; other methods get 405 with Allow; unknown
+ * paths 404. Paths are matched raw (percent-encoding kept), `{name}` is one segment, `{name*}` the rest with slashes.
+ *
+ * Limits are in http_server_options; a slow client is closed, a client that vanishes is survived, a full worker queue is ERR_BUSY, a handler that does
+ * not return in time is ERR_TIMEOUT to the client while its late answer is dropped. Threads: handlers run on loops and workers concurrently.
+ * TLS by PEM files, reloaded when they change; optional or required client certificates. HTTP/2 cannot be reached.
+ */
+#ifndef SIGNET_LINK_HTTP_SERVER_H
+#define SIGNET_LINK_HTTP_SERVER_H
+
+#include "base/bytes.h"
+#include "base/request.h"
+
+struct http_exchange;
+struct http_server;
+
+typedef enum error http_handler(void *context, struct http_exchange *x);
+
+enum http_where { ON_LOOP, ON_WORKER, ON_LOOP_OR_WORKER };
+
+struct http_route {
+    const char *method;
+    const char *path;
+    http_handler *handle;
+    enum http_where where;
+    size_t body_max; /* 0: the server's */
+};
+
+#define HTTP_PARAMS_MAX  8
+#define HTTP_HEADERS_MAX 24
+
+struct http_header {
+    const char *name; /* as it goes out: "Replay-Nonce" */
+    const char *value;
+};
+
+struct http_answer {
+    int status;
+    struct http_header headers[HTTP_HEADERS_MAX];
+    size_t header_count;
+    struct bytes body; /* in the request's arena, static, or kept alive by `held` */
+    void *held;                    /* for cached bodies: released after the answer was written */
+    void (*release)(void *held);
+};
+
+struct http_exchange {
+    struct request rq;
+    const struct http_route *route;
+    const char *method;
+    const char *path;        /* raw, without query */
+    const char *query;       /* raw, or "" */
+    const char *params[HTTP_PARAMS_MAX]; /* in the order of the route's {names}, raw */
+    struct bytes body;       /* borrowed, until the handler returns */
+    const char *peer;        /* "127.0.0.1" */
+    const char *host;        /* Host header, or "" */
+    bool tls;
+    bool on_loop;
+    struct bytes client_cert; /* DER of the verified client certificate, or none */
+    struct http_answer answer;
+    void *internal;
+};
+
+struct http_server_options {
+    const char *name;               /* for the log and metrics: "acme" */
+    const char *listen;             /* "host:port"; port 0 picks one */
+    const struct http_route *routes;
+    size_t route_count;
+    void *context;
+    void (*render_failure)(void *context, struct http_exchange *x); /* NULL: a short text/plain */
+    void (*decorate)(void *context, struct http_exchange *x);       /* NULL or: adds headers to every answer, errors included (Replay-Nonce) */
+    int loops;                      /* 0: 1 */
+    int workers;                    /* 0: no worker threads */
+    int queue_limit;                /* 0: 256 */
+    size_t body_max;                /* 0: 64 KiB */
+    int request_timeout_ms;         /* head and body complete; idle keep-alive; 0: 10 s */
+    int handler_timeout_ms;         /* 0: 30 s */
+    int write_timeout_ms;           /* a reader that makes no progress; 0: 10 s */
+    int connection_limit;           /* 0: 4096 */
+    const char *tls_cert_file;      /* "" or NULL: plain HTTP */
+    const char *tls_key_file;
+    const char *tls_client_ca_file; /* "" : none asked */
+    bool tls_client_required;
+    bool quiet;                     /* no log line per answer that is OK: for the admin listener and OCSP */
+};
+
+enum error http_server_open(struct request *rq, const struct http_server_options *options, struct http_server **ret_server) MUST_CHECK;
+int http_server_port(const struct http_server *server);
+/* Stops accepting, finishes what was begun, closes idle connections; at most `most_ms`. */
+void http_server_close(struct http_server *server, int most_ms);
+
+/* Request side. NULL when absent. */
+const char *http_header_in(const struct http_exchange *x, const char *name);
+/* Percent-decodes into the arena; false when malformed or NUL inside. */
+bool http_percent_decode(struct arena *arena, const char *raw, struct bytes *ret_bytes);
+/* The value of a query parameter, decoded, or NULL. */
+const char *http_query(struct http_exchange *x, const char *name);
+
+/* Answer side. */
+void http_header_out(struct http_exchange *x, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum error http_answer(struct http_exchange *x, int status, const char *content_type, struct bytes body);
+enum error http_answer_text(struct http_exchange *x, int status, const char *content_type, const char *text);
+enum error http_defer(struct http_exchange *x);
+
+/* 400, 401, 403, 404, 409, 413, 429, 500, 503, 504 for a kind of error: the usual mapping, for gateways that have no better one. */
+int http_status_of(enum error kind);
+
+#endif

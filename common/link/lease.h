@@ -1,0 +1,32 @@
+/*
+ * Work that outlives a request: a row with a due time, an attempt counter and a lease. NATS or a wake-up only shortens the wait.
+ *
+ * The owner's table has the columns  due_at timestamptz, leased_until timestamptz, lease_holder text, attempts int  and a statement that takes
+ * at most $1 rows for $2 seconds in the name of $3, by  UPDATE … WHERE id IN (SELECT … FOR UPDATE SKIP LOCKED) RETURNING … .
+ * lease_open runs it, hands each row to `work` on a bounded pool, and repeats at once while rows come, else after a pause or lease_wake.
+ * `work` ends the row itself (done, or due again later) in one statement guarded by the holder's name, so that a lease that ran out
+ * cannot be ended by its late holder. A process that dies leaves its rows to the next taker when the lease runs out.
+ */
+#ifndef SIGNET_LINK_LEASE_H
+#define SIGNET_LINK_LEASE_H
+
+#include "link/db.h"
+#include "link/service.h"
+
+struct lease;
+
+struct lease_about {
+    const char *name;                 /* for the log: "acme.validation" */
+    const struct db_statement *take;  /* $1 int: how many, $2 int: seconds, $3 text: holder */
+    int seconds;                      /* length of a lease */
+    int threads;
+    int pause_ms;
+    void (*work)(void *context, struct request *rq, const struct db_rows *rows, size_t row); /* reports through rq->failure */
+    void *context;
+};
+
+enum error lease_open(struct service *service, struct request *rq, struct db *db, const struct lease_about *about, struct lease **ret_lease) MUST_CHECK;
+void lease_wake(struct lease *lease);
+const char *lease_holder(const struct lease *lease);
+
+#endif
