@@ -13,30 +13,30 @@
 #ifndef SIGNET_BASE_AUTO_H
 #define SIGNET_BASE_AUTO_H
 
-#define DEFINE_AUTO(type, free_function)                                                                               \
-    static inline void auto_free_##type(type **at)                                                                     \
-    {                                                                                                                  \
-        if (*at != NULL)                                                                                               \
-            free_function(*at);                                                                                        \
-    }                                                                                                                  \
+#define DEFINE_AUTO(type, free_function)           \
+    static inline void auto_free_##type(type **at) \
+    {                                              \
+        if (*at != NULL)                           \
+            free_function(*at);                    \
+    }                                              \
     struct auto_swallow_semicolon_##type
 
-#define DEFINE_AUTO_STRUCT(name, free_function)                                                                        \
-    static inline void auto_free_struct_##name(struct name **at)                                                       \
-    {                                                                                                                  \
-        if (*at != NULL)                                                                                               \
-            free_function(*at);                                                                                        \
-    }                                                                                                                  \
+#define DEFINE_AUTO_STRUCT(name, free_function)                  \
+    static inline void auto_free_struct_##name(struct name **at) \
+    {                                                            \
+        if (*at != NULL)                                         \
+            free_function(*at);                                  \
+    }                                                            \
     struct auto_swallow_semicolon_struct_##name
 
-#define AUTO(type, variable)           __attribute__((cleanup(auto_free_##type))) type *variable
-#define AUTO_STRUCT(name, variable)    __attribute__((cleanup(auto_free_struct_##name))) struct name *variable
+#define AUTO(type, variable) __attribute__((cleanup(auto_free_##type))) type *variable
+#define AUTO_STRUCT(name, variable) __attribute__((cleanup(auto_free_struct_##name))) struct name *variable
 
-#define TAKE(pointer)                                                                                                  \
-    __extension__({                                                                                                    \
-        __typeof__(pointer) taken_ = (pointer);                                                                        \
-        (pointer) = NULL;                                                                                              \
-        taken_;                                                                                                        \
+#define TAKE(pointer)                           \
+    __extension__({                             \
+        __typeof__(pointer) taken_ = (pointer); \
+        (pointer) = NULL;                       \
+        taken_;                                 \
     })
 
 /* A closing file descriptor: `AUTO_FD fd = open(…)`. */
@@ -51,9 +51,9 @@ void auto_free_memory(void *pointer_to_pointer);
 #include <pthread.h>
 void auto_unlock(pthread_mutex_t **held);
 pthread_mutex_t *auto_lock(pthread_mutex_t *mutex);
-#define AUTO_LOCK_NAME_(line)  auto_lock_held_##line
+#define AUTO_LOCK_NAME_(line) auto_lock_held_##line
 #define AUTO_LOCK_AT_(m, line) __attribute__((cleanup(auto_unlock), unused)) pthread_mutex_t *AUTO_LOCK_NAME_(line) = auto_lock(m)
-#define AUTO_LOCK_LINE_(m, l)  AUTO_LOCK_AT_(m, l)
-#define AUTO_LOCK(mutex)       AUTO_LOCK_LINE_(mutex, __LINE__)
+#define AUTO_LOCK_LINE_(m, l) AUTO_LOCK_AT_(m, l)
+#define AUTO_LOCK(mutex) AUTO_LOCK_LINE_(mutex, __LINE__)
 
 #endif

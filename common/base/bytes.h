@@ -20,7 +20,7 @@ struct bytes {
 };
 
 #define BYTES(pointer, length) ((struct bytes){(const uint8_t *)(pointer), (length)})
-#define BYTES_NONE             ((struct bytes){NULL, 0})
+#define BYTES_NONE ((struct bytes){NULL, 0})
 
 /* The characters of a NUL-terminated text, without the NUL. */
 struct bytes bytes_of_text(const char *text);

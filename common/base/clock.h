@@ -7,9 +7,9 @@
 
 #include "base/arena.h"
 
-int64_t clock_now_s(void);          /* Unix time, seconds */
-int64_t clock_now_us(void);         /* Unix time, microseconds */
-int64_t clock_monotonic_ms(void);   /* never goes back; for deadlines */
+int64_t clock_now_s(void);        /* Unix time, seconds */
+int64_t clock_now_us(void);       /* Unix time, microseconds */
+int64_t clock_monotonic_ms(void); /* never goes back; for deadlines */
 int64_t clock_monotonic_us(void);
 void clock_sleep_ms(int ms);
 

@@ -32,18 +32,26 @@ struct setting {
 };
 
 /* const char * member */
-#define SETTING_TEXT(type_, member, name_, fallback_, help_)                                                           \
-    {.name = (name_), .type = SETTING_IS_TEXT, .offset = offsetof(type_, member), .fallback = (fallback_), .help = (help_)}
+#define SETTING_TEXT(type_, member, name_, fallback_, help_)                                                                  \
+    {                                                                                                                         \
+        .name = (name_), .type = SETTING_IS_TEXT, .offset = offsetof(type_, member), .fallback = (fallback_), .help = (help_) \
+    }
 /* int member */
-#define SETTING_NUMBER(type_, member, name_, fallback_, least_, most_, help_)                                          \
-    {.name = (name_), .type = SETTING_IS_NUMBER, .offset = offsetof(type_, member), .fallback = (fallback_),           \
-     .least = (least_), .most = (most_), .help = (help_)}
+#define SETTING_NUMBER(type_, member, name_, fallback_, least_, most_, help_)                                                                       \
+    {                                                                                                                                               \
+        .name = (name_), .type = SETTING_IS_NUMBER, .offset = offsetof(type_, member), .fallback = (fallback_), .least = (least_), .most = (most_), \
+        .help = (help_)                                                                                                                             \
+    }
 /* bool member; "1", "true", "yes", "on" or their opposites */
-#define SETTING_SWITCH(type_, member, name_, fallback_, help_)                                                         \
-    {.name = (name_), .type = SETTING_IS_SWITCH, .offset = offsetof(type_, member), .fallback = (fallback_), .help = (help_)}
+#define SETTING_SWITCH(type_, member, name_, fallback_, help_)                                                                  \
+    {                                                                                                                           \
+        .name = (name_), .type = SETTING_IS_SWITCH, .offset = offsetof(type_, member), .fallback = (fallback_), .help = (help_) \
+    }
 /* const char * member; checked to be "host:port" */
-#define SETTING_ADDRESS(type_, member, name_, fallback_, help_)                                                        \
-    {.name = (name_), .type = SETTING_IS_ADDRESS, .offset = offsetof(type_, member), .fallback = (fallback_), .help = (help_)}
+#define SETTING_ADDRESS(type_, member, name_, fallback_, help_)                                                                  \
+    {                                                                                                                            \
+        .name = (name_), .type = SETTING_IS_ADDRESS, .offset = offsetof(type_, member), .fallback = (fallback_), .help = (help_) \
+    }
 
 /* Fills `into` from the environment. Reports every wrong setting, not only the first, as one message. */
 enum error config_load(struct request *rq, const struct setting *settings, size_t count, void *into) MUST_CHECK;

@@ -21,11 +21,11 @@
 
 struct failure {
     enum error kind;
-    char layer[16];     /* AUTH-001 … AUTH-004, or "" */
-    char reason[40];    /* a protocol's own word where the kind is too coarse ("badNonce"), or "" */
-    int retry_after_s;  /* 0: none given */
-    char message[400];  /* for the client: what happened, to what, what to do next */
-    char detail[400];   /* for the log only: library texts, addresses, SQLSTATE */
+    char layer[16];    /* AUTH-001 … AUTH-004, or "" */
+    char reason[40];   /* a protocol's own word where the kind is too coarse ("badNonce"), or "" */
+    int retry_after_s; /* 0: none given */
+    char message[400]; /* for the client: what happened, to what, what to do next */
+    char detail[400];  /* for the log only: library texts, addresses, SQLSTATE */
 };
 
 #define REQUEST_NOTES_MAX 24
@@ -37,14 +37,14 @@ struct request_note {
 
 struct request {
     struct arena *arena;
-    const char *kind;      /* what kind of work, for the log: "rpc", "http", "event", "lease", "command" */
-    const char *step;      /* the handler: "ra.Enroll", "POST /acme/new-order" */
-    const char *caller;    /* bus user, account or peer address; "" while unknown */
-    char trace_id[33];     /* W3C trace-id, 32 hex digits */
-    char parent_id[17];    /* the caller's span, or "" */
+    const char *kind;   /* what kind of work, for the log: "rpc", "http", "event", "lease", "command" */
+    const char *step;   /* the handler: "ra.Enroll", "POST /acme/new-order" */
+    const char *caller; /* bus user, account or peer address; "" while unknown */
+    char trace_id[33];  /* W3C trace-id, 32 hex digits */
+    char parent_id[17]; /* the caller's span, or "" */
     char span_id[17];
-    int64_t started_us;    /* monotonic */
-    int64_t deadline_ms;   /* monotonic clock; 0: none */
+    int64_t started_us;  /* monotonic */
+    int64_t deadline_ms; /* monotonic clock; 0: none */
     unsigned sql_round_trips;
     struct failure failure;
     size_t note_count;
@@ -77,8 +77,7 @@ int request_time_left_ms(const struct request *rq, int most_ms);
 enum error fail(struct request *rq, enum error kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same with a private detail for the log and a message that says nothing of the inside. */
-enum error fail_privately(struct request *rq, enum error kind, const char *message, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+enum error fail_privately(struct request *rq, enum error kind, const char *message, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Refinements of the refusal just recorded; each returns the recorded kind. */
 enum error fail_layer(struct request *rq, const char *layer);

@@ -9,13 +9,13 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 
-bool text_equal(const char *a, const char *b);             /* NULL equals only NULL */
-bool text_equal_nocase(const char *a, const char *b);      /* ASCII */
-bool text_is_empty(const char *text);                      /* NULL or "" */
+bool text_equal(const char *a, const char *b);        /* NULL equals only NULL */
+bool text_equal_nocase(const char *a, const char *b); /* ASCII */
+bool text_is_empty(const char *text);                 /* NULL or "" */
 bool text_starts_with(const char *text, const char *prefix);
 bool text_ends_with(const char *text, const char *suffix);
-char *text_lower(struct arena *arena, const char *text);   /* ASCII */
-bool text_is_utf8(struct bytes text);                      /* valid UTF-8 without NUL */
+char *text_lower(struct arena *arena, const char *text); /* ASCII */
+bool text_is_utf8(struct bytes text);                    /* valid UTF-8 without NUL */
 bool text_is_printable_ascii(struct bytes text);
 /* '*' matches any run of characters within the text; everything else is literal, case-insensitive (ASCII). */
 bool text_matches(const char *pattern, const char *text);

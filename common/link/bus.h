@@ -13,9 +13,9 @@
 struct bus;
 
 struct bus_options {
-    const char *name;      /* the service's name, shown by the server's monitoring */
-    const char *url;       /* tls://host:port[,tls://host:port…] */
-    const char *ca_file;   /* "" for plain TCP in tests */
+    const char *name;    /* the service's name, shown by the server's monitoring */
+    const char *url;     /* tls://host:port[,tls://host:port…] */
+    const char *ca_file; /* "" for plain TCP in tests */
     const char *cert_file;
     const char *key_file;
 };

@@ -51,39 +51,52 @@ struct db_statement {
     const char *sql;  /* $1, $2, … */
 };
 
-enum db_type { DB_IS_NULL = 0, DB_IS_TEXT, DB_IS_BYTES, DB_IS_INT, DB_IS_SMALLINT, DB_IS_BIGINT, DB_IS_BOOL, DB_IS_TIME,
-               DB_IS_TEXT_ARRAY, DB_IS_BYTES_ARRAY, DB_IS_INT_ARRAY, DB_IS_BIGINT_ARRAY, DB_IS_TIME_ARRAY };
+enum db_type {
+    DB_IS_NULL = 0,
+    DB_IS_TEXT,
+    DB_IS_BYTES,
+    DB_IS_INT,
+    DB_IS_SMALLINT,
+    DB_IS_BIGINT,
+    DB_IS_BOOL,
+    DB_IS_TIME,
+    DB_IS_TEXT_ARRAY,
+    DB_IS_BYTES_ARRAY,
+    DB_IS_INT_ARRAY,
+    DB_IS_BIGINT_ARRAY,
+    DB_IS_TIME_ARRAY
+};
 
 struct db_value {
     enum db_type type;
-    struct bytes bytes;      /* text and bytea */
-    int64_t number;          /* numbers, bool; for time: Unix microseconds */
-    const void *array;       /* const char *const *, const struct bytes *, const int32_t *, const int64_t *; times: const int64_t * Unix microseconds */
+    struct bytes bytes; /* text and bytea */
+    int64_t number;     /* numbers, bool; for time: Unix microseconds */
+    const void *array;  /* const char *const *, const struct bytes *, const int32_t *, const int64_t *; times: const int64_t * Unix microseconds */
     size_t count;
 };
 
-struct db_value db_value_text(const char *text); /* NULL: SQL NULL */
+struct db_value db_value_text(const char *text);    /* NULL: SQL NULL */
 struct db_value db_value_bytes(struct bytes bytes); /* at == NULL: SQL NULL */
-#define DB_NULL              ((struct db_value){.type = DB_IS_NULL})
-#define DB_TEXT(text_)       db_value_text(text_)
-#define DB_BYTES(bytes_)     db_value_bytes(bytes_)
-#define DB_SMALLINT(n_)      ((struct db_value){.type = DB_IS_SMALLINT, .number = (n_)})  /* int2 */
-#define DB_INT(n_)           ((struct db_value){.type = DB_IS_INT, .number = (n_)})     /* int4 */
-#define DB_BIGINT(n_)        ((struct db_value){.type = DB_IS_BIGINT, .number = (n_)})  /* int8 */
-#define DB_BOOL(b_)          ((struct db_value){.type = DB_IS_BOOL, .number = (b_)})
-#define DB_TIME_S(s_)        ((struct db_value){.type = DB_IS_TIME, .number = (int64_t)(s_) * 1000000})  /* timestamptz */
-#define DB_TIME_US(us_)      ((struct db_value){.type = DB_IS_TIME, .number = (us_)})
-#define DB_TEXT_ARRAY(at_, n_)   ((struct db_value){.type = DB_IS_TEXT_ARRAY, .array = (at_), .count = (n_)})
-#define DB_BYTES_ARRAY(at_, n_)  ((struct db_value){.type = DB_IS_BYTES_ARRAY, .array = (at_), .count = (n_)})
-#define DB_INT_ARRAY(at_, n_)    ((struct db_value){.type = DB_IS_INT_ARRAY, .array = (at_), .count = (n_)})
+#define DB_NULL ((struct db_value){.type = DB_IS_NULL})
+#define DB_TEXT(text_) db_value_text(text_)
+#define DB_BYTES(bytes_) db_value_bytes(bytes_)
+#define DB_SMALLINT(n_) ((struct db_value){.type = DB_IS_SMALLINT, .number = (n_)}) /* int2 */
+#define DB_INT(n_) ((struct db_value){.type = DB_IS_INT, .number = (n_)})           /* int4 */
+#define DB_BIGINT(n_) ((struct db_value){.type = DB_IS_BIGINT, .number = (n_)})     /* int8 */
+#define DB_BOOL(b_) ((struct db_value){.type = DB_IS_BOOL, .number = (b_)})
+#define DB_TIME_S(s_) ((struct db_value){.type = DB_IS_TIME, .number = (int64_t)(s_)*1000000}) /* timestamptz */
+#define DB_TIME_US(us_) ((struct db_value){.type = DB_IS_TIME, .number = (us_)})
+#define DB_TEXT_ARRAY(at_, n_) ((struct db_value){.type = DB_IS_TEXT_ARRAY, .array = (at_), .count = (n_)})
+#define DB_BYTES_ARRAY(at_, n_) ((struct db_value){.type = DB_IS_BYTES_ARRAY, .array = (at_), .count = (n_)})
+#define DB_INT_ARRAY(at_, n_) ((struct db_value){.type = DB_IS_INT_ARRAY, .array = (at_), .count = (n_)})
 #define DB_BIGINT_ARRAY(at_, n_) ((struct db_value){.type = DB_IS_BIGINT_ARRAY, .array = (at_), .count = (n_)})
-#define DB_TIME_ARRAY(at_, n_)   ((struct db_value){.type = DB_IS_TIME_ARRAY, .array = (at_), .count = (n_)})
+#define DB_TIME_ARRAY(at_, n_) ((struct db_value){.type = DB_IS_TIME_ARRAY, .array = (at_), .count = (n_)})
 
 /* One statement, one round trip. `ret_rows` may be NULL. */
 enum error db_query(struct db *db, struct request *rq, const struct db_statement *statement, const struct db_value *values, size_t value_count,
                     struct db_rows **ret_rows) MUST_CHECK;
-#define DB_QUERY(db, rq, statement, ret_rows, ...)                                                                     \
-    db_query((db), (rq), (statement), (const struct db_value[]){__VA_ARGS__},                                          \
+#define DB_QUERY(db, rq, statement, ret_rows, ...)                            \
+    db_query((db), (rq), (statement), (const struct db_value[]){__VA_ARGS__}, \
              sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value), (ret_rows))
 #define DB_QUERY0(db, rq, statement, ret_rows) db_query((db), (rq), (statement), NULL, 0, (ret_rows))
 
@@ -94,30 +107,34 @@ struct db_step {
     size_t value_count;
     struct db_rows **ret_rows; /* NULL when not wanted */
 };
-#define DB_STEP(statement_, ret_rows_, ...)                                                                            \
-    {.statement = (statement_), .values = (const struct db_value[]){__VA_ARGS__},                                      \
-     .value_count = sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value), .ret_rows = (ret_rows_)}
+#define DB_STEP(statement_, ret_rows_, ...)                                                                              \
+    {                                                                                                                    \
+        .statement = (statement_), .values = (const struct db_value[]){__VA_ARGS__},                                     \
+        .value_count = sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value), .ret_rows = (ret_rows_) \
+    }
 enum error db_atomic(struct db *db, struct request *rq, const struct db_step *steps, size_t step_count) MUST_CHECK;
 
 /* A transaction that must look before it writes. Ends by itself (rollback) when `work` returns an error; retried as a whole on
  * serialisation failure, so `work` must have no other side effects. Inside, use the given db only. */
-enum error db_transaction(struct db *db, struct request *rq, enum error (*work)(struct db *db, struct request *rq, void *context), void *context) MUST_CHECK;
+enum error db_transaction(struct db *db, struct request *rq, enum error (*work)(struct db *db, struct request *rq, void *context), void *context)
+    MUST_CHECK;
 
 /* Results. Columns by position; a wrong type is our bug and asserts. */
 size_t db_count(const struct db_rows *rows);
 size_t db_affected(const struct db_rows *rows); /* rows touched by INSERT, UPDATE, DELETE */
 bool db_is_null(const struct db_rows *rows, size_t row, size_t column);
-const char *db_text(const struct db_rows *rows, size_t row, size_t column);       /* text, varchar, json(b), uuid as text; NULL for SQL NULL */
-struct bytes db_bytes(const struct db_rows *rows, size_t row, size_t column);     /* bytea; borrowed from rows */
-int64_t db_int(const struct db_rows *rows, size_t row, size_t column);            /* int2, int4, int8; 0 for NULL */
+const char *db_text(const struct db_rows *rows, size_t row, size_t column);   /* text, varchar, json(b), uuid as text; NULL for SQL NULL */
+struct bytes db_bytes(const struct db_rows *rows, size_t row, size_t column); /* bytea; borrowed from rows */
+int64_t db_int(const struct db_rows *rows, size_t row, size_t column);        /* int2, int4, int8; 0 for NULL */
 bool db_bool(const struct db_rows *rows, size_t row, size_t column);
-int64_t db_time_s(const struct db_rows *rows, size_t row, size_t column);         /* timestamptz → Unix seconds; 0 for NULL */
+int64_t db_time_s(const struct db_rows *rows, size_t row, size_t column); /* timestamptz → Unix seconds; 0 for NULL */
 int64_t db_time_us(const struct db_rows *rows, size_t row, size_t column);
 
 /* Several SQL commands in one text, without values: for migrations. */
 enum error db_script(struct db *db, struct request *rq, const char *sql) MUST_CHECK;
 
 /* LISTEN: calls `heard` on a thread of its own for each NOTIFY on the channel, and once after each reconnect (payload NULL). */
-enum error db_listen(struct db *db, struct request *rq, const char *channel, void (*heard)(void *context, const char *payload), void *context) MUST_CHECK;
+enum error db_listen(struct db *db, struct request *rq, const char *channel, void (*heard)(void *context, const char *payload), void *context)
+    MUST_CHECK;
 
 #endif

@@ -21,8 +21,8 @@
 #define EVENTS_STREAM "SIGNET_EVENTS"
 
 struct event {
-    const char *id;                   /* unique for ever */
-    const ProtobufCMessage *message;  /* in rq's arena */
+    const char *id;                  /* unique for ever */
+    const ProtobufCMessage *message; /* in rq's arena */
 };
 
 typedef enum error events_handler(void *context, struct request *rq, const struct event *events, size_t count);
@@ -33,8 +33,8 @@ struct events_follower {
     const ProtobufCMessageDescriptor *type;
     events_handler *handle;
     void *context;
-    int batch;                       /* at most so many events per call; 0: 1 */
-    void (*missed)(void *context);   /* only without durable */
+    int batch;                     /* at most so many events per call; 0: 1 */
+    void (*missed)(void *context); /* only without durable */
 };
 
 /* Starts following, now or as soon as the bus is there. The struct is copied. */

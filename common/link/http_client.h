@@ -12,18 +12,19 @@
 #include "base/request.h"
 
 struct http_fetch {
-    const char *url;          /* http or https */
-    const char *address;      /* the literal IP to dial instead of the host of the URL; NULL: dial the URL's host, which must be a literal or "localhost" */
-    int port;                 /* the port to dial; 0: the URL's */
-    const char *method;       /* NULL: GET */
+    const char *url; /* http or https */
+    const char
+        *address;       /* the literal IP to dial instead of the host of the URL; NULL: dial the URL's host, which must be a literal or "localhost" */
+    int port;           /* the port to dial; 0: the URL's */
+    const char *method; /* NULL: GET */
     const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
     struct bytes request_body;
-    size_t body_max;          /* reading stops there; `truncated` is set */
+    size_t body_max; /* reading stops there; `truncated` is set */
     int connect_ms;
     int total_ms;
     bool verify_tls;
-    const char *ca_file;      /* with verify_tls */
-    const char *cert_file;    /* client certificate, or NULL */
+    const char *ca_file;   /* with verify_tls */
+    const char *cert_file; /* client certificate, or NULL */
     const char *key_file;
     /* Asked with the real address of every connection; false refuses it. May be NULL. */
     bool (*allow)(void *context, const char *address, int port);
@@ -34,7 +35,7 @@ struct http_fetch {
     bool ret_truncated;
     const char *ret_redirect; /* Location of a 3xx, made absolute; or NULL */
     const char *ret_content_type;
-    const char *ret_peer;     /* the address that answered */
+    const char *ret_peer; /* the address that answered */
 };
 
 /* ERR_UNAVAILABLE with the reason for whatever kept an answer from coming. */

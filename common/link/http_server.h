@@ -12,9 +12,9 @@
  * http_defer(x) to be called again on a worker. HEAD is answered by the GET route without its body; other methods get 405 with Allow; unknown
  * paths 404. Paths are matched raw (percent-encoding kept), `{name}` is one segment, `{name*}` the rest with slashes.
  *
- * Limits are in http_server_options; a slow client is closed, a client that vanishes is survived, a full worker queue is ERR_BUSY, a handler that does
- * not return in time is ERR_TIMEOUT to the client while its late answer is dropped. Threads: handlers run on loops and workers concurrently.
- * TLS by PEM files, reloaded when they change; optional or required client certificates. HTTP/2 cannot be reached.
+ * Limits are in http_server_options; a slow client is closed, a client that vanishes is survived, a full worker queue is ERR_BUSY, a handler that
+ * does not return in time is ERR_TIMEOUT to the client while its late answer is dropped. Threads: handlers run on loops and workers concurrently. TLS
+ * by PEM files, reloaded when they change; optional or required client certificates. HTTP/2 cannot be reached.
  */
 #ifndef SIGNET_LINK_HTTP_SERVER_H
 #define SIGNET_LINK_HTTP_SERVER_H
@@ -37,7 +37,7 @@ struct http_route {
     size_t body_max; /* 0: the server's */
 };
 
-#define HTTP_PARAMS_MAX  8
+#define HTTP_PARAMS_MAX 8
 #define HTTP_HEADERS_MAX 24
 
 struct http_header {
@@ -50,7 +50,7 @@ struct http_answer {
     struct http_header headers[HTTP_HEADERS_MAX];
     size_t header_count;
     struct bytes body; /* in the request's arena, static, or kept alive by `held` */
-    void *held;                    /* for cached bodies: released after the answer was written */
+    void *held;        /* for cached bodies: released after the answer was written */
     void (*release)(void *held);
 };
 
@@ -58,12 +58,12 @@ struct http_exchange {
     struct request rq;
     const struct http_route *route;
     const char *method;
-    const char *path;        /* raw, without query */
-    const char *query;       /* raw, or "" */
+    const char *path;                    /* raw, without query */
+    const char *query;                   /* raw, or "" */
     const char *params[HTTP_PARAMS_MAX]; /* in the order of the route's {names}, raw */
-    struct bytes body;       /* borrowed, until the handler returns */
-    const char *peer;        /* "127.0.0.1" */
-    const char *host;        /* Host header, or "" */
+    struct bytes body;                   /* borrowed, until the handler returns */
+    const char *peer;                    /* "127.0.0.1" */
+    const char *host;                    /* Host header, or "" */
     bool tls;
     bool on_loop;
     struct bytes client_cert; /* DER of the verified client certificate, or none */
@@ -72,26 +72,26 @@ struct http_exchange {
 };
 
 struct http_server_options {
-    const char *name;               /* for the log and metrics: "acme" */
-    const char *listen;             /* "host:port"; port 0 picks one */
+    const char *name;   /* for the log and metrics: "acme" */
+    const char *listen; /* "host:port"; port 0 picks one */
     const struct http_route *routes;
     size_t route_count;
     void *context;
     void (*render_failure)(void *context, struct http_exchange *x); /* NULL: a short text/plain */
     void (*decorate)(void *context, struct http_exchange *x);       /* NULL or: adds headers to every answer, errors included (Replay-Nonce) */
-    int loops;                      /* 0: 1 */
-    int workers;                    /* 0: no worker threads */
-    int queue_limit;                /* 0: 256 */
-    size_t body_max;                /* 0: 64 KiB */
-    int request_timeout_ms;         /* head and body complete; idle keep-alive; 0: 10 s */
-    int handler_timeout_ms;         /* 0: 30 s */
-    int write_timeout_ms;           /* a reader that makes no progress; 0: 10 s */
-    int connection_limit;           /* 0: 4096 */
-    const char *tls_cert_file;      /* "" or NULL: plain HTTP */
+    int loops;                                                      /* 0: 1 */
+    int workers;                                                    /* 0: no worker threads */
+    int queue_limit;                                                /* 0: 256 */
+    size_t body_max;                                                /* 0: 64 KiB */
+    int request_timeout_ms;                                         /* head and body complete; idle keep-alive; 0: 10 s */
+    int handler_timeout_ms;                                         /* 0: 30 s */
+    int write_timeout_ms;                                           /* a reader that makes no progress; 0: 10 s */
+    int connection_limit;                                           /* 0: 4096 */
+    const char *tls_cert_file;                                      /* "" or NULL: plain HTTP */
     const char *tls_key_file;
     const char *tls_client_ca_file; /* "" : none asked */
     bool tls_client_required;
-    bool quiet;                     /* no log line per answer that is OK: for the admin listener and OCSP */
+    bool quiet; /* no log line per answer that is OK: for the admin listener and OCSP */
 };
 
 enum error http_server_open(struct request *rq, const struct http_server_options *options, struct http_server **ret_server) MUST_CHECK;

@@ -16,16 +16,17 @@
 struct lease;
 
 struct lease_about {
-    const char *name;                 /* for the log: "acme.validation" */
-    const struct db_statement *take;  /* $1 int: how many, $2 int: seconds, $3 text: holder */
-    int seconds;                      /* length of a lease */
+    const char *name;                /* for the log: "acme.validation" */
+    const struct db_statement *take; /* $1 int: how many, $2 int: seconds, $3 text: holder */
+    int seconds;                     /* length of a lease */
     int threads;
     int pause_ms;
     void (*work)(void *context, struct request *rq, const struct db_rows *rows, size_t row); /* reports through rq->failure */
     void *context;
 };
 
-enum error lease_open(struct service *service, struct request *rq, struct db *db, const struct lease_about *about, struct lease **ret_lease) MUST_CHECK;
+enum error lease_open(struct service *service, struct request *rq, struct db *db, const struct lease_about *about, struct lease **ret_lease)
+    MUST_CHECK;
 void lease_wake(struct lease *lease);
 const char *lease_holder(const struct lease *lease);
 

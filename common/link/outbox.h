@@ -18,7 +18,8 @@
 struct outbox;
 
 /* Starts the relay of this schema's outbox. */
-enum error outbox_open(struct service *service, struct request *rq, struct bus *bus, struct db *db, const char *schema, struct outbox **ret_outbox) MUST_CHECK;
+enum error outbox_open(struct service *service, struct request *rq, struct bus *bus, struct db *db, const char *schema, struct outbox **ret_outbox)
+    MUST_CHECK;
 
 /* The event, packed in rq's arena, as a step of db_atomic. `event_id` is stored and published as given. */
 struct db_step outbox_step(struct outbox *outbox, struct request *rq, const char *event_id, const char *subject, const ProtobufCMessage *event);

@@ -12,15 +12,14 @@
  *     enum error error = RPC_CALL(bus, rq, ra, Enroll, &request, &reply);      // wrong types do not compile
  *
  * The reply lives in rq's arena. No responder, or a lost connection, is ERR_UNAVAILABLE with retry_after_s (tried again with back-off
- * inside the deadline first); no answer in time is ERR_TIMEOUT: repeat with the same idempotency key. A remote failure arrives with its kind, message,
- * layer and retry_after_s, recorded in rq as if it had happened here.
+ * inside the deadline first); no answer in time is ERR_TIMEOUT: repeat with the same idempotency key. A remote failure arrives with its kind,
+ * message, layer and retry_after_s, recorded in rq as if it had happened here.
  *
  * Serving: one adapter per method, and protobuf-c's generated table, so that a missing or wrong handler does not compile:
  *
- *     RPC_HANDLER(Ra, Enroll, enroll)      // adapts: enum error enroll(struct ra *, struct request *, const Pb__EnrollRequest *, Pb__EnrollReply *ret_reply)
- *     RPC_HANDLER(Ra, Revoke, revoke)
- *     static Pb__Ra_Service table = PB__RA__INIT(serve_);
- *     rpc_serve(bus, rq, &table.base, ra, &(struct rpc_options){.threads = 8, .queue_limit = 256});
+ *     RPC_HANDLER(Ra, Enroll, enroll)      // adapts: enum error enroll(struct ra *, struct request *, const Pb__EnrollRequest *, Pb__EnrollReply
+ * *ret_reply) RPC_HANDLER(Ra, Revoke, revoke) static Pb__Ra_Service table = PB__RA__INIT(serve_); rpc_serve(bus, rq, &table.base, ra, &(struct
+ * rpc_options){.threads = 8, .queue_limit = 256});
  *
  * Handlers run on a bounded worker pool; a full pool answers ERR_BUSY, a request whose deadline has passed is dropped. What the reply
  * points at must live in rq's arena or be static.
@@ -51,8 +50,8 @@ enum error rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceD
 #define RPC_CALL(bus, rq, service, method, input, ret_reply) RPC_CALL_AT(bus, rq, service, "", method, input, ret_reply)
 
 /* The same, to the instance group with this suffix. */
-#define RPC_CALL_AT(bus, rq, service, suffix, method, input, ret_reply)                                                                      \
-    rpc_call((bus), (rq), &pb__##service##__descriptor, (suffix), #method, &(1 ? (input) : (const Pb__##method##Request *)0)->base,          \
+#define RPC_CALL_AT(bus, rq, service, suffix, method, input, ret_reply)                                                             \
+    rpc_call((bus), (rq), &pb__##service##__descriptor, (suffix), #method, &(1 ? (input) : (const Pb__##method##Request *)0)->base, \
              (const ProtobufCMessage **)(1 ? (ret_reply) : (const Pb__##method##Reply **)0))
 
 /* What the adapters use. */
@@ -61,19 +60,19 @@ struct request *rpc_incoming_request(void *incoming);
 void *rpc_incoming_context(void *incoming);
 void rpc_incoming_answer(void *incoming, enum error error, const ProtobufCMessage *reply);
 
-#define RPC_HANDLER(Service, Method, method)                                                                                                 \
-    static void serve_##method(Pb__##Service##_Service *table, const Pb__##Method##Request *input, Pb__##Method##Reply_Closure closure,      \
-                               void *incoming)                                                                                               \
-    {                                                                                                                                        \
-        Pb__##Method##Reply reply;                                                                                                           \
-        (void)table;                                                                                                                         \
-        (void)closure;                                                                                                                       \
-        pb__##method##_reply__init(&reply);                                                                                                  \
-        rpc_incoming_answer(incoming, method(rpc_incoming_context(incoming), rpc_incoming_request(incoming), input, &reply), &reply.base);   \
+#define RPC_HANDLER(Service, Method, method)                                                                                               \
+    static void serve_##method(Pb__##Service##_Service *table, const Pb__##Method##Request *input, Pb__##Method##Reply_Closure closure,    \
+                               void *incoming)                                                                                             \
+    {                                                                                                                                      \
+        Pb__##Method##Reply reply;                                                                                                         \
+        (void)table;                                                                                                                       \
+        (void)closure;                                                                                                                     \
+        pb__##method##_reply__init(&reply);                                                                                                \
+        rpc_incoming_answer(incoming, method(rpc_incoming_context(incoming), rpc_incoming_request(incoming), input, &reply), &reply.base); \
     }
 
 /* Asks every instance of every service at once and collects the answers that come within `wait_ms` (signetctl status). */
-enum error rpc_survey(struct bus *bus, struct request *rq, const char *subject, const ProtobufCMessage *input, const ProtobufCMessageDescriptor *reply_type,
-                      int wait_ms, size_t *ret_count, const ProtobufCMessage ***ret_replies) MUST_CHECK;
+enum error rpc_survey(struct bus *bus, struct request *rq, const char *subject, const ProtobufCMessage *input,
+                      const ProtobufCMessageDescriptor *reply_type, int wait_ms, size_t *ret_count, const ProtobufCMessage ***ret_replies) MUST_CHECK;
 
 #endif

@@ -59,7 +59,8 @@ void service_at_drain(struct service *service, void (*stop)(void *context), void
 
 /* A background loop on a thread of its own: called again and again until the drain; `pause_ms` between calls, cut short by service_wake. */
 struct service_loop;
-struct service_loop *service_every(struct service *service, const char *name, int pause_ms, void (*turn)(void *context, struct request *rq), void *context);
+struct service_loop *service_every(struct service *service, const char *name, int pause_ms, void (*turn)(void *context, struct request *rq),
+                                   void *context);
 void service_wake(struct service_loop *loop);
 
 int service_run(struct service *service);
