@@ -110,12 +110,16 @@ all: $(addprefix $(BIN)/,$(SERVICES))
 UNIT_SOURCES := $(shell find tests/unit -name '*_test.c' 2>/dev/null)
 UNIT_TESTS   := $(UNIT_SOURCES:%.c=$(BUILD)/%)
 
+# tests/kit: what starts a real server (postgres_kit, …) for the tests that want one; an archive, so that each test takes only what it uses.
+KIT := $(BUILD)/lib/libsignet-kit.a
+$(KIT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/kit/*.c))
+
 # A unit test may define a seam (clock_now_s, random_bytes, bus_…, db_…) itself: its definition is linked first and wins.
 # tests/unit/<service>/… is linked with that service's objects, without its main.
 unit_service_dir = $(wildcard services/$(word 4,$(subst /, ,$(patsubst $(BUILD)/%,x/%,$(1)))))
 .SECONDEXPANSION:
-$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $$(patsubst %.c,$(BUILD)/%.o,$$(filter-out %/main.c,$$(wildcard services/$$(firstword $$(subst /, ,$$*))/*.c))) $(ARCHIVES)
-	$(CC) $(LDFLAGS) -Wl,-z,muldefs $(filter %.o,$^) $(ARCHIVES) $(LINK_test) -lcmocka -o $@
+$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $$(patsubst %.c,$(BUILD)/%.o,$$(filter-out %/main.c,$$(wildcard services/$$(firstword $$(subst /, ,$$*))/*.c))) $(KIT) $(ARCHIVES)
+	$(CC) $(LDFLAGS) -Wl,-z,muldefs $(filter %.o,$^) $(KIT) $(ARCHIVES) $(LINK_test) -lcmocka -o $@
 $(BUILD)/tests/unit/%_test.o: tests/unit/%_test.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Iservices/$(firstword $(subst /, ,$*)) -Itests $(CFLAGS) -MMD -MP -c $< -o $@
