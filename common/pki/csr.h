@@ -1,0 +1,45 @@
+/*
+ * Certification requests (PKCS#10, RFC 2986), parsed by our own bounded DER walk.
+ *
+ *     struct csr csr;
+ *     error = csr_parse(rq, der, &csr);          // shape, version, subject, key, extensions
+ *     if (!error) error = csr_verify(rq, &csr);  // proof of possession and key strength
+ *
+ * Everything in `struct csr` borrows from the DER text or lives in rq's arena. Errors: ERR_BAD_CSR, ERR_BAD_NAME.
+ */
+#ifndef SIGNET_PKI_CSR_H
+#define SIGNET_PKI_CSR_H
+
+#include "pki/identifier.h"
+#include "pki/public_key.h"
+
+#define CSR_MAX (32 * 1024)
+#define CSR_EXTENSIONS_MAX 32
+
+struct csr {
+    struct bytes der;
+    struct bytes info;    /* CertificationRequestInfo: what is signed */
+    struct bytes subject; /* DER Name */
+    struct public_key key;
+    struct identifier *names; /* subjectAltName, canonical */
+    size_t name_count;
+    bool asks_ca;                    /* basicConstraints with cA TRUE */
+    unsigned key_usage;              /* bits of the asked keyUsage: bit 0 = digitalSignature …; 0: none asked */
+    struct bytes extended_key_usage; /* content of the asked EKU SEQUENCE, or none */
+    struct bytes challenge_password; /* attribute's text octets, or none */
+    bool must_staple;                /* TLS feature 5 asked */
+    enum signature_algorithm algorithm;
+    struct bytes signature;
+};
+
+enum error csr_parse(struct request *rq, struct bytes der, struct csr *ret_csr) MUST_CHECK;
+enum error csr_verify(struct request *rq, const struct csr *csr) MUST_CHECK;
+
+/* The names of SAN plus, when it looks like a host name or address and is not among them, the common name. */
+enum error csr_all_names(struct request *rq, const struct csr *csr, struct identifier **ret_names, size_t *ret_count) MUST_CHECK;
+
+/* Encodes the part to sign, and joins it with its signature: for "CSR only" CAs. `extensions` is SEQUENCE OF Extension, or none. */
+struct bytes csr_encode_info(struct arena *arena, struct bytes subject, struct bytes spki, struct bytes extensions);
+struct bytes csr_join(struct arena *arena, struct bytes info, enum signature_algorithm algorithm, struct bytes signature);
+
+#endif

@@ -1,0 +1,29 @@
+/* Distinguished names (RFC 5280 §4.1.2.4): DER in, text out (RFC 4514), and the encoder for names that we make. */
+#ifndef SIGNET_PKI_NAME_H
+#define SIGNET_PKI_NAME_H
+
+#include "base/request.h"
+#include "pki/der.h"
+
+#define NAME_ATTRIBUTES_MAX 32
+#define NAME_VALUE_MAX 256
+
+/* Checks a Name from outside: shape, known string types, valid UTF-8, lengths (RFC 5280 upper bounds), no empty value. ERR_BAD_REQUEST. */
+enum error name_check(struct request *rq, struct bytes der) MUST_CHECK;
+
+/* RFC 4514: "CN=host.example,O=Example"; most specific first. Never fails: what cannot be shown is shown as #hex. */
+char *name_format(struct arena *arena, struct bytes der);
+
+/* The first common name as UTF-8 text, or NULL. */
+char *name_common_name(struct arena *arena, struct bytes der);
+
+bool name_is_empty(struct bytes der);
+
+struct name_part {
+    struct bytes type; /* OID */
+    const char *value; /* UTF-8; empty or NULL parts are left out */
+};
+/* In the given order; PrintableString for country, IA5String for DC and e-mail, UTF8String else. */
+struct bytes name_encode(struct arena *arena, const struct name_part *parts, size_t count);
+
+#endif

@@ -1,0 +1,76 @@
+/* Object identifiers, as content octets, and their names. One table. */
+#ifndef SIGNET_PKI_OID_H
+#define SIGNET_PKI_OID_H
+
+#include "base/bytes.h"
+
+/* The constants are defined by oid.c: extern const struct bytes OID_COMMON_NAME, … */
+#define OID_LIST(X)                                                        \
+    X(COMMON_NAME, "2.5.4.3", "CN")                                        \
+    X(SURNAME, "2.5.4.4", "SN")                                            \
+    X(SERIAL_NUMBER, "2.5.4.5", "serialNumber")                            \
+    X(COUNTRY, "2.5.4.6", "C")                                             \
+    X(LOCALITY, "2.5.4.7", "L")                                            \
+    X(STATE, "2.5.4.8", "ST")                                              \
+    X(STREET, "2.5.4.9", "street")                                         \
+    X(ORGANIZATION, "2.5.4.10", "O")                                       \
+    X(ORGANIZATIONAL_UNIT, "2.5.4.11", "OU")                               \
+    X(TITLE, "2.5.4.12", "title")                                          \
+    X(GIVEN_NAME, "2.5.4.42", "GN")                                        \
+    X(DOMAIN_COMPONENT, "0.9.2342.19200300.100.1.25", "DC")                \
+    X(USER_ID, "0.9.2342.19200300.100.1.1", "UID")                         \
+    X(EMAIL_ADDRESS, "1.2.840.113549.1.9.1", "emailAddress")               \
+    X(EXTENSION_REQUEST, "1.2.840.113549.1.9.14", "extensionRequest")      \
+    X(CHALLENGE_PASSWORD, "1.2.840.113549.1.9.7", "challengePassword")     \
+    X(SUBJECT_KEY_IDENTIFIER, "2.5.29.14", "subjectKeyIdentifier")         \
+    X(KEY_USAGE, "2.5.29.15", "keyUsage")                                  \
+    X(SUBJECT_ALT_NAME, "2.5.29.17", "subjectAltName")                     \
+    X(BASIC_CONSTRAINTS, "2.5.29.19", "basicConstraints")                  \
+    X(CRL_NUMBER, "2.5.29.20", "cRLNumber")                                \
+    X(CRL_REASON, "2.5.29.21", "cRLReason")                                \
+    X(ISSUING_DISTRIBUTION_POINT, "2.5.29.28", "issuingDistributionPoint") \
+    X(CRL_DISTRIBUTION_POINTS, "2.5.29.31", "cRLDistributionPoints")       \
+    X(CERTIFICATE_POLICIES, "2.5.29.32", "certificatePolicies")            \
+    X(AUTHORITY_KEY_IDENTIFIER, "2.5.29.35", "authorityKeyIdentifier")     \
+    X(EXTENDED_KEY_USAGE, "2.5.29.37", "extKeyUsage")                      \
+    X(AUTHORITY_INFO_ACCESS, "1.3.6.1.5.5.7.1.1", "authorityInfoAccess")   \
+    X(TLS_FEATURE, "1.3.6.1.5.5.7.1.24", "tlsFeature")                     \
+    X(AD_OCSP, "1.3.6.1.5.5.7.48.1", "ocsp")                               \
+    X(AD_CA_ISSUERS, "1.3.6.1.5.5.7.48.2", "caIssuers")                    \
+    X(OCSP_BASIC, "1.3.6.1.5.5.7.48.1.1", "id-pkix-ocsp-basic")            \
+    X(OCSP_NONCE, "1.3.6.1.5.5.7.48.1.2", "id-pkix-ocsp-nonce")            \
+    X(OCSP_NOCHECK, "1.3.6.1.5.5.7.48.1.5", "id-pkix-ocsp-nocheck")        \
+    X(SERVER_AUTH, "1.3.6.1.5.5.7.3.1", "serverAuth")                      \
+    X(CLIENT_AUTH, "1.3.6.1.5.5.7.3.2", "clientAuth")                      \
+    X(CODE_SIGNING, "1.3.6.1.5.5.7.3.3", "codeSigning")                    \
+    X(EMAIL_PROTECTION, "1.3.6.1.5.5.7.3.4", "emailProtection")            \
+    X(TIME_STAMPING, "1.3.6.1.5.5.7.3.8", "timeStamping")                  \
+    X(OCSP_SIGNING, "1.3.6.1.5.5.7.3.9", "OCSPSigning")                    \
+    X(RSA_ENCRYPTION, "1.2.840.113549.1.1.1", "rsaEncryption")             \
+    X(SHA256_WITH_RSA, "1.2.840.113549.1.1.11", "sha256WithRSAEncryption") \
+    X(SHA384_WITH_RSA, "1.2.840.113549.1.1.12", "sha384WithRSAEncryption") \
+    X(SHA512_WITH_RSA, "1.2.840.113549.1.1.13", "sha512WithRSAEncryption") \
+    X(EC_PUBLIC_KEY, "1.2.840.10045.2.1", "id-ecPublicKey")                \
+    X(ECDSA_WITH_SHA256, "1.2.840.10045.4.3.2", "ecdsa-with-SHA256")       \
+    X(ECDSA_WITH_SHA384, "1.2.840.10045.4.3.3", "ecdsa-with-SHA384")       \
+    X(ECDSA_WITH_SHA512, "1.2.840.10045.4.3.4", "ecdsa-with-SHA512")       \
+    X(P256, "1.2.840.10045.3.1.7", "prime256v1")                           \
+    X(P384, "1.3.132.0.34", "secp384r1")                                   \
+    X(P521, "1.3.132.0.35", "secp521r1")                                   \
+    X(ED25519, "1.3.101.112", "Ed25519")                                   \
+    X(SHA1, "1.3.14.3.2.26", "sha1")                                       \
+    X(SHA256, "2.16.840.1.101.3.4.2.1", "sha256")                          \
+    X(SHA384, "2.16.840.1.101.3.4.2.2", "sha384")                          \
+    X(SHA512, "2.16.840.1.101.3.4.2.3", "sha512")
+
+#define OID_DECLARE_(name, dotted, text) extern const struct bytes OID_##name;
+OID_LIST(OID_DECLARE_)
+#undef OID_DECLARE_
+
+bool oid_is(struct bytes oid, struct bytes known);
+/* "CN", "serverAuth", or the dotted form. */
+const char *oid_name(struct arena *arena, struct bytes oid);
+/* From a name in the table or a dotted form; false when it is neither. */
+bool oid_parse(struct arena *arena, const char *name, struct bytes *ret_oid);
+
+#endif
