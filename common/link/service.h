@@ -48,6 +48,11 @@ struct bus *service_bus(struct service *service);
 /* By SIGNET_DATABASE_URL, SIGNET_DATABASE_PASSWORD_FILE, SIGNET_DATABASE_CONNECTIONS; a pool that heals itself. */
 struct db *service_database(struct service *service);
 
+/* Opens an HTTP server that the drain closes, with half of the drain bound for what was begun. Ends the process when it cannot listen. */
+struct http_server;
+struct http_server_options;
+struct http_server *service_http(struct service *service, const struct http_server_options *options);
+
 /* A further readiness check, asked at most once a second. It returns OK or records the reason in `rq`. */
 void service_ready_when(struct service *service, const char *what, enum error (*check)(void *context, struct request *rq), void *context);
 
