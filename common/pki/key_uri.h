@@ -5,6 +5,7 @@
 #ifndef SIGNET_PKI_KEY_URI_H
 #define SIGNET_PKI_KEY_URI_H
 
+#include "base/bytes.h"
 #include "base/request.h"
 
 enum key_place { KEY_IN_TOKEN = 1, KEY_MANAGED = 2 };

@@ -2,6 +2,7 @@
 #ifndef SIGNET_PKI_PEM_H
 #define SIGNET_PKI_PEM_H
 
+#include "base/bytes.h"
 #include "base/request.h"
 
 void pem_append(struct buffer *to, const char *label, struct bytes der);
