@@ -1,0 +1,14 @@
+-- Who may touch what, in one screen. Applied by `signetctl migrate` after the migrations, as the owner of the database; may be repeated.
+-- One login role per service, named like the service; passwords are set by whoever deploys. tests/flow/database_grants_test.py tries what is missing here.
+DO $$
+DECLARE
+    service text;
+BEGIN
+    FOREACH service IN ARRAY ARRAY['acme_gw', 'ra', 'signer', 'ocsp_responder', 'crl_publisher', 'inventory'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', service);
+        END IF;
+    END LOOP;
+END $$;
+
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
