@@ -58,6 +58,7 @@ struct bytes buffer_bytes(const struct buffer *buffer);
 /* NUL-terminated view of what was appended; valid until the next append. */
 const char *buffer_text(struct buffer *buffer);
 
+/* A NUL follows the last byte, so that a password may be read as a text in place. Change neither member: secret_free needs them. */
 struct secret {
     uint8_t *at;
     size_t len;

@@ -21,11 +21,11 @@
 
 struct failure {
     enum error kind;
-    char layer[16];    /* AUTH-001 … AUTH-004, or "" */
-    char reason[40];   /* a protocol's own word where the kind is too coarse ("badNonce"), or "" */
-    int retry_after_s; /* 0: none given */
-    char message[400]; /* for the client: what happened, to what, what to do next */
-    char detail[400];  /* for the log only: library texts, addresses, SQLSTATE */
+    char layer[16];     /* AUTH-001 … AUTH-004, or "" */
+    char reason[40];    /* a protocol's own word where the kind is too coarse ("badNonce"), or "" */
+    int retry_after_s;  /* 0: none given */
+    char message[1000]; /* for the client: what happened, to what, what to do next; one line of valid UTF-8 whatever was formatted into it */
+    char detail[400];   /* for the log only: library texts, addresses, SQLSTATE */
 };
 
 #define REQUEST_NOTES_MAX 24
@@ -57,8 +57,16 @@ void request_begin(struct request *rq, const char *kind, const char *step, const
 /* Writes the one log line of this request and counts it, then frees the arena. Severity follows the kind of failure. */
 void request_end(struct request *rq, enum error result);
 
+/* Hears of every ended request, for metrics. Set once, before threads start; NULL: nobody. */
+void request_on_end(void (*hear)(const struct request *rq, enum error result));
+
 /* Frees without a line: for health probes and empty polls. */
 void request_drop(struct request *rq);
+
+/* The pair for answers from memory, thousands a second: the arena is the caller's, who resets and reuses it; trace and span are drawn only when
+ * something asks for them (a log line, request_traceparent). Ending tells request_on_end, and writes the line unless it is `quiet` and OK. */
+void request_begin_in(struct request *rq, struct arena *arena, const char *kind, const char *step, const char *traceparent);
+void request_end_in(struct request *rq, enum error result, bool quiet);
 
 /* For tests and start-up code: begins without a step, ends without a line. */
 struct request *request_new(void);
@@ -73,7 +81,7 @@ const char *request_traceparent(struct request *rq);
 /* Milliseconds left, at most `most_ms`; 0 when the deadline has passed. */
 int request_time_left_ms(const struct request *rq, int most_ms);
 
-/* Records the refusal and returns `kind`. The first refusal wins: call it once, where it is found. */
+/* Records the refusal and returns its kind. The first refusal wins, and its kind is returned again: call it once, where it is found. */
 enum error fail(struct request *rq, enum error kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same with a private detail for the log and a message that says nothing of the inside. */

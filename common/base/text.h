@@ -16,6 +16,8 @@ bool text_starts_with(const char *text, const char *prefix);
 bool text_ends_with(const char *text, const char *suffix);
 char *text_lower(struct arena *arena, const char *text); /* ASCII */
 bool text_is_utf8(struct bytes text);                    /* valid UTF-8 without NUL */
+/* Octets of the well-formed UTF-8 character at the front; 0 when there is none. NUL counts as a character of one octet. */
+size_t text_utf8_length(struct bytes text);
 bool text_is_printable_ascii(struct bytes text);
 /* '*' matches any run of characters within the text; everything else is literal, case-insensitive (ASCII). */
 bool text_matches(const char *pattern, const char *text);
