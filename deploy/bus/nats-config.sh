@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Prints the nats-server configuration that follows from deploy/bus/permissions.
+#
+#   nats-config.sh HOST PORT STORE_DIR CA_FILE CERT_FILE KEY_FILE > nats.conf
+#
+# A client is known by the DNS name in its certificate; there is no default user and no password.
+set -euo pipefail
+host=$1 port=$2 store=$3 ca=$4 cert=$5 key=$6
+table=$(dirname "${BASH_SOURCE[0]}")/permissions
+
+cat <<EOF
+server_name: signet
+host: "$host"
+port: $port
+max_payload: 1MB
+ping_interval: "20s"
+write_deadline: "5s"
+jetstream {
+    store_dir: "$store"
+    max_memory_store: 64MB
+    max_file_store: 10GB
+}
+tls {
+    ca_file: "$ca"
+    cert_file: "$cert"
+    key_file: "$key"
+    verify_and_map: true
+    timeout: 5
+}
+authorization {
+    users = [
+EOF
+
+awk -F'|' '
+function trim(text) { gsub(/^[ \t]+|[ \t]+$/, "", text); return text }
+function add(list, subject) { return list (list == "" ? "" : ", ") "\"" subject "\"" }
+function each(cell, prefix, list,    parts, n, i) {
+    if (cell == "-") return list
+    n = split(cell, parts, ",")
+    for (i = 1; i <= n; i++) list = add(list, prefix parts[i])
+    return list
+}
+/^#/ || /^[ \t]*$/ { next }
+{
+    user = trim($1); calls = trim($2); serves = trim($3); announces = trim($4); hears = trim($5)
+    publish = each(calls, "signet.", "")
+    publish = each(announces, "signet.event.", publish)
+    subscribe = add("", "_INBOX." user ".>")
+    subscribe = each(serves, "signet.", subscribe)
+    if (user != "signetctl") subscribe = add(subscribe, "signet.health.report")
+    if (announces != "-" || user == "signetctl") {
+        publish = add(publish, "$JS.API.STREAM.INFO.SIGNET_EVENTS")
+        publish = add(publish, "$JS.API.STREAM.CREATE.SIGNET_EVENTS")
+    }
+    if (hears != "-") {
+        subscribe = each(hears, "signet.event.", subscribe)
+        publish = add(publish, "$JS.API.STREAM.INFO.SIGNET_EVENTS")
+        n = split(hears, subjects, ",")
+        for (i = 1; i <= n; i++) {
+            durable = user "-" subjects[i]
+            gsub(/\./, "-", durable)
+            publish = add(publish, "$JS.API.CONSUMER.DURABLE.CREATE.SIGNET_EVENTS." durable)
+            publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." durable)
+            publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." durable ".>")
+            publish = add(publish, "$JS.API.CONSUMER.INFO.SIGNET_EVENTS." durable)
+            publish = add(publish, "$JS.API.CONSUMER.MSG.NEXT.SIGNET_EVENTS." durable)
+            publish = add(publish, "$JS.ACK.SIGNET_EVENTS." durable ".>")
+        }
+    }
+    if (publish == "") publish = "deny: \">\""
+    else publish = "allow: [" publish "]"
+    printf "        {\n            user: \"%s\"\n            permissions: {\n", user
+    printf "                publish: { %s }\n", publish
+    printf "                subscribe: { allow: [%s] }\n", subscribe
+    printf "                allow_responses: { max: 1, expires: \"60s\" }\n            }\n        }\n"
+}' "$table"
+
+cat <<'EOF'
+    ]
+}
+EOF
