@@ -66,18 +66,46 @@ make_id(char *ret_id, size_t digits)
     ret_id[digits] = '\0';
 }
 
+static void
+draw_missing_ids(struct request *rq)
+{
+    if (rq->trace_id[0] == '\0')
+        make_id(rq->trace_id, TRACE_DIGITS);
+    if (rq->span_id[0] == '\0')
+        make_id(rq->span_id, SPAN_DIGITS);
+}
+
+/* Field by field: the texts of the failure alone are larger than a cached answer, and nobody reads behind their first NUL. */
+void
+request_begin_in(struct request *rq, struct arena *arena, const char *kind, const char *step, const char *traceparent)
+{
+    assert(arena != NULL && kind != NULL && step != NULL);
+    rq->arena = arena;
+    rq->kind = kind;
+    rq->step = step;
+    rq->caller = "";
+    rq->trace_id[0] = rq->parent_id[0] = rq->span_id[0] = '\0';
+    rq->started_us = clock_monotonic_us();
+    rq->deadline_ms = 0;
+    rq->sql_round_trips = 0;
+    rq->failure.kind = OK;
+    rq->failure.layer[0] = rq->failure.reason[0] = rq->failure.message[0] = rq->failure.detail[0] = '\0';
+    rq->failure.retry_after_s = 0;
+    rq->note_count = 0;
+    if (traceparent_is_valid(traceparent)) {
+        memcpy(rq->trace_id, traceparent + 3, TRACE_DIGITS);
+        rq->trace_id[TRACE_DIGITS] = '\0';
+        memcpy(rq->parent_id, traceparent + 3 + TRACE_DIGITS + 1, SPAN_DIGITS);
+        rq->parent_id[SPAN_DIGITS] = '\0';
+    }
+}
+
 void
 request_begin(struct request *rq, const char *kind, const char *step, const char *traceparent)
 {
-    assert(kind != NULL && step != NULL);
-    *rq = (struct request){.arena = arena_new(), .kind = kind, .step = step, .caller = "", .started_us = clock_monotonic_us()};
-    if (traceparent_is_valid(traceparent)) {
-        memcpy(rq->trace_id, traceparent + 3, TRACE_DIGITS);
-        memcpy(rq->parent_id, traceparent + 3 + TRACE_DIGITS + 1, SPAN_DIGITS);
-    } else {
-        make_id(rq->trace_id, TRACE_DIGITS);
-    }
-    make_id(rq->span_id, SPAN_DIGITS);
+    *rq = (struct request){0};
+    request_begin_in(rq, arena_new(), kind, step, traceparent);
+    draw_missing_ids(rq);
 }
 
 /* A client's fault is daily bread; trouble around us is a warning; only what we did wrong is an error. */
@@ -108,11 +136,20 @@ severity(enum error result)
 }
 
 void
-request_end(struct request *rq, enum error result)
+request_end_in(struct request *rq, enum error result, bool quiet)
 {
-    log_request(severity(result), rq, error_name(result));
+    if (!quiet || result != OK) {
+        draw_missing_ids(rq);
+        log_request(severity(result), rq, error_name(result));
+    }
     if (hear_end != NULL)
         hear_end(rq, result);
+}
+
+void
+request_end(struct request *rq, enum error result)
+{
+    request_end_in(rq, result, false);
     request_drop(rq);
 }
 
@@ -161,6 +198,7 @@ request_note(struct request *rq, const char *key, const char *format, ...)
 const char *
 request_traceparent(struct request *rq)
 {
+    draw_missing_ids(rq);
     return arena_format(rq->arena, "00-%s-%s-01", rq->trace_id, rq->span_id);
 }
 
