@@ -1,7 +1,8 @@
 /*
  * One connection to NATS per process (nats.c): TLS with a client certificate, SendAsap, reconnect for ever.
  *
- * Services use rpc.h and events.h; only those two and the outbox relay see the connection itself.
+ * Services use rpc.h and events.h; only those two and the outbox relay see the connection itself (bus_nats.h). Requests come back to
+ * inboxes under _INBOX.<name>., so that the server's permissions can keep users apart.
  * Threads: any. The library calls back on its own threads; nothing of ours runs there but a hand-off to workers.
  */
 #ifndef SIGNET_LINK_BUS_H
@@ -31,8 +32,5 @@ enum error bus_check(void *bus, struct request *rq);
 
 /* Called on each reconnect (and never at the first connect), on a thread of the library: set a flag, wake a thread. */
 void bus_on_reconnect(struct bus *bus, void (*heard)(void *context), void *context);
-
-/* The natsConnection, for rpc.c, events.c and outbox.c; NULL while it was never connected. */
-void *bus_connection(struct bus *bus);
 
 #endif

@@ -11,21 +11,26 @@
  *     const Pb__EnrollReply *reply;
  *     enum error error = RPC_CALL(bus, rq, ra, Enroll, &request, &reply);      // wrong types do not compile
  *
- * The reply lives in rq's arena. No responder, or a lost connection, is ERR_UNAVAILABLE with retry_after_s (tried again with back-off
- * inside the deadline first); no answer in time is ERR_TIMEOUT: repeat with the same idempotency key. A remote failure arrives with its kind,
+ * The reply lives in rq's arena. No responder, or no connection, is ERR_UNAVAILABLE with retry_after_s (tried again with back-off
+ * inside the deadline first, 2 s at most). No answer in time, or a connection that broke while the answer was awaited and no second attempt came
+ * through, is ERR_TIMEOUT: repeat with the same idempotency key. A remote failure arrives with its kind,
  * message, layer and retry_after_s, recorded in rq as if it had happened here.
  *
  * Serving: one adapter per method, and protobuf-c's generated table, so that a missing or wrong handler does not compile:
  *
- *     RPC_HANDLER(Ra, Enroll, enroll)      // adapts: enum error enroll(struct ra *, struct request *, const Pb__EnrollRequest *, Pb__EnrollReply
- * *ret_reply) RPC_HANDLER(Ra, Revoke, revoke) static Pb__Ra_Service table = PB__RA__INIT(serve_); rpc_serve(bus, rq, &table.base, ra, &(struct
- * rpc_options){.threads = 8, .queue_limit = 256});
+ *     // adapts: enum error enroll(struct ra *, struct request *, const Pb__EnrollRequest *, Pb__EnrollReply *ret_reply)
+ *     RPC_HANDLER(Ra, Enroll, enroll)
+ *     RPC_HANDLER(Ra, Revoke, revoke)
+ *     static Pb__Ra_Service table = PB__RA__INIT(serve_);
+ *     rpc_serve(bus, rq, &table.base, ra, &(struct rpc_options){.threads = 8, .queue_limit = 256});
  *
  * Handlers run on a bounded worker pool; a full pool answers ERR_BUSY, a request whose deadline has passed is dropped. What the reply
  * points at must live in rq's arena or be static.
  */
 #ifndef SIGNET_LINK_RPC_H
 #define SIGNET_LINK_RPC_H
+
+#include <stdbool.h>
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -37,6 +42,7 @@ struct rpc_options {
     int threads;
     int queue_limit;
     const char *subject_suffix; /* appended to the service part ("" usually): a validator's perspective, an agent's name */
+    bool every_instance;        /* each instance answers each request, for rpc_survey; otherwise one of them does */
 };
 
 enum error rpc_serve(struct bus *bus, struct request *rq, ProtobufCService *table, void *context, const struct rpc_options *options) MUST_CHECK;

@@ -1,0 +1,429 @@
+/*
+ * The process's connection to NATS: made here once, at start, and kept for ever. rpc_call.c and outbox.c send on it, rpc_serve.c
+ * and events.c hang on it as parts.
+ *
+ * nats.c reconnects by itself after a lost connection, but gives up when the server refuses the credentials twice in a row (a
+ * permission file that is being replaced is enough). The keeper thread then opens another connection and attaches the parts to it.
+ */
+#include "link/bus_nats.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#define CONNECT_TIMEOUT_MS 2000
+#define PING_INTERVAL_MS 5000
+#define PINGS_UNANSWERED_MAX 2
+#define RECONNECT_FIRST_MS 10
+#define RECONNECT_MOST_MS 1000
+#define REOPEN_PAUSE_MS 1000
+#define RETRY_AFTER_S 2
+#define SERVERS_MAX 16
+
+struct reconnect_hearer {
+    void (*heard)(void *context);
+    void *context;
+    struct reconnect_hearer *next;
+};
+
+struct part {
+    struct bus_part about;
+    struct part *next; /* newest first: the order of stopping */
+};
+
+struct bus {
+    struct arena *arena; /* of the bus itself and its lists; guarded by mutex after bus_open */
+    const char *name;
+    natsOptions *options;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct bus_link *link;
+    bool link_closed; /* nats.c gave up on it */
+    bool closing;
+    pthread_t keeper;
+    struct part *parts;
+    struct reconnect_hearer *hearers;
+};
+
+/* ---- what nats.c tells, on its threads ---- */
+
+static void
+on_error(natsConnection *nats, natsSubscription *subscription, natsStatus status, void *context)
+{
+    const char *detail = NULL;
+    if (natsConnection_GetLastError(nats, &detail) == NATS_OK || detail == NULL || detail[0] == '\0')
+        detail = natsStatus_GetText(status);
+    /* The one who asked sees a mere time-out: this line is the only place that tells the reason. */
+    if (status == NATS_NOT_PERMITTED)
+        log_line(LOG_LEVEL_ERROR, "bus.not_permitted", "detail", detail, NULL);
+    else if (status == NATS_SLOW_CONSUMER)
+        log_line(LOG_LEVEL_WARNING, "bus.slow_consumer", "subject", subscription == NULL ? "" : natsSubscription_GetSubject(subscription), NULL);
+    else
+        log_line(LOG_LEVEL_WARNING, "bus.error", "detail", detail, "status", natsStatus_GetText(status), NULL);
+}
+
+static void
+on_connected(natsConnection *nats, void *context)
+{
+    log_line(LOG_LEVEL_INFO, "bus.connected", NULL);
+}
+
+static void
+on_disconnected(natsConnection *nats, void *context)
+{
+    struct bus *bus = context;
+    AUTO_LOCK(&bus->mutex);
+    if (!bus->closing)
+        log_line(LOG_LEVEL_WARNING, "bus.lost", NULL);
+}
+
+static void
+tell_hearers(struct bus *bus)
+{
+    AUTO_LOCK(&bus->mutex);
+    for (struct reconnect_hearer *hearer = bus->hearers; hearer != NULL; hearer = hearer->next)
+        hearer->heard(hearer->context);
+}
+
+static void
+on_reconnected(natsConnection *nats, void *context)
+{
+    log_line(LOG_LEVEL_INFO, "bus.reconnected", NULL);
+    tell_hearers(context);
+}
+
+static void
+on_closed(natsConnection *nats, void *context)
+{
+    struct bus *bus = context;
+    const char *detail = "";
+    (void)natsConnection_GetLastError(nats, &detail);
+    AUTO_LOCK(&bus->mutex);
+    if (bus->link == NULL || bus->link->nats != nats)
+        return;
+    if (!bus->closing)
+        log_line(LOG_LEVEL_ERROR, "bus.refused", "detail", detail, NULL);
+    bus->link_closed = true;
+    pthread_cond_broadcast(&bus->changed);
+}
+
+static int64_t
+reconnect_delay(natsConnection *nats, int attempts, void *context)
+{
+    int64_t delay = RECONNECT_FIRST_MS;
+    for (int i = 1; i < attempts && delay < RECONNECT_MOST_MS; i++)
+        delay *= 2;
+    uint8_t jitter;
+    random_bytes(&jitter, sizeof(jitter));
+    return (delay < RECONNECT_MOST_MS ? delay : RECONNECT_MOST_MS) + delay * jitter / 1024;
+}
+
+/* ---- connections ---- */
+
+static void
+link_free(struct bus_link *link)
+{
+    natsConnection_Destroy(link->nats);
+    free(link);
+}
+
+struct bus_link *
+bus_hold(struct bus *bus)
+{
+    AUTO_LOCK(&bus->mutex);
+    if (bus->link != NULL)
+        bus->link->holds++;
+    return bus->link;
+}
+
+void
+bus_link_release(struct bus_link *link)
+{
+    pthread_mutex_lock(&link->bus->mutex);
+    bool last = --link->holds == 0;
+    pthread_mutex_unlock(&link->bus->mutex);
+    if (last)
+        link_free(link);
+}
+
+bool
+bus_link_is_up(const struct bus_link *link)
+{
+    return link != NULL && natsConnection_Status(link->nats) == NATS_CONN_STATUS_CONNECTED;
+}
+
+static struct bus_link *
+link_open(struct bus *bus)
+{
+    natsConnection *nats = NULL;
+    natsStatus status = natsConnection_Connect(&nats, bus->options);
+    if (nats == NULL) {
+        log_line(LOG_LEVEL_ERROR, "bus.refused", "detail", natsStatus_GetText(status), NULL);
+        return NULL;
+    }
+    if (status == NATS_OK)
+        on_connected(nats, bus);
+    struct bus_link *link = calloc(1, sizeof(*link));
+    if (link == NULL)
+        abort();
+    *link = (struct bus_link){.nats = nats, .bus = bus, .holds = 1}; /* the bus's own hold */
+    return link;
+}
+
+static void
+link_replace(struct bus *bus)
+{
+    struct bus_link *fresh = link_open(bus);
+    if (fresh == NULL)
+        return;
+    pthread_mutex_lock(&bus->mutex);
+    struct bus_link *old = bus->link;
+    bus->link = fresh;
+    bus->link_closed = natsConnection_IsClosed(fresh->nats);
+    for (struct part *part = bus->parts; part != NULL; part = part->next)
+        if (part->about.attach != NULL)
+            part->about.attach(part->about.context, fresh->nats);
+    pthread_mutex_unlock(&bus->mutex);
+    if (old != NULL)
+        bus_link_release(old);
+    tell_hearers(bus);
+}
+
+static void *
+keep(void *context)
+{
+    struct bus *bus = context;
+    pthread_mutex_lock(&bus->mutex);
+    while (!bus->closing) {
+        if (bus->link != NULL && !bus->link_closed) {
+            pthread_cond_wait(&bus->changed, &bus->mutex);
+            continue;
+        }
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += REOPEN_PAUSE_MS / 1000;
+        pthread_cond_timedwait(&bus->changed, &bus->mutex, &until);
+        if (bus->closing)
+            break;
+        pthread_mutex_unlock(&bus->mutex);
+        link_replace(bus);
+        pthread_mutex_lock(&bus->mutex);
+    }
+    pthread_mutex_unlock(&bus->mutex);
+    nats_ReleaseThreadMemory();
+    return NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static natsStatus
+set_servers(struct request *rq, natsOptions *options, const char *url)
+{
+    size_t count;
+    char **servers = text_split(rq->arena, url, ',', &count);
+    if (count == 0 || count > SERVERS_MAX)
+        return NATS_ADDRESS_MISSING;
+    return natsOptions_SetServers(options, (const char **)servers, (int)count);
+}
+
+static natsStatus
+set_tls(natsOptions *options, const struct bus_options *from)
+{
+    if (text_is_empty(from->ca_file))
+        return NATS_OK;
+    natsStatus status = natsOptions_SetSecure(options, true);
+    if (status == NATS_OK)
+        status = natsOptions_LoadCATrustedCertificates(options, from->ca_file);
+    if (status == NATS_OK && !text_is_empty(from->cert_file))
+        status = natsOptions_LoadCertificatesChain(options, from->cert_file, from->key_file);
+    return status;
+}
+
+static natsStatus
+set_behaviour(struct bus *bus, natsOptions *options, const char *inbox_prefix)
+{
+    natsStatus status = natsOptions_SetName(options, bus->name);
+    if (status == NATS_OK)
+        status = natsOptions_SetCustomInboxPrefix(options, inbox_prefix);
+    /* Without it a publish, also of a reply, waits a millisecond for the flusher. */
+    if (status == NATS_OK)
+        status = natsOptions_SetSendAsap(options, true);
+    if (status == NATS_OK)
+        status = natsOptions_SetFailRequestsOnDisconnect(options, true);
+    if (status == NATS_OK)
+        status = natsOptions_SetTimeout(options, CONNECT_TIMEOUT_MS);
+    if (status == NATS_OK)
+        status = natsOptions_SetPingInterval(options, PING_INTERVAL_MS);
+    if (status == NATS_OK)
+        status = natsOptions_SetMaxPingsOut(options, PINGS_UNANSWERED_MAX);
+    if (status == NATS_OK)
+        status = natsOptions_SetMaxReconnect(options, -1);
+    if (status == NATS_OK)
+        status = natsOptions_SetCustomReconnectDelay(options, reconnect_delay, NULL);
+    if (status == NATS_OK)
+        status = natsOptions_SetRetryOnFailedConnect(options, true, on_connected, bus);
+    if (status == NATS_OK)
+        status = natsOptions_SetErrorHandler(options, on_error, bus);
+    if (status == NATS_OK)
+        status = natsOptions_SetDisconnectedCB(options, on_disconnected, bus);
+    if (status == NATS_OK)
+        status = natsOptions_SetReconnectedCB(options, on_reconnected, bus);
+    if (status == NATS_OK)
+        status = natsOptions_SetClosedCB(options, on_closed, bus);
+    return status;
+}
+
+static natsStatus
+make_options(struct bus *bus, struct request *rq, const struct bus_options *from)
+{
+    AUTO(natsOptions, options) = NULL;
+    natsStatus status = natsOptions_Create(&options);
+    if (status == NATS_OK)
+        status = set_servers(rq, options, from->url);
+    if (status == NATS_OK)
+        status = set_tls(options, from);
+    if (status == NATS_OK)
+        status = set_behaviour(bus, options, arena_format(bus->arena, "_INBOX.%s", bus->name));
+    if (status == NATS_OK)
+        bus->options = TAKE(options);
+    return status;
+}
+
+static void
+link_close(struct bus *bus, int64_t most_ms)
+{
+    struct bus_link *link = bus->link;
+    if (link == NULL)
+        return;
+    if (bus_link_is_up(link))
+        (void)natsConnection_FlushTimeout(link->nats, most_ms);
+    natsConnection_Close(link->nats);
+    /* on_closed is the last that nats.c calls back; before it ran, the bus may not be freed. */
+    pthread_mutex_lock(&bus->mutex);
+    while (!bus->link_closed)
+        pthread_cond_wait(&bus->changed, &bus->mutex);
+    pthread_mutex_unlock(&bus->mutex);
+    assert(link->holds == 1); /* whoever still calls must be stopped before the bus */
+    bus_link_release(link);
+}
+
+static void
+bus_free(struct bus *bus)
+{
+    natsOptions_Destroy(bus->options);
+    pthread_cond_destroy(&bus->changed);
+    pthread_mutex_destroy(&bus->mutex);
+    arena_free(bus->arena);
+}
+DEFINE_AUTO_STRUCT(bus, bus_free);
+
+enum error
+bus_open(struct request *rq, const struct bus_options *options, struct bus **ret_bus)
+{
+    struct arena *arena = arena_new();
+    AUTO_STRUCT(bus, bus) = arena_alloc(arena, sizeof(*bus));
+    bus->arena = arena;
+    bus->name = arena_text(arena, options->name);
+    pthread_mutex_init(&bus->mutex, NULL);
+    pthread_cond_init(&bus->changed, NULL);
+    natsStatus status = make_options(bus, rq, options);
+    if (status != NATS_OK) {
+        const char *why = nats_GetLastError(NULL);
+        return fail_privately(rq, ERR_INTERNAL, "the settings of the bus are not usable", "%s: %s", natsStatus_GetText(status),
+                              why == NULL ? "" : why);
+    }
+    bus->link = link_open(bus);
+    if (pthread_create(&bus->keeper, NULL, keep, bus) != 0)
+        abort();
+    *ret_bus = TAKE(bus);
+    return OK;
+}
+
+void
+bus_close(struct bus *bus, int most_ms)
+{
+    int64_t until = clock_monotonic_ms() + most_ms;
+    for (struct part *part = bus->parts; part != NULL; part = part->next) {
+        int64_t left = until - clock_monotonic_ms();
+        if (part->about.stop != NULL)
+            part->about.stop(part->about.context, left > 1 ? (int)left : 1);
+    }
+    pthread_mutex_lock(&bus->mutex);
+    bus->closing = true;
+    pthread_cond_broadcast(&bus->changed);
+    pthread_mutex_unlock(&bus->mutex);
+    pthread_join(bus->keeper, NULL);
+
+    int64_t left = until - clock_monotonic_ms();
+    link_close(bus, left > 1 ? left : 1);
+    bus_free(bus);
+}
+
+/* ---- questions and parts ---- */
+
+enum error
+bus_check(void *context, struct request *rq)
+{
+    AUTO_STRUCT(bus_link, link) = bus_hold(context);
+    if (bus_link_is_up(link))
+        return OK;
+    const char *why = NULL;
+    if (link != NULL)
+        (void)natsConnection_GetLastError(link->nats, &why);
+    (void)fail_privately(rq, ERR_UNAVAILABLE, "the bus is not connected", "%s", why == NULL ? "" : why);
+    return fail_retry_after(rq, RETRY_AFTER_S);
+}
+
+void
+bus_on_reconnect(struct bus *bus, void (*heard)(void *context), void *context)
+{
+    AUTO_LOCK(&bus->mutex);
+    struct reconnect_hearer *hearer = arena_alloc(bus->arena, sizeof(*hearer));
+    *hearer = (struct reconnect_hearer){.heard = heard, .context = context, .next = bus->hearers};
+    bus->hearers = hearer;
+}
+
+void
+bus_add_part(struct bus *bus, const struct bus_part *about)
+{
+    AUTO_LOCK(&bus->mutex);
+    struct part *part = arena_alloc(bus->arena, sizeof(*part));
+    *part = (struct part){.about = *about, .next = bus->parts};
+    bus->parts = part;
+    if (about->attach != NULL && bus->link != NULL)
+        about->attach(about->context, bus->link->nats);
+}
+
+int64_t
+bus_lag(struct bus *bus)
+{
+    AUTO_LOCK(&bus->mutex);
+    int64_t sum = 0;
+    for (struct part *part = bus->parts; part != NULL; part = part->next) {
+        int64_t lag = part->about.lag == NULL ? 0 : part->about.lag(part->about.context);
+        if (lag < 0)
+            return -1;
+        sum += lag;
+    }
+    return sum;
+}
+
+const char *
+bus_name(const struct bus *bus)
+{
+    return bus->name;
+}
+
+char *
+bus_new_inbox(const struct bus *bus, struct arena *arena)
+{
+    uint8_t random[16];
+    random_bytes(random, sizeof(random));
+    return arena_format(arena, "_INBOX.%s.%s", bus->name, bytes_hex(arena, BYTES(random, sizeof(random)), 0));
+}

@@ -1,0 +1,57 @@
+/*
+ * What rpc, events and outbox share of the bus beyond bus.h: the nats.c connection itself. Nobody else includes this.
+ *
+ *     AUTO_STRUCT(bus_link, link) = bus_hold(bus);
+ *     if (!bus_link_is_up(link))
+ *         return fail(rq, ERR_UNAVAILABLE, …);
+ *     natsConnection_Publish(link->nats, …);
+ *
+ * nats.c closes a connection for good when the server refuses its credentials twice; the bus then opens another. Whoever uses
+ * a connection therefore holds it for as long as the call takes, and never keeps the pointer.
+ */
+#ifndef SIGNET_LINK_BUS_NATS_H
+#define SIGNET_LINK_BUS_NATS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <nats/nats.h>
+
+#include "link/bus.h"
+
+struct bus_link {
+    natsConnection *nats;
+    struct bus *bus;
+    int holds; /* guarded by the bus */
+};
+
+/* NULL while not even a first attempt could be made. */
+struct bus_link *bus_hold(struct bus *bus);
+void bus_link_release(struct bus_link *link);
+DEFINE_AUTO_STRUCT(bus_link, bus_link_release);
+
+/* False for NULL, and while disconnected. */
+bool bus_link_is_up(const struct bus_link *link);
+
+/* The bus user's name; his inboxes begin with "_INBOX.<name>.". */
+const char *bus_name(const struct bus *bus);
+char *bus_new_inbox(const struct bus *bus, struct arena *arena);
+
+/* Something that lives on the bus until bus_close: a table of handlers, a follower. Members may be NULL. */
+struct bus_part {
+    void (*attach)(void *context, natsConnection *nats); /* subscribe: called at once, and again for each new natsConnection */
+    void (*stop)(void *context, int most_ms);            /* finish what was begun, free the context */
+    int64_t (*lag)(void *context);                       /* not yet handled; -1: unknown */
+    void *context;
+};
+void bus_add_part(struct bus *bus, const struct bus_part *part);
+
+/* The sum of the parts' lags; -1 when one is unknown. */
+int64_t bus_lag(struct bus *bus);
+
+DEFINE_AUTO(natsMsg, natsMsg_Destroy);
+DEFINE_AUTO(natsOptions, natsOptions_Destroy);
+DEFINE_AUTO(natsSubscription, natsSubscription_Destroy);
+DEFINE_AUTO(jsCtx, jsCtx_Destroy);
+
+#endif

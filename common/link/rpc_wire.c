@@ -1,0 +1,50 @@
+/* Subjects and headers of calls. Used by rpc_call.c, rpc_serve.c and rpc_survey.c. */
+#include "link/rpc_wire.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/text.h"
+
+char *
+rpc_split_words(struct arena *arena, const char *camel_case, char separator)
+{
+    char *words = arena_alloc(arena, 2 * strlen(camel_case) + 1);
+    char *to = words;
+    for (const char *from = camel_case; *from != '\0'; from++) {
+        if (isupper((unsigned char)*from) && from != camel_case)
+            *to++ = separator;
+        *to++ = (char)tolower((unsigned char)*from);
+    }
+    return words;
+}
+
+char *
+rpc_subject_of_service(struct arena *arena, const ProtobufCServiceDescriptor *service, const char *suffix)
+{
+    return arena_format(arena, "signet.%s%s", rpc_split_words(arena, service->short_name, '-'), suffix == NULL ? "" : suffix);
+}
+
+const char *
+rpc_header(natsMsg *message, const char *name)
+{
+    const char *value = NULL;
+    return natsMsgHeader_Get(message, name, &value) == NATS_OK && value != NULL ? value : "";
+}
+
+natsStatus
+rpc_set_header(struct arena *arena, natsMsg *message, const char *name, const char *value)
+{
+    if (text_is_empty(value))
+        return NATS_OK;
+    char *line = NULL;
+    for (size_t i = 0; value[i] != '\0'; i++) {
+        if (!iscntrl((unsigned char)value[i]))
+            continue;
+        if (line == NULL)
+            line = arena_text(arena, value);
+        line[i] = ' ';
+    }
+    return natsMsgHeader_Set(message, name, line == NULL ? value : line);
+}
