@@ -256,6 +256,9 @@ set_behaviour(struct bus *bus, natsOptions *options, const char *inbox_prefix)
         status = natsOptions_SetSendAsap(options, true);
     if (status == NATS_OK)
         status = natsOptions_SetFailRequestsOnDisconnect(options, true);
+    /* One delivery thread for all subscriptions: whatever runs there only hands over. */
+    if (status == NATS_OK)
+        status = natsOptions_UseGlobalMessageDelivery(options, true);
     if (status == NATS_OK)
         status = natsOptions_SetTimeout(options, CONNECT_TIMEOUT_MS);
     if (status == NATS_OK)

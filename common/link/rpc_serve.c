@@ -1,6 +1,8 @@
 /*
  * The answering end of calls. nats.c delivers each request on its own thread to deliver(), which never waits: it hands over to the workers or
  * refuses. On a worker the request is unpacked, the generated table finds the handler, and RPC_HANDLER's adapter answers.
+ *
+ * Each method has a subscription of its own, so that the server's permissions can name exactly what a service serves.
  */
 #include "link/rpc.h"
 
@@ -21,9 +23,12 @@
 #define PENDING_BYTES_MAX (64 * 1024 * 1024)
 
 struct served_method {
-    const char *name; /* the last part of the subject: "sign_certificate" */
-    const char *step; /* for the log: "signer.SignCertificate" */
+    struct rpc_server *server;
+    unsigned index;      /* in the table */
+    const char *subject; /* "signet.signer.sign_certificate" */
+    const char *step;    /* for the log: "signer.SignCertificate" */
     const ProtobufCMessageDescriptor *input;
+    natsSubscription *subscription; /* changed by the bus only, under its lock */
 };
 
 struct rpc_server {
@@ -31,21 +36,20 @@ struct rpc_server {
     struct bus *bus;
     ProtobufCService *table;
     void *context;
-    const char *subject; /* "signet.signer.*" */
-    const char *group;   /* queue group, or NULL: every instance answers */
+    const char *group; /* queue group, or NULL: every instance answers */
     struct served_method *methods;
+    unsigned method_count;
     struct workers *workers;
-    natsSubscription *subscription;
 };
 
 struct delivery {
-    struct rpc_server *server;
+    const struct served_method *method;
     natsMsg *message;
     int64_t arrived_ms;
 };
 
 struct rpc_incoming {
-    struct rpc_server *server;
+    const struct served_method *method;
     natsMsg *message;
     bool answered;
     enum error result;
@@ -61,7 +65,7 @@ rpc_incoming_request(void *incoming)
 void *
 rpc_incoming_context(void *incoming)
 {
-    return ((struct rpc_incoming *)incoming)->server->context;
+    return ((struct rpc_incoming *)incoming)->method->server->context;
 }
 
 /* ---- answering ---- */
@@ -69,7 +73,7 @@ rpc_incoming_context(void *incoming)
 static natsStatus
 send_body(struct rpc_incoming *incoming, struct bytes body)
 {
-    AUTO_STRUCT(bus_link, link) = bus_hold(incoming->server->bus);
+    AUTO_STRUCT(bus_link, link) = bus_hold(incoming->method->server->bus);
     return natsConnection_Publish(link->nats, natsMsg_GetReply(incoming->message), body.at, (int)body.len);
 }
 
@@ -92,7 +96,7 @@ send_refusal(struct rpc_incoming *incoming, enum error error)
         status = rpc_set_header(arena, message, HEADER_RETRY_AFTER, arena_format(arena, "%d", failure->retry_after_s));
     if (status != NATS_OK)
         return status;
-    AUTO_STRUCT(bus_link, link) = bus_hold(incoming->server->bus);
+    AUTO_STRUCT(bus_link, link) = bus_hold(incoming->method->server->bus);
     return natsConnection_PublishMsg(link->nats, message);
 }
 
@@ -114,28 +118,18 @@ rpc_incoming_answer(void *context, enum error error, const ProtobufCMessage *rep
 
 /* ---- one request ---- */
 
-static const struct served_method *
-find_method(const struct rpc_server *server, natsMsg *message)
-{
-    const char *name = strrchr(natsMsg_GetSubject(message), '.') + 1; /* the subscription has dots */
-    for (unsigned i = 0; i < server->table->descriptor->n_methods; i++)
-        if (strcmp(server->methods[i].name, name) == 0)
-            return &server->methods[i];
-    return NULL;
-}
-
-static const struct served_method *
-begin(struct rpc_incoming *incoming, int64_t arrived_ms)
+static void
+begin(struct rpc_incoming *incoming, const struct delivery *delivery)
 {
     struct request *rq = &incoming->rq;
-    natsMsg *message = incoming->message;
-    const struct served_method *method = find_method(incoming->server, message);
-    request_begin(rq, "rpc", method == NULL ? "unknown" : method->step, rpc_header(message, HEADER_TRACE));
-    rq->caller = arena_text(rq->arena, rpc_header(message, HEADER_CALLER));
+    incoming->method = delivery->method;
+    incoming->message = delivery->message;
+    incoming->answered = false;
+    request_begin(rq, "rpc", delivery->method->step, rpc_header(delivery->message, HEADER_TRACE));
+    rq->caller = arena_text(rq->arena, rpc_header(delivery->message, HEADER_CALLER));
     int64_t left_ms = RPC_DEADLINE_MS;
-    (void)text_parse_number(rpc_header(message, HEADER_DEADLINE), 0, RPC_DEADLINE_MOST_MS, &left_ms);
-    rq->deadline_ms = arrived_ms + left_ms;
-    return method;
+    (void)text_parse_number(rpc_header(delivery->message, HEADER_DEADLINE), 0, RPC_DEADLINE_MOST_MS, &left_ms);
+    rq->deadline_ms = delivery->arrived_ms + left_ms;
 }
 
 static void
@@ -146,9 +140,10 @@ end(struct rpc_incoming *incoming)
 }
 
 static void
-run(struct rpc_incoming *incoming, const struct served_method *method)
+run(struct rpc_incoming *incoming)
 {
-    struct rpc_server *server = incoming->server;
+    const struct served_method *method = incoming->method;
+    ProtobufCService *table = method->server->table;
     struct request *rq = &incoming->rq;
     natsMsg *message = incoming->message;
     if (text_is_empty(natsMsg_GetReply(message))) {
@@ -160,17 +155,13 @@ run(struct rpc_incoming *incoming, const struct served_method *method)
         incoming->result = fail(rq, ERR_TIMEOUT, "the deadline passed before the work began; it was dropped");
         return;
     }
-    if (method == NULL) {
-        rpc_incoming_answer(incoming, fail(rq, ERR_NOT_FOUND, "no such call: %s", natsMsg_GetSubject(message)), NULL);
-        return;
-    }
     struct bytes body = BYTES(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message));
     const ProtobufCMessage *input = message_unpack(rq->arena, method->input, body);
     if (input == NULL) {
         rpc_incoming_answer(incoming, fail(rq, ERR_BAD_REQUEST, "the body is not a valid %s", method->input->short_name), NULL);
         return;
     }
-    server->table->invoke(server->table, (unsigned)(method - server->methods), input, NULL, incoming);
+    table->invoke(table, method->index, input, NULL, incoming);
     assert(incoming->answered);
 }
 
@@ -179,13 +170,9 @@ serve(void *argument)
 {
     struct delivery *delivery = argument;
     struct rpc_incoming incoming;
-    incoming.server = delivery->server;
-    incoming.message = delivery->message;
-    incoming.answered = false;
-    incoming.result = ERR_INTERNAL;
-    const struct served_method *method = begin(&incoming, delivery->arrived_ms);
+    begin(&incoming, delivery);
     free(delivery);
-    run(&incoming, method);
+    run(&incoming);
     end(&incoming);
 }
 
@@ -193,27 +180,23 @@ static void
 refuse(const struct delivery *delivery)
 {
     struct rpc_incoming incoming;
-    incoming.server = delivery->server;
-    incoming.message = delivery->message;
-    incoming.answered = false;
-    incoming.result = ERR_BUSY;
-    (void)begin(&incoming, delivery->arrived_ms);
+    begin(&incoming, delivery);
     (void)fail(&incoming.rq, ERR_BUSY, "too many requests are waiting; try again shortly");
-    enum error error = fail_retry_after(&incoming.rq, BUSY_RETRY_AFTER_S);
+    incoming.result = fail_retry_after(&incoming.rq, BUSY_RETRY_AFTER_S);
     if (!text_is_empty(natsMsg_GetReply(incoming.message)))
-        rpc_incoming_answer(&incoming, error, NULL);
+        rpc_incoming_answer(&incoming, incoming.result, NULL);
     end(&incoming);
 }
 
 static void
 deliver(natsConnection *nats, natsSubscription *subscription, natsMsg *message, void *context)
 {
-    struct rpc_server *server = context;
+    const struct served_method *method = context;
     struct delivery *delivery = malloc(sizeof(*delivery));
     if (delivery == NULL)
         abort();
-    *delivery = (struct delivery){.server = server, .message = message, .arrived_ms = clock_monotonic_ms()};
-    if (workers_try(server->workers, serve, delivery))
+    *delivery = (struct delivery){.method = method, .message = message, .arrived_ms = clock_monotonic_ms()};
+    if (workers_try(method->server->workers, serve, delivery))
         return;
     refuse(delivery);
     free(delivery);
@@ -225,37 +208,51 @@ static void
 attach(void *context, natsConnection *nats)
 {
     struct rpc_server *server = context;
-    natsSubscription *subscription = NULL;
-    natsStatus status = server->group == NULL ? natsConnection_Subscribe(&subscription, nats, server->subject, deliver, server)
-                                              : natsConnection_QueueSubscribe(&subscription, nats, server->subject, server->group, deliver, server);
-    if (status != NATS_OK)
-        return; /* the connection was closed meanwhile; the bus comes again with the next one */
-    (void)natsSubscription_SetPendingLimits(subscription, PENDING_MESSAGES_MAX, PENDING_BYTES_MAX);
-    natsSubscription_Destroy(server->subscription);
-    server->subscription = subscription;
+    for (unsigned i = 0; i < server->method_count; i++) {
+        struct served_method *method = &server->methods[i];
+        natsSubscription *subscription = NULL;
+        natsStatus status = server->group == NULL
+                                ? natsConnection_Subscribe(&subscription, nats, method->subject, deliver, method)
+                                : natsConnection_QueueSubscribe(&subscription, nats, method->subject, server->group, deliver, method);
+        if (status != NATS_OK)
+            return; /* the connection was closed meanwhile; the bus comes again with the next one */
+        (void)natsSubscription_SetPendingLimits(subscription, PENDING_MESSAGES_MAX, PENDING_BYTES_MAX);
+        natsSubscription_Destroy(method->subscription);
+        method->subscription = subscription;
+    }
 }
 
 static void
 stop(void *context, int most_ms)
 {
     struct rpc_server *server = context;
-    if (server->subscription != NULL && natsSubscription_DrainTimeout(server->subscription, most_ms) == NATS_OK)
-        (void)natsSubscription_WaitForDrainCompletion(server->subscription, most_ms);
+    for (unsigned i = 0; i < server->method_count; i++)
+        if (server->methods[i].subscription != NULL)
+            (void)natsSubscription_DrainTimeout(server->methods[i].subscription, most_ms);
+    for (unsigned i = 0; i < server->method_count; i++)
+        if (server->methods[i].subscription != NULL)
+            (void)natsSubscription_WaitForDrainCompletion(server->methods[i].subscription, most_ms);
     workers_free(server->workers);
-    natsSubscription_Destroy(server->subscription);
+    for (unsigned i = 0; i < server->method_count; i++)
+        natsSubscription_Destroy(server->methods[i].subscription);
     arena_free(server->arena);
 }
 
-static struct served_method *
-list_methods(struct arena *arena, const ProtobufCServiceDescriptor *descriptor, const char *service)
+static void
+list_methods(struct rpc_server *server, const char *service, const char *subject)
 {
-    struct served_method *methods = arena_array(arena, descriptor->n_methods, sizeof(*methods));
+    const ProtobufCServiceDescriptor *descriptor = server->table->descriptor;
+    server->method_count = descriptor->n_methods;
+    server->methods = arena_array(server->arena, descriptor->n_methods, sizeof(*server->methods));
     for (unsigned i = 0; i < descriptor->n_methods; i++) {
         const ProtobufCMethodDescriptor *method = &descriptor->methods[i];
-        methods[i] = (struct served_method){
-            .name = rpc_split_words(arena, method->name, '_'), .step = arena_format(arena, "%s.%s", service, method->name), .input = method->input};
+        server->methods[i] =
+            (struct served_method){.server = server,
+                                   .index = i,
+                                   .subject = arena_format(server->arena, "%s.%s", subject, rpc_split_words(server->arena, method->name, '_')),
+                                   .step = arena_format(server->arena, "%s.%s", service, method->name),
+                                   .input = method->input};
     }
-    return methods;
 }
 
 enum error
@@ -263,16 +260,14 @@ rpc_serve(struct bus *bus, struct request *rq, ProtobufCService *table, void *co
 {
     struct arena *arena = arena_new();
     const char *service = rpc_split_words(arena, table->descriptor->short_name, '-');
-    const char *subject = rpc_subject_of_service(arena, table->descriptor, options->subject_suffix);
     struct rpc_server *server = arena_alloc(arena, sizeof(*server));
     *server = (struct rpc_server){.arena = arena,
                                   .bus = bus,
                                   .table = table,
                                   .context = context,
-                                  .subject = arena_format(arena, "%s.*", subject),
                                   .group = options->every_instance ? NULL : service,
-                                  .methods = list_methods(arena, table->descriptor, service),
                                   .workers = workers_new(service, options->threads, options->queue_limit, nats_ReleaseThreadMemory)};
+    list_methods(server, service, rpc_subject_of_service(arena, table->descriptor, options->subject_suffix));
     bus_add_part(bus, &(struct bus_part){.attach = attach, .stop = stop, .context = server});
     return OK;
 }
