@@ -128,6 +128,98 @@ $(BUILD)/tests/unit/%_test.o: tests/unit/%_test.c | $(PROTO_H)
 unit: $(UNIT_TESTS)
 	@tests/run-unit.sh $(UNIT_TESTS)
 
+FAKES := $(patsubst tests/fakes/%/Makefile.inc,%,$(wildcard tests/fakes/*/Makefile.inc))
+-include tests/fakes/*/Makefile.inc
+
+# Whole stack and real clients. T=acme_issue runs the files whose name contains it; JOBS=n runs n stacks side by side.
+PYTEST := SIGNET_BIN=$(abspath $(BIN)) SIGNET_BUILD=$(abspath $(BUILD)) python3 -m pytest -q -p no:cacheprovider --durations=5
+.PHONY: layout flow fault
+layout: all
+	$(PYTEST) tests/layout
+flow: all $(FAKE_TARGETS)
+	$(PYTEST) tests/flow $(if $(T),-k '$(notdir $(T))')
+fault: all $(FAKE_TARGETS)
+	$(PYTEST) tests/fault $(if $(T),-k '$(notdir $(T))')
+
+# ---- fuzzing: every parser of outside bytes. F=csr runs one; TIME is seconds each. ----------------------------------------------------------
+
+FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZ_NAMES   := $(patsubst tests/fuzz/%_fuzz.c,%,$(FUZZ_SOURCES))
+FUZZ_BUILD   := build/fuzz
+FUZZ_FLAGS   := -std=gnu17 -g -O1 -pthread -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -D_GNU_SOURCE
+TIME ?= 20
+.PHONY: fuzz
+fuzz:
+	@deploy/dev/install-packages all
+	@$(MAKE) --no-print-directory fuzz-build
+	@tests/fuzz/run.sh $(TIME) $(addprefix $(FUZZ_BUILD)/bin/,$(if $(F),$(F),$(FUZZ_NAMES)))
+$(FUZZ_BUILD)/%.o: %.c | $(PROTO_H)
+	@mkdir -p $(@D)
+	@$(CLANG) $(CPPFLAGS) -I$(dir $<) $(addprefix -I,$(wildcard services/*)) $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
+FUZZ_COMMON := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(wildcard common/base/*.c common/pki/*.c common/link/http_path.c))
+# A target that drives a parser of a service names its file: FUZZ_NEEDS_jws := services/acme-gw/jws.c
+-include tests/fuzz/needs.mk
+$(foreach name,$(FUZZ_NAMES),$(eval $(FUZZ_BUILD)/bin/$(name): $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(FUZZ_NEEDS_$(name)))))
+$(FUZZ_BUILD)/bin/%: $(FUZZ_BUILD)/tests/fuzz/%_fuzz.o $(FUZZ_COMMON) $(BUILD)/lib/libsignet-proto.a
+	@mkdir -p $(@D)
+	@$(CLANG) -pthread -fsanitize=fuzzer,address,undefined $^ $(LINK_test) -o $@
+.PHONY: fuzz-build
+fuzz-build: $(addprefix $(FUZZ_BUILD)/bin/,$(FUZZ_NAMES))
+
+# ---- whole jobs ---------------------------------------------------------------------------------------------------------------------------------
+
+.PHONY: deps demo down clean-demo test check bench help
+deps:
+	@deploy/dev/install-packages
+
+demo: deps
+	@$(MAKE) --no-print-directory -s -j2 all
+	@deploy/dev/demo
+
+down:
+	@deploy/dev/stack down
+
+clean-demo:
+	@deploy/dev/stack clean
+
+# make test T=signer/sign_certificate runs one of them.
+test:
+	@deploy/dev/install-packages all
+	@$(MAKE) --no-print-directory -s -j2 all
+	@tests/run-all.sh $(if $(SAN),SAN=1) $(if $(T),T=$(T))
+
+C_FILES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+SH_FILES := $(shell git ls-files | xargs -r grep -lE '^\#!/usr/bin/env bash' 2>/dev/null)
+check:
+	@deploy/dev/install-packages all
+	@$(MAKE) --no-print-directory -s -j2 CC=clang-14 all
+	@tests/check.sh
+
+bench: deps
+	@deploy/dev/install-packages all
+	@$(MAKE) --no-print-directory -s -j2 all benches
+	@tests/bench/run
+
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+.PHONY: benches
+benches: $(BENCHES)
+# The signing bench drives the signer's own pool of workers; the others speak to a running suite.
+$(BUILD)/bench/hsm_sign: $(BUILD)/services/signer/hsm_pool.o
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LINK_test) -o $@
+
+help:
+	@printf '%s\n' \
+	  'make                 build everything into build/gcc/bin (CC=clang-14, SAN=1)' \
+	  'make demo            install packages, build, start the suite, issue and revoke a certificate' \
+	  'make down            stop the demo;  make clean-demo removes it' \
+	  'make test            every test (T=part/of/path: one; SAN=1: under sanitizers)' \
+	  'make unit layout flow fault    one kind of test' \
+	  'make fuzz            every fuzz target (F=name TIME=60)' \
+	  'make check           clang, format, clang-tidy, cppcheck, shellcheck' \
+	  'make bench           figures and ratios of one run'
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 .PHONY: clean
