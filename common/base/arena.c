@@ -1,12 +1,11 @@
 /*
- * Blocks in a chain. The newest common block is filled from the front; what is large beside the block size gets a block of its own behind it.
+ * Blocks in two chains. The newest common block is filled from the front; what is large beside the block size gets an outsized block of its own.
  * Under AddressSanitizer everything not handed out is poisoned, with a red zone after each piece, so that a stray pointer into a reset
  * arena or past the end of a piece is found as it would be with malloc.
  */
 #include "base/arena.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +46,7 @@ struct deferred {
 
 struct arena {
     struct block *newest;
+    struct block *outsized;
     struct deferred *deferred;
     size_t next_size;
 };
@@ -76,11 +76,17 @@ block_new(size_t size, struct block *older)
     return block;
 }
 
-static void
-block_free(struct block *block)
+/* Frees the blocks before `last`, which may be NULL, and returns it. */
+static struct block *
+free_blocks(struct block *newest, const struct block *last)
 {
-    ASAN_UNPOISON_MEMORY_REGION(block->data, block->size);
-    free(block);
+    while (newest != last) {
+        struct block *block = newest;
+        newest = block->older;
+        ASAN_UNPOISON_MEMORY_REGION(block->data, block->size);
+        free(block);
+    }
+    return newest;
 }
 
 static void
@@ -99,11 +105,8 @@ arena_free(struct arena *arena)
     if (arena == NULL)
         return;
     run_deferred(arena);
-    while (arena->newest != NULL) {
-        struct block *block = arena->newest;
-        arena->newest = block->older;
-        block_free(block);
-    }
+    free_blocks(arena->outsized, NULL);
+    free_blocks(arena->newest, NULL);
     free(arena);
 }
 
@@ -111,16 +114,13 @@ void
 arena_reset(struct arena *arena)
 {
     run_deferred(arena);
-    if (arena->newest == NULL)
+    arena->outsized = free_blocks(arena->outsized, NULL);
+    struct block *oldest = arena->newest;
+    if (oldest == NULL)
         return;
-    /* The oldest block is the one to keep, unless an outsized piece came first: then none of its memory is worth holding. */
-    while (arena->newest->older != NULL || arena->newest->size > LARGEST_BLOCK_SIZE) {
-        struct block *block = arena->newest;
-        arena->newest = block->older;
-        block_free(block);
-        if (arena->newest == NULL)
-            return;
-    }
+    while (oldest->older != NULL)
+        oldest = oldest->older;
+    arena->newest = free_blocks(arena->newest, oldest);
     arena->newest->used = 0;
     arena->next_size = FIRST_BLOCK_SIZE;
     ASAN_POISON_MEMORY_REGION(arena->newest->data, arena->newest->size);
@@ -132,12 +132,8 @@ find_room(struct arena *arena, size_t needed)
 {
     if (arena->newest != NULL && arena->newest->size - arena->newest->used >= needed)
         return arena->newest;
-    if (needed > arena->next_size / 4) {
-        /* Behind the newest, so that the rest of the newest stays in use. */
-        if (arena->newest == NULL)
-            return arena->newest = block_new(needed, NULL);
-        return arena->newest->older = block_new(needed, arena->newest->older);
-    }
+    if (needed > arena->next_size / 4)
+        return arena->outsized = block_new(needed, arena->outsized);
     arena->newest = block_new(arena->next_size, arena->newest);
     if (arena->next_size < LARGEST_BLOCK_SIZE)
         arena->next_size = arena->next_size * 2 < LARGEST_BLOCK_SIZE ? arena->next_size * 2 : LARGEST_BLOCK_SIZE;
