@@ -47,7 +47,7 @@ void db_close(struct db *db);
 enum error db_check(void *db, struct request *rq);
 
 struct db_statement {
-    const char *name; /* unique within the service */
+    const char *name; /* unique within the service: the same name is always the same SQL */
     const char *sql;  /* $1, $2, … */
 };
 
@@ -92,6 +92,14 @@ struct db_value db_value_bytes(struct bytes bytes); /* at == NULL: SQL NULL */
 #define DB_BIGINT_ARRAY(at_, n_) ((struct db_value){.type = DB_IS_BIGINT_ARRAY, .array = (at_), .count = (n_)})
 #define DB_TIME_ARRAY(at_, n_) ((struct db_value){.type = DB_IS_TIME_ARRAY, .array = (at_), .count = (n_)})
 
+/*
+ * The type of a value is declared to the server exactly as given here; nothing is guessed from the column. So a bigint column takes DB_INT too, but
+ * a column that is no text (uuid, jsonb, inet, interval, an enum) wants a cast in the SQL: `$1::uuid`, `$2::jsonb`. A null that comes from
+ * DB_TEXT(NULL) or DB_BYTES(BYTES_NONE) keeps its type; DB_NULL has none, and the server infers it from the SQL. A statement that is called with
+ * other types is prepared once for each. A column that db_text, db_int … do not know (numeric, inet, an enum) is cast in the SQL too:
+ * `sum(n)::bigint`.
+ */
+
 /* One statement, one round trip. `ret_rows` may be NULL. */
 enum error db_query(struct db *db, struct request *rq, const struct db_statement *statement, const struct db_value *values, size_t value_count,
                     struct db_rows **ret_rows) MUST_CHECK;
@@ -115,7 +123,8 @@ struct db_step {
 enum error db_atomic(struct db *db, struct request *rq, const struct db_step *steps, size_t step_count) MUST_CHECK;
 
 /* A transaction that must look before it writes. Ends by itself (rollback) when `work` returns an error; retried as a whole on
- * serialisation failure, so `work` must have no other side effects. Inside, use the given db only. */
+ * serialisation failure, so `work` must have no other side effects. Inside, use the given db only; after a refused statement nothing more can be
+ * done: return the error. The isolation is the database's (READ COMMITTED): lock what you looked at, with FOR UPDATE or an advisory lock. */
 enum error db_transaction(struct db *db, struct request *rq, enum error (*work)(struct db *db, struct request *rq, void *context), void *context)
     MUST_CHECK;
 
@@ -133,7 +142,8 @@ int64_t db_time_us(const struct db_rows *rows, size_t row, size_t column);
 /* Several SQL commands in one text, without values: for migrations. */
 enum error db_script(struct db *db, struct request *rq, const char *sql) MUST_CHECK;
 
-/* LISTEN: calls `heard` on a thread of its own for each NOTIFY on the channel, and once after each reconnect (payload NULL). */
+/* LISTEN: calls `heard` on a thread of its own for each NOTIFY on the channel, and once after each connect (payload NULL: look for
+ * yourself, something may have been missed). Ends with db_close. */
 enum error db_listen(struct db *db, struct request *rq, const char *channel, void (*heard)(void *context, const char *payload), void *context)
     MUST_CHECK;
 
