@@ -1,0 +1,50 @@
+"""Every subject of the bus × every service: what is in deploy/bus/permissions is allowed, everything else is refused."""
+
+import ssl
+
+import pytest
+
+from nats_kit import Nats
+from permissions_kit import events, permissions
+
+TABLE = permissions()
+CALLS = sorted({subject for row in TABLE.values() for subject in row["calls"] | row["serves"]})
+EVENTS = sorted(event["subject"] for event in events())
+
+
+def concrete(subject):
+    return subject.replace("*", "somebody")
+
+
+@pytest.mark.parametrize("service", sorted(TABLE))
+def test_a_service_uses_its_own_subjects_and_no_other(stack, service):
+    row = TABLE[service]
+    bus = Nats(stack, service)
+    wrong = []
+
+    def expect(allowed, may, verb, subject):
+        if may(subject) != allowed:
+            wrong.append(f"{service} may{' not' if allowed else ''} {verb} {subject}")
+
+    for subject in CALLS:
+        # An empty message to a real service is a request without a reply subject: refused there, and nobody is told.
+        expect(subject in row["calls"], bus.may_publish, "publish", "signet." + concrete(subject))
+        expect(subject in row["serves"], bus.may_subscribe, "subscribe", "signet." + concrete(subject))
+    for subject in EVENTS:
+        if subject not in row["announces"]:
+            expect(False, bus.may_publish, "publish", "signet.event." + subject)
+        expect(subject in row["hears"], bus.may_subscribe, "subscribe", "signet.event." + subject)
+    for other in TABLE:
+        expect(other == service, bus.may_subscribe, "subscribe", f"_INBOX.{other}.x")
+    for subject in (">", "signet.>", "_INBOX.>", "$SYS.>"):
+        expect(False, bus.may_subscribe, "subscribe", subject)
+    for subject in ("$JS.API.STREAM.DELETE.SIGNET_EVENTS", "$JS.API.STREAM.PURGE.SIGNET_EVENTS", "$JS.API.STREAM.MSG.DELETE.SIGNET_EVENTS",
+                    "$JS.API.CONSUMER.DELETE.SIGNET_EVENTS.inventory-certificate-issued", "$SYS.REQ.SERVER.PING"):
+        expect(False, bus.may_publish, "publish", subject)
+    bus.close()
+    assert not wrong
+
+
+def test_without_a_certificate_nobody_gets_on_the_bus(stack):
+    with pytest.raises((ssl.SSLError, ConnectionError, OSError)):
+        Nats(stack, None)
