@@ -1,0 +1,51 @@
+/* Serial numbers of certificates that we issue: drawn by ra with the intent, read by whoever looks a status up. */
+#include "pki/serial.h"
+
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+#define RANDOM_AT 3
+#define MONTH_MAX 0xffff
+
+int
+serial_month_of(int64_t unix_s)
+{
+    time_t when = (time_t)unix_s;
+    struct tm utc;
+
+    if (gmtime_r(&when, &utc) == NULL)
+        return -1;
+    return (utc.tm_year - 100) * 12 + utc.tm_mon;
+}
+
+struct serial
+serial_new(int64_t not_after_s)
+{
+    int month = serial_month_of(not_after_s);
+    struct serial serial = {{SERIAL_VERSION, (uint8_t)(month >> 8), (uint8_t)month}};
+
+    assert(month >= 0 && month <= MONTH_MAX);
+    random_bytes(serial.octets + RANDOM_AT, SERIAL_LEN - RANDOM_AT);
+    return serial;
+}
+
+bool
+serial_parse(struct bytes octets, int *ret_month)
+{
+    if (octets.len != SERIAL_LEN || octets.at[0] != SERIAL_VERSION)
+        return false;
+    *ret_month = octets.at[1] << 8 | octets.at[2];
+    return true;
+}
+
+int64_t
+serial_month_begins_s(int month)
+{
+    struct tm utc = {.tm_year = 100 + month / 12, .tm_mon = month % 12, .tm_mday = 1};
+
+    assert(month >= 0 && month <= MONTH_MAX + 1);
+    return timegm(&utc);
+}
