@@ -13,7 +13,7 @@
 
 enum { SHA256_LEN = 32 };
 
-static const struct db_statement lock = {"migrate_lock", "SELECT pg_advisory_xact_lock($1)::text"};
+static const struct db_statement lock = {"migrate_lock", "SELECT pg_advisory_xact_lock($1)"};
 static const struct db_statement find = {"migrate_find", "SELECT sha256, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC' "
                                                          "FROM public.signet_migration WHERE schema = $1 AND number = $2"};
 static const struct db_statement find_last = {"migrate_find_last", "SELECT max(number) FROM public.signet_migration WHERE schema = $1"};
