@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#undef fail /* request.h has a function of this name */
 
 #include <signal.h>
 #include <stdbool.h>
