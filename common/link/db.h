@@ -139,6 +139,9 @@ bool db_bool(const struct db_rows *rows, size_t row, size_t column);
 int64_t db_time_s(const struct db_rows *rows, size_t row, size_t column); /* timestamptz → Unix seconds; 0 for NULL */
 int64_t db_time_us(const struct db_rows *rows, size_t row, size_t column);
 
+/* text[]: in rq's arena; a null element is NULL, SQL NULL has no elements. */
+size_t db_text_array(const struct db_rows *rows, size_t row, size_t column, const char *const **ret_texts);
+
 /* Several SQL commands in one text, without values: for migrations. */
 enum error db_script(struct db *db, struct request *rq, const char *sql) MUST_CHECK;
 

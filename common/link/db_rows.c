@@ -20,6 +20,7 @@ enum {
     OID_INT4 = 23,
     OID_TEXT = 25,
     OID_JSON = 114,
+    OID_TEXT_ARRAY = 1009,
     OID_BPCHAR = 1042,
     OID_VARCHAR = 1043,
     OID_TIMESTAMPTZ = 1184,
@@ -129,6 +130,53 @@ big_endian_64(struct bytes from)
     return (int64_t)be64toh(wire);
 }
 
+/* The next four bytes of an array; the server's word is not trusted further than its length. */
+static int32_t
+take_32(struct bytes *from)
+{
+    uint32_t wire;
+    assert(from->len >= sizeof(wire));
+    memcpy(&wire, from->at, sizeof(wire));
+    *from = BYTES(from->at + sizeof(wire), from->len - sizeof(wire));
+    return (int32_t)be32toh(wire);
+}
+
+static const char *
+take_element(struct arena *arena, struct bytes *from)
+{
+    int32_t len = take_32(from);
+    if (len < 0)
+        return NULL;
+    assert((size_t)len <= from->len);
+    const char *text = bytes_text(arena, BYTES(from->at, (size_t)len));
+    *from = BYTES(from->at + len, from->len - (size_t)len);
+    return text;
+}
+
+size_t
+db_text_array(const struct db_rows *rows, size_t row, size_t column, const char *const **ret_texts)
+{
+    struct bytes at = cell(rows, row, column);
+    assert(type_of(rows, column) == OID_TEXT_ARRAY);
+    *ret_texts = NULL;
+    if (at.at == NULL)
+        return 0;
+    int32_t dimensions = take_32(&at);
+    (void)take_32(&at); /* whether there are nulls */
+    (void)take_32(&at); /* the type of the elements */
+    assert(dimensions <= 1);
+    if (dimensions == 0)
+        return 0;
+    int32_t count = take_32(&at);
+    (void)take_32(&at); /* the first index */
+    assert(count >= 0 && (size_t)count <= at.len / sizeof(int32_t));
+    const char **texts = arena_array(rows->arena, (size_t)count, sizeof(*texts));
+    for (int32_t i = 0; i < count; i++)
+        texts[i] = take_element(rows->arena, &at);
+    *ret_texts = texts;
+    return (size_t)count;
+}
+
 int64_t
 db_int(const struct db_rows *rows, size_t row, size_t column)
 {
@@ -140,7 +188,8 @@ db_int(const struct db_rows *rows, size_t row, size_t column)
     if (type == OID_INT8)
         return big_endian_64(at);
     if (type == OID_INT4)
-        return (int32_t)((uint32_t)at.at[0] << 24 | (uint32_t)at.at[1] << 16 | (uint32_t)at.at[2] << 8 | at.at[3]);
+        return take_32(&at);
+    assert(at.len == sizeof(int16_t));
     return (int16_t)((uint16_t)at.at[0] << 8 | at.at[1]);
 }
 
