@@ -8,7 +8,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#undef fail /* request.h has a function of this name */
+#undef fail /* request.h has a function of this name, so fail_msg has to do without the macro */
+#undef fail_msg
+#define fail_msg(...)                       \
+    do {                                    \
+        print_error("ERROR: " __VA_ARGS__); \
+        print_error("\n");                  \
+        _fail(__FILE__, __LINE__);          \
+    } while (0)
 
 #include <signal.h>
 #include <stdbool.h>
