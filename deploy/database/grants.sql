@@ -12,3 +12,7 @@ BEGIN
 END $$;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
+
+-- inventory: the catalogue, written from events
+GRANT USAGE ON SCHEMA inventory TO inventory;
+GRANT SELECT, INSERT ON inventory.certificate, inventory.certificate_name, inventory.revocation TO inventory;
