@@ -180,9 +180,10 @@ config_print_help(FILE *to, const struct setting *settings, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct setting *setting = &settings[i];
         char range[64] = "";
-        fprintf(to, "  %-*s  %-*s  ", names, setting->name, defaults, default_shown(setting));
         if ((int)strlen(default_shown(setting)) > defaults)
-            fprintf(to, "\n%*s", indent, "");
+            fprintf(to, "  %-*s  %s\n%*s", names, setting->name, default_shown(setting), indent, "");
+        else
+            fprintf(to, "  %-*s  %-*s  ", names, setting->name, defaults, default_shown(setting));
         if (setting->type == SETTING_IS_NUMBER)
             snprintf(range, sizeof range, " (%ld to %ld)", setting->least, setting->most);
         else if (setting->type == SETTING_IS_SWITCH)
