@@ -34,6 +34,7 @@ struct reconnect_hearer {
 
 struct part {
     struct bus_part about;
+    bool stopped;
     struct part *next; /* newest first: the order of stopping */
 };
 
@@ -87,6 +88,9 @@ static void
 tell_hearers(struct bus *bus)
 {
     AUTO_LOCK(&bus->mutex);
+    for (struct part *part = bus->parts; part != NULL; part = part->next)
+        if (!part->stopped && part->about.reconnected != NULL)
+            part->about.reconnected(part->about.context);
     for (struct reconnect_hearer *hearer = bus->hearers; hearer != NULL; hearer = hearer->next)
         hearer->heard(hearer->context);
 }
@@ -187,7 +191,7 @@ link_replace(struct bus *bus)
     bus->link = fresh;
     bus->link_closed = natsConnection_IsClosed(fresh->nats);
     for (struct part *part = bus->parts; part != NULL; part = part->next)
-        if (part->about.attach != NULL)
+        if (!part->stopped && part->about.attach != NULL)
             part->about.attach(part->about.context, fresh->nats);
     pthread_mutex_unlock(&bus->mutex);
     if (old != NULL)
@@ -348,15 +352,25 @@ bus_open(struct request *rq, const struct bus_options *options, struct bus **ret
     return OK;
 }
 
+static void
+part_stop(struct bus *bus, struct part *part, int64_t most_ms)
+{
+    pthread_mutex_lock(&bus->mutex);
+    part->stopped = true;
+    pthread_mutex_unlock(&bus->mutex);
+    if (part->about.stop != NULL)
+        part->about.stop(part->about.context, most_ms > 1 ? (int)most_ms : 1);
+}
+
 void
 bus_close(struct bus *bus, int most_ms)
 {
     int64_t until = clock_monotonic_ms() + most_ms;
-    for (struct part *part = bus->parts; part != NULL; part = part->next) {
-        int64_t left = until - clock_monotonic_ms();
-        if (part->about.stop != NULL)
-            part->about.stop(part->about.context, left > 1 ? (int)left : 1);
-    }
+    for (struct part *part = bus->parts; part != NULL; part = part->next)
+        part_stop(bus, part, until - clock_monotonic_ms());
+    for (struct part *part = bus->parts; part != NULL; part = part->next)
+        if (part->about.free != NULL)
+            part->about.free(part->about.context);
     pthread_mutex_lock(&bus->mutex);
     bus->closing = true;
     pthread_cond_broadcast(&bus->changed);
@@ -409,7 +423,7 @@ bus_lag(struct bus *bus)
     AUTO_LOCK(&bus->mutex);
     int64_t sum = 0;
     for (struct part *part = bus->parts; part != NULL; part = part->next) {
-        int64_t lag = part->about.lag == NULL ? 0 : part->about.lag(part->about.context);
+        int64_t lag = part->stopped || part->about.lag == NULL ? 0 : part->about.lag(part->about.context);
         if (lag < 0)
             return -1;
         sum += lag;

@@ -37,11 +37,15 @@ bool bus_link_is_up(const struct bus_link *link);
 const char *bus_name(const struct bus *bus);
 char *bus_new_inbox(const struct bus *bus, struct arena *arena);
 
-/* Something that lives on the bus until bus_close: a table of handlers, a follower. Members may be NULL. */
+/* Something that lives on the bus until bus_close: a table of handlers, a follower. Members may be NULL. attach, reconnected and lag are called
+ * under the bus's lock: they must not wait, nor call the bus. bus_close stops all parts, newest first, and then frees them: a part that
+ * ends early may still be touched by the handlers of another. */
 struct bus_part {
     void (*attach)(void *context, natsConnection *nats); /* subscribe: called at once, and again for each new natsConnection */
-    void (*stop)(void *context, int most_ms);            /* finish what was begun, free the context */
-    int64_t (*lag)(void *context);                       /* not yet handled; -1: unknown */
+    void (*reconnected)(void *context);                  /* the connection was lost and is back, or is a new one */
+    void (*stop)(void *context, int most_ms);            /* finish what was begun; nothing is called afterwards but free */
+    void (*free)(void *context);
+    int64_t (*lag)(void *context); /* not yet handled; -1: unknown */
     void *context;
 };
 void bus_add_part(struct bus *bus, const struct bus_part *part);

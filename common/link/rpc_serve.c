@@ -235,7 +235,12 @@ stop(void *context, int most_ms)
     workers_free(server->workers);
     for (unsigned i = 0; i < server->method_count; i++)
         natsSubscription_Destroy(server->methods[i].subscription);
-    arena_free(server->arena);
+}
+
+static void
+free_server(void *context)
+{
+    arena_free(((struct rpc_server *)context)->arena);
 }
 
 static void
@@ -268,6 +273,6 @@ rpc_serve(struct bus *bus, struct request *rq, ProtobufCService *table, void *co
                                   .group = options->every_instance ? NULL : service,
                                   .workers = workers_new(service, options->threads, options->queue_limit, nats_ReleaseThreadMemory)};
     list_methods(server, service, rpc_subject_of_service(arena, table->descriptor, options->subject_suffix));
-    bus_add_part(bus, &(struct bus_part){.attach = attach, .stop = stop, .context = server});
+    bus_add_part(bus, &(struct bus_part){.attach = attach, .stop = stop, .free = free_server, .context = server});
     return OK;
 }

@@ -36,8 +36,6 @@ collect(struct request *rq, natsSubscription *inbox, const ProtobufCMessageDescr
         AUTO(natsMsg, answer) = NULL;
         if (left_ms <= 0 || natsSubscription_NextMsg(&answer, inbox, left_ms) != NATS_OK)
             break;
-        if (natsMsg_IsNoResponders(answer))
-            break;
         if (!text_is_empty(rpc_header(answer, HEADER_ERROR)))
             continue;
         const ProtobufCMessage *reply = message_unpack(rq->arena, reply_type, BYTES(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer)));

@@ -1,0 +1,181 @@
+/*
+ * Takes leased rows and hands them to threads: challenge validations, unfinished intents, CRLs that are due. Woken by lease_wake, by a thread that
+ * became idle while more rows were waiting, and each pause for the rows of processes that died.
+ *
+ * Only as many rows are taken as there are idle threads: a row that waited in a queue here would spend its lease.
+ */
+#include "link/lease.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include <nats/nats.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "link/workers.h"
+
+struct lease {
+    struct arena *arena;
+    struct db *db;
+    struct lease_about about;
+    const char *holder;
+    struct workers *workers;
+    struct service_loop *_Atomic loop; /* set once, just after its thread may have begun */
+    pthread_mutex_t mutex;
+    int idle;      /* threads */
+    bool has_more; /* rows were left for want of idle threads */
+};
+
+/* The rows of one taking, shared by the threads that work on them. */
+struct taken {
+    struct lease *lease;
+    struct request *rq; /* owns the rows */
+    struct db_rows *rows;
+    int unfinished; /* guarded by the lease's mutex */
+};
+
+struct job {
+    struct taken *taken;
+    size_t row;
+};
+
+static void
+finish(struct lease *lease, struct taken *taken)
+{
+    pthread_mutex_lock(&lease->mutex);
+    lease->idle++;
+    bool wake = lease->has_more;
+    bool last = --taken->unfinished == 0;
+    pthread_mutex_unlock(&lease->mutex);
+    if (last) {
+        request_free(taken->rq);
+        free(taken);
+    }
+    if (wake)
+        lease_wake(lease);
+}
+
+static void
+work(void *argument)
+{
+    struct job *job = argument;
+    struct taken *taken = job->taken;
+    struct lease *lease = taken->lease;
+    struct request rq;
+    request_begin(&rq, "lease", lease->about.name, NULL);
+    rq.deadline_ms = clock_monotonic_ms() + INT64_C(1000) * lease->about.seconds;
+    lease->about.work(lease->about.context, &rq, taken->rows, job->row);
+    request_end(&rq, rq.failure.kind);
+    free(job);
+    finish(lease, taken);
+}
+
+static void *
+allocate(size_t size)
+{
+    void *at = calloc(1, size);
+    if (at == NULL)
+        abort();
+    return at;
+}
+
+static void
+hand_out(struct lease *lease, struct request *rq, struct db_rows *rows)
+{
+    size_t count = db_count(rows);
+    struct taken *taken = allocate(sizeof(*taken));
+    *taken = (struct taken){.lease = lease, .rq = rq, .rows = rows, .unfinished = (int)count};
+    for (size_t i = 0; i < count; i++) {
+        struct job *job = allocate(sizeof(*job));
+        *job = (struct job){.taken = taken, .row = i};
+        if (!workers_try(lease->workers, work, job)) { /* closing: the row's next taker comes when the lease runs out */
+            free(job);
+            finish(lease, taken);
+        }
+    }
+}
+
+static int
+claim_idle(struct lease *lease)
+{
+    AUTO_LOCK(&lease->mutex);
+    int claimed = lease->idle;
+    lease->idle = 0;
+    lease->has_more = claimed == 0;
+    return claimed;
+}
+
+/* True when more should be taken at once. */
+static bool
+return_idle(struct lease *lease, int unused, bool has_more)
+{
+    AUTO_LOCK(&lease->mutex);
+    lease->idle += unused;
+    lease->has_more = has_more;
+    return has_more && lease->idle > 0;
+}
+
+static void
+turn(void *context, struct request *loop_rq)
+{
+    struct lease *lease = context;
+    int idle = claim_idle(lease);
+    if (idle == 0)
+        return; /* finish() wakes us */
+    AUTO_STRUCT(request, rq) = request_new();
+    struct db_rows *rows;
+    enum error error = DB_QUERY(lease->db, rq, lease->about.take, &rows, DB_INT(idle), DB_INT(lease->about.seconds), DB_TEXT(lease->holder));
+    int count = error ? 0 : (int)db_count(rows);
+    if (error)
+        loop_rq->failure = rq->failure;
+    if (count > 0)
+        hand_out(lease, TAKE(rq), rows);
+    if (return_idle(lease, idle - count, count == idle))
+        lease_wake(lease);
+}
+
+static void
+stop(void *context)
+{
+    struct lease *lease = context;
+    workers_free(lease->workers);
+    pthread_mutex_destroy(&lease->mutex);
+    arena_free(lease->arena);
+}
+
+enum error
+lease_open(struct service *service, struct request *rq, struct db *db, const struct lease_about *about, struct lease **ret_lease)
+{
+    struct arena *arena = arena_new();
+    struct lease *lease = arena_alloc(arena, sizeof(*lease));
+    uint8_t random[6];
+    random_bytes(random, sizeof(random));
+    lease->arena = arena;
+    lease->db = db;
+    lease->about = *about;
+    lease->holder = arena_format(arena, "%s/%s", service_instance(service), bytes_hex(arena, BYTES(random, sizeof(random)), 0));
+    lease->idle = about->threads;
+    /* A thread counts as idle here a moment before it does there: the queue takes the difference. */
+    lease->workers = workers_new(about->name, about->threads, about->threads, nats_ReleaseThreadMemory);
+    pthread_mutex_init(&lease->mutex, NULL);
+    /* The drain goes backwards: the loop ends first, then what it handed out is finished. */
+    service_at_drain(service, stop, lease);
+    lease->loop = service_every(service, about->name, about->pause_ms, turn, lease);
+    *ret_lease = lease;
+    return OK;
+}
+
+void
+lease_wake(struct lease *lease)
+{
+    struct service_loop *loop = lease->loop;
+    if (loop != NULL)
+        service_wake(loop);
+}
+
+const char *
+lease_holder(const struct lease *lease)
+{
+    return lease->holder;
+}
