@@ -131,6 +131,8 @@ enum error db_transaction(struct db *db, struct request *rq, enum error (*work)(
 /* Results. Columns by position; a wrong type is our bug and asserts. */
 size_t db_count(const struct db_rows *rows);
 size_t db_affected(const struct db_rows *rows); /* rows touched by INSERT, UPDATE, DELETE */
+/* The same rows for another thread: what has to be converted (uuid, arrays) lives in its arena. `rows` must outlive the view. */
+const struct db_rows *db_rows_view(const struct db_rows *rows, struct arena *arena);
 bool db_is_null(const struct db_rows *rows, size_t row, size_t column);
 const char *db_text(const struct db_rows *rows, size_t row, size_t column);   /* text, varchar, json(b), uuid as text; NULL for SQL NULL */
 struct bytes db_bytes(const struct db_rows *rows, size_t row, size_t column); /* bytea; borrowed from rows */

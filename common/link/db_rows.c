@@ -48,6 +48,14 @@ db_rows_new(struct arena *arena, PGresult *result)
     return rows;
 }
 
+const struct db_rows *
+db_rows_view(const struct db_rows *rows, struct arena *arena)
+{
+    struct db_rows *view = arena_alloc(arena, sizeof(*view));
+    *view = (struct db_rows){.result = rows->result, .arena = arena};
+    return view;
+}
+
 size_t
 db_count(const struct db_rows *rows)
 {

@@ -65,7 +65,7 @@ work(void *argument)
     struct request rq;
     request_begin(&rq, "lease", lease->about.name, NULL);
     rq.deadline_ms = clock_monotonic_ms() + INT64_C(1000) * lease->about.seconds;
-    lease->about.work(lease->about.context, &rq, taken->rows, job->row);
+    lease->about.work(lease->about.context, &rq, db_rows_view(taken->rows, rq.arena), job->row);
     request_end(&rq, rq.failure.kind);
     free(job);
     finish(lease, taken);
