@@ -51,11 +51,9 @@ become_postgres(void)
 }
 
 static void
-quiet_output(const struct postgres_kit *kit)
+send_output_to(const char *path)
 {
-    char log[96];
-    snprintf(log, sizeof(log), "%s/log", kit->dir);
-    int to = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int to = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (to < 0 || dup2(to, STDOUT_FILENO) < 0 || dup2(to, STDERR_FILENO) < 0)
         _exit(127);
 }
@@ -72,9 +70,9 @@ start_program(const struct postgres_kit *kit, const char *const arguments[])
         return child;
     setsid();
     become_postgres();
-    quiet_output(kit);
     if (chdir(kit->dir) != 0)
         _exit(127);
+    send_output_to("log");
     execv(program, (char *const *)arguments);
     _exit(127);
 }
@@ -141,6 +139,8 @@ start_server(struct postgres_kit *kit)
                                      "max_wal_size=64MB",
                                      "-c",
                                      "log_min_messages=warning",
+                                     "-c",
+                                     "client_min_messages=warning",
                                      NULL};
     for (int waited_ms = 0; waited_ms < START_MOST_MS; waited_ms += STEP_MS) {
         if (kit->server == 0)
@@ -272,7 +272,7 @@ start_guardian(struct postgres_kit *kit)
     }
     setsid(); /* a Ctrl-C is not for us */
     close(ends[1]);
-    quiet_output(kit); /* whoever waits for the test's output does not wait for us */
+    send_output_to("/dev/null"); /* whoever waits for the test's output does not wait for us */
     prctl(PR_SET_NAME, "postgres-guard");
     guard(kit, ends[0]);
 }
