@@ -1,0 +1,313 @@
+/*
+ * From h2o's request to the handler and to its result. on_request is the one handler that h2o knows; everything a service's handler sees is made
+ * here. A finished exchange has a whole answer, headers of `decorate` and errors included; http_send.c puts it on the wire.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http_internal.h"
+
+#define UNKNOWN_STEP "http"
+
+struct http_work *
+http_work_begin(struct http_connection *connection, h2o_req_t *request)
+{
+    struct http_loop *loop = connection->loop;
+    struct http_work *work = loop->spare;
+
+    if (work != NULL) {
+        loop->spare = work->next_spare;
+        loop->spare_count--;
+    } else {
+        work = calloc(1, sizeof *work);
+        if (work == NULL)
+            abort();
+        work->arena = arena_new();
+        work->x.internal = work;
+    }
+    work->loop = loop;
+    work->connection = connection;
+    work->request = request;
+    connection->work = work;
+    return work;
+}
+
+/* Back to the state of http_work_begin's calloc, but for what every request writes anyway. */
+void
+http_work_release(struct http_work *work)
+{
+    struct http_loop *loop = work->loop;
+    struct http_answer *answer = &work->x.answer;
+
+    assert(work->request == NULL && !work->at_worker);
+    if (answer->release != NULL)
+        answer->release(answer->held);
+    arena_reset(work->arena);
+    if (loop->spare_count == HTTP_SPARE_MAX) {
+        arena_free(work->arena);
+        free(work);
+        return;
+    }
+    answer->status = 0;
+    answer->header_count = 0;
+    answer->body = BYTES_NONE;
+    answer->held = NULL;
+    answer->release = NULL;
+    work->deferred = work->head_only = false;
+    work->wanted_status = 0;
+    work->sent = 0;
+    work->headers = NULL;
+    work->header_count = 0;
+    work->next_spare = loop->spare;
+    loop->spare = work;
+    loop->spare_count++;
+}
+
+static const char *
+text_in(struct http_work *work, struct bytes text)
+{
+    return text.len == 0 ? "" : bytes_text(work->arena, text);
+}
+
+static const char *
+method_text(struct http_work *work, h2o_iovec_t method)
+{
+    static const char *const usual[] = {"GET", "POST", "HEAD"};
+
+    for (size_t i = 0; i < 3; i++)
+        if (h2o_memis(method.base, method.len, usual[i], strlen(usual[i])))
+            return usual[i];
+    return text_in(work, BYTES(method.base, method.len));
+}
+
+static const char *
+host_text(struct http_work *work)
+{
+    h2o_req_t *request = work->request;
+    /* h2o fills in its own name where the client gave none. */
+    if (request->input.authority.base == work->loop->server->host->authority.hostport.base)
+        return "";
+    return text_in(work, BYTES(request->input.authority.base, request->input.authority.len));
+}
+
+static void
+fill_request_side(struct http_work *work, struct bytes path, struct bytes query)
+{
+    struct http_exchange *x = &work->x;
+    h2o_req_t *request = work->request;
+
+    x->path = text_in(work, path);
+    x->query = text_in(work, query);
+    x->body = BYTES(request->entity.base, request->entity.len);
+    x->peer = work->connection->peer;
+    x->host = host_text(work);
+    x->tls = work->connection->tls_context != NULL;
+    x->on_loop = true;
+    x->client_cert = http_tls_client_cert(work->connection);
+}
+
+struct found {
+    const struct http_route *route;
+    bool path_known;
+    char allow[64];
+};
+
+static void
+allow_method(struct found *found, const char *method)
+{
+    size_t len = strlen(found->allow);
+
+    if (strstr(found->allow, method) != NULL || len + strlen(method) + 3 > sizeof found->allow)
+        return;
+    snprintf(found->allow + len, sizeof found->allow - len, "%s%s", len == 0 ? "" : ", ", method);
+}
+
+/* The first route of the table with this path and method; HEAD is served by GET unless it has a route of its own. */
+static void
+find_route(struct http_work *work, struct bytes path, const char *method, struct found *found)
+{
+    const struct http_server_options *options = &work->loop->server->options;
+    struct bytes params[HTTP_PARAMS_MAX];
+    size_t count;
+
+    for (size_t i = 0; i < options->route_count; i++) {
+        const struct http_route *route = &options->routes[i];
+        if (!http_path_matches(route->path, path, params, &count))
+            continue;
+        found->path_known = true;
+        allow_method(found, route->method);
+        bool by_get = strcmp(route->method, "GET") == 0;
+        if (by_get)
+            allow_method(found, "HEAD");
+        bool exact = strcmp(route->method, method) == 0;
+        if (!exact && !(by_get && work->head_only && found->route == NULL))
+            continue;
+        found->route = route;
+        for (size_t p = 0; p < HTTP_PARAMS_MAX; p++)
+            work->x.params[p] = p < count ? text_in(work, params[p]) : NULL;
+        if (exact)
+            return;
+    }
+}
+
+static const char *
+header_value(struct http_work *work, const char *name, size_t name_len)
+{
+    h2o_req_t *request = work->request;
+    ssize_t at = h2o_find_header_by_str(&request->headers, name, name_len, -1);
+
+    if (at < 0)
+        return NULL;
+    return text_in(work, BYTES(request->headers.entries[at].value.base, request->headers.entries[at].value.len));
+}
+
+void
+http_work_route(struct http_work *work)
+{
+    struct http_server *server = work->loop->server;
+    h2o_req_t *request = work->request;
+    struct http_exchange *x = &work->x;
+    struct found found = {0};
+    struct bytes path, query;
+
+    http_target_split(BYTES(request->input.path.base, request->input.path.len), &path, &query);
+    x->method = method_text(work, request->input.method);
+    work->head_only = strcmp(x->method, "HEAD") == 0;
+    find_route(work, path, x->method, &found);
+    x->route = found.route;
+    const char *step = found.route == NULL ? UNKNOWN_STEP : server->steps[found.route - server->options.routes];
+    request_begin_in(&x->rq, work->arena, "http", step, header_value(work, H2O_STRLIT("traceparent")));
+    x->rq.caller = work->connection->peer;
+    fill_request_side(work, path, query);
+    if (found.route != NULL)
+        return;
+    if (!found.path_known) {
+        work->wanted_status = 404;
+        (void)fail(&x->rq, ERR_NOT_FOUND, "there is nothing at this path");
+        return;
+    }
+    work->wanted_status = 405;
+    http_header_out(x, "Allow", "%s", found.allow);
+    (void)fail(&x->rq, ERR_BAD_REQUEST, "the method %.20s is not for this path; %s can be used", x->method, found.allow);
+}
+
+static void
+note_for_log(struct http_work *work)
+{
+    struct http_exchange *x = &work->x;
+
+    request_note(&x->rq, "status", "%d", x->answer.status);
+    if (x->route == NULL)
+        request_note(&x->rq, "path", "%.200s", x->path);
+}
+
+/* On the thread that ran the handler: makes the answer whole and writes the log line. */
+void
+http_work_complete(struct http_work *work, enum error result)
+{
+    const struct http_server_options *options = &work->loop->server->options;
+    struct http_exchange *x = &work->x;
+
+    if (result != OK)
+        result = http_render(work, result);
+    assert(x->answer.status >= 200 && x->answer.status <= 599);
+    if (options->decorate != NULL)
+        options->decorate(options->context, x);
+    bool quiet = options->quiet && result == OK;
+    if (!quiet)
+        note_for_log(work);
+    request_end_in(&x->rq, result, quiet);
+}
+
+static enum error
+run_on_loop(struct http_work *work)
+{
+    struct http_exchange *x = &work->x;
+    return x->route->handle(work->loop->server->options.context, x);
+}
+
+/* What must hold before any handler sees the request. */
+static enum error
+check_request(struct http_work *work)
+{
+    struct http_exchange *x = &work->x;
+    h2o_socket_t *socket = work->connection->socket;
+    int status;
+
+    const char *problem = http_head_problem(BYTES(socket->input->bytes, socket->input->size), work->request->version < 0x101, &status);
+    if (problem != NULL) {
+        failure_clear(&x->rq);
+        x->answer.header_count = 0;
+        work->wanted_status = status;
+        work->request->http1_is_persistent = 0;
+        return fail(&x->rq, status == 431 ? ERR_TOO_LARGE : ERR_BAD_REQUEST, "%s", problem);
+    }
+    if (x->route == NULL)
+        return x->rq.failure.kind;
+    size_t most = x->route->body_max != 0 ? x->route->body_max : work->loop->server->options.body_max;
+    if (x->body.len > most)
+        return fail(&x->rq, ERR_TOO_LARGE, "the body has %zu bytes, at most %zu are taken here", x->body.len, most);
+    return OK;
+}
+
+static int
+on_request(h2o_handler_t *self, h2o_req_t *request)
+{
+    struct http_work *work = http_work_begin(http_connection_of(request), request);
+
+    http_work_route(work);
+    enum error error = check_request(work);
+    if (error == OK && work->x.route->where == ON_WORKER) {
+        http_worker_hand_over(work);
+        return 0;
+    }
+    if (error == OK)
+        error = run_on_loop(work);
+    if (work->deferred) {
+        http_worker_hand_over(work);
+        return 0;
+    }
+    http_work_complete(work, error);
+    http_send(work);
+    return 0;
+}
+
+/* h2o calls loggers when it is through with a request, answered or not: there is no cheaper way to hear of it. */
+static void
+on_request_gone(h2o_logger_t *self, h2o_req_t *request)
+{
+    struct http_connection *connection = http_connection_of(request);
+    struct http_work *work = connection->work;
+
+    if (work == NULL)
+        return;
+    connection->work = NULL;
+    work->connection = NULL;
+    work->request = NULL;
+    if (h2o_timeout_is_linked(&work->deadline))
+        h2o_timeout_unlink(&work->deadline);
+    if (!work->at_worker)
+        http_work_release(work);
+}
+
+void
+http_exchange_register(struct http_server *server)
+{
+    /* No path is registered with h2o, so that it matches none: everything comes to the fallback. */
+    h2o_create_handler(&server->host->fallback_path, sizeof(h2o_handler_t))->on_req = on_request;
+    h2o_create_logger(&server->host->fallback_path, sizeof(h2o_logger_t))->log_access = on_request_gone;
+}
+
+/* h2o_url_normalize_path, in front of libh2o's own: we route on the raw path, and theirs writes a line of the client's choice on stderr for
+ * each path that it cannot normalise. */
+h2o_iovec_t
+h2o_url_normalize_path(h2o_mem_pool_t *pool, const char *path, size_t len, size_t *query_at, size_t **norm_indexes)
+{
+    const char *mark = memchr(path, '?', len);
+
+    *query_at = mark == NULL ? SIZE_MAX : (size_t)(mark - path);
+    *norm_indexes = NULL;
+    return h2o_iovec_init(path, mark == NULL ? len : *query_at);
+}
