@@ -116,7 +116,8 @@ db_fail(struct request *rq, enum db_outcome outcome, const PGresult *refusal, co
     case DB_ANSWERED:
         return fail_refused(rq, refusal, what);
     case DB_ABORTED:
-        fail_privately(rq, ERR_UNAVAILABLE, "the connection to the database was lost; repeat the request", "%s: %s", what, client_text(refusal));
+        fail_privately(rq, ERR_UNAVAILABLE, "the connection to the database was lost; repeat the request", "%s: SQLSTATE %s: %s", what,
+                       field(refusal, PG_DIAG_SQLSTATE), client_text(refusal));
         return fail_retry_after(rq, DB_RETRY_AFTER_S);
     case DB_UNKNOWN:
         return fail_privately(rq, ERR_TIMEOUT, "the database was lost before it answered; repeat the request", "%s: outcome unknown: %s", what,

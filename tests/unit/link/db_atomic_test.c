@@ -119,7 +119,7 @@ a_passing_serialisation_failure_is_not_seen(void **state)
     struct fixture *fixture = *state;
     const char *const states[] = {"40001", "40P01"};
     postgres_kit_run(postgres, "CREATE OR REPLACE FUNCTION refuse(state text) RETURNS text LANGUAGE plpgsql AS "
-                               "$$ BEGIN RAISE EXCEPTION SQLSTATE '40001' USING ERRCODE = state; END $$");
+                               "$$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = state; END $$");
     for (size_t i = 0; i < COUNT_OF(states); i++) {
         postgres_kit_run(postgres, "DROP SEQUENCE IF EXISTS tries; CREATE SEQUENCE tries; TRUNCATE pet CASCADE");
         struct db_rows *rows = NULL;
