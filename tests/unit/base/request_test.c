@@ -252,6 +252,65 @@ a_dropped_request_leaves_no_line(void **state)
     assert_null(heard);
 }
 
+/* Answers from memory: the caller's arena outlives the request, and nothing of the one before is left in the next. */
+static void
+a_request_in_a_reused_arena_starts_clean(void **state)
+{
+    struct request rq;
+    AUTO_STRUCT(arena, arena) = arena_new();
+
+    memset(&rq, 0x5a, sizeof rq);
+    for (int round = 0; round < 2; round++) {
+        request_begin_in(&rq, arena, "http", "GET /", round == 0 ? PARENT : NULL);
+        assert_string_equal(rq.trace_id, round == 0 ? "0af7651916cd43dd8448eb211c80319c" : "");
+        assert_string_equal(rq.parent_id, round == 0 ? "b7ad6b7169203331" : "");
+        assert_string_equal(rq.span_id, "");
+        assert_int_equal(rq.failure.kind, OK);
+        assert_int_equal(rq.note_count, 0);
+        assert_int_equal(rq.deadline_ms, 0);
+        request_note(&rq, "serial", "%d", round);
+        fail(&rq, ERR_BUSY, "full");
+        request_end_in(&rq, OK, true);
+        assert_ptr_equal(rq.arena, arena);
+        arena_reset(arena);
+    }
+    request_begin_in(&rq, arena, "http", "GET /", NULL);
+    assert_int_equal(strlen(request_traceparent(&rq)), 55);
+    assert_int_equal(strlen(rq.trace_id), 32);
+}
+
+static void
+a_quiet_end_is_heard_and_writes_only_what_failed(void **state)
+{
+    static const struct {
+        bool quiet;
+        enum error result;
+        bool written;
+    } cases[] = {{true, OK, false}, {true, ERR_BUSY, true}, {false, OK, true}, {false, ERR_BUSY, true}};
+    struct stderr_lines lines;
+    struct request rq;
+    AUTO_STRUCT(arena, arena) = arena_new();
+
+    request_on_end(hear);
+    stderr_catch(&lines);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        heard = NULL;
+        request_begin_in(&rq, arena, "http", "GET /", NULL);
+        request_end_in(&rq, cases[i].result, cases[i].quiet);
+        assert_ptr_equal(heard, &rq);
+        assert_int_equal(heard_result, cases[i].result);
+        if (cases[i].written) {
+            json_t *object = stderr_next_object(&lines);
+            assert_int_equal(strlen(field(object, "trace")), 32);
+            assert_int_equal(strlen(field(object, "span")), 16);
+            json_decref(object);
+        }
+        assert_null(stderr_next(&lines));
+    }
+    stderr_restore(&lines);
+    request_on_end(NULL);
+}
+
 static void
 severity_says_whose_fault_it_was(void **state)
 {
@@ -292,6 +351,8 @@ main(void)
         cmocka_unit_test(the_last_note_of_a_key_stands),
         cmocka_unit_test(the_end_writes_one_line_and_is_heard),
         cmocka_unit_test(a_dropped_request_leaves_no_line),
+        cmocka_unit_test(a_request_in_a_reused_arena_starts_clean),
+        cmocka_unit_test(a_quiet_end_is_heard_and_writes_only_what_failed),
         cmocka_unit_test(severity_says_whose_fault_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

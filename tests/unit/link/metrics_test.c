@@ -151,10 +151,10 @@ set_counter(void *counter)
 static void
 wrong_use_aborts(void **state)
 {
-    char name[] = "t_wrong_total";
+    static char name[] = "t_wrong_total";
     struct metric *counter = metric_counter(name, "help", NULL, NULL);
 
-    assert_true(aborts(make_gauge_of_a_counter, (void *)"t_wrong_total"));
+    assert_true(aborts(make_gauge_of_a_counter, name));
     assert_true(aborts(count_down, counter));
     assert_true(aborts(set_counter, counter));
 }
