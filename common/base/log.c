@@ -38,6 +38,17 @@ log_open(const char *service, const char *instance, enum log_level least)
     opened.least = least;
 }
 
+/* Octets at the front that stand for themselves: most values are nothing else. */
+static size_t
+plain_run(const uint8_t *at, size_t len)
+{
+    size_t run = 0;
+
+    while (run < len && at[run] >= 0x20 && at[run] < 0x7f && at[run] != '"' && at[run] != '\\')
+        run++;
+    return run;
+}
+
 static void
 append_character(struct buffer *line, const uint8_t *at, size_t len)
 {
@@ -56,12 +67,18 @@ append_character(struct buffer *line, const uint8_t *at, size_t len)
 static void
 append_quoted(struct buffer *line, const char *text)
 {
-    size_t len = strnlen(text, VALUE_MAX + 1);
+    size_t len = strnlen(text, VALUE_MAX + 3); /* a character that begins before the limit has up to three octets beyond it */
     size_t shown = len > VALUE_MAX ? VALUE_MAX : len;
 
     buffer_append_text(line, "\"");
     for (size_t i = 0; i < shown;) {
         const uint8_t *at = (const uint8_t *)text + i;
+        size_t plain = plain_run(at, shown - i);
+        if (plain > 0) {
+            buffer_append(line, at, plain);
+            i += plain;
+            continue;
+        }
         size_t character = text_utf8_length(BYTES(at, len - i));
         if (character == 0)
             buffer_append_text(line, "\xef\xbf\xbd");

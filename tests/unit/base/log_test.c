@@ -100,16 +100,33 @@ any_octet_is_escaped_or_replaced(void **state)
 static void
 a_long_value_is_cut_between_characters(void **state)
 {
+    static const char *const at_the_limit[] = {"é", "東", "🔑"};
     char value[5000];
+
+    for (size_t i = 0; i < COUNT_OF(at_the_limit); i++) {
+        memset(value, 'x', sizeof value - 1);
+        value[sizeof value - 1] = '\0';
+        memcpy(value + 2047, at_the_limit[i], strlen(at_the_limit[i])); /* the limit falls into it */
+        log_line(LOG_LEVEL_INFO, "step", "value", value, NULL);
+        json_t *object = stderr_next_object(&lines);
+        const char *read = field(object, "value");
+        assert_memory_equal(read, value, 2047);
+        assert_memory_equal(read + 2047, at_the_limit[i], strlen(at_the_limit[i]));
+        assert_string_equal(read + 2047 + strlen(at_the_limit[i]), "…");
+        json_decref(object);
+    }
+}
+
+static void
+a_value_as_long_as_the_limit_is_whole(void **state)
+{
+    char value[2049];
 
     memset(value, 'x', sizeof value - 1);
     value[sizeof value - 1] = '\0';
-    memcpy(value + 2047, "é", 2); /* the limit falls into the middle of it */
     log_line(LOG_LEVEL_INFO, "step", "value", value, NULL);
     json_t *object = stderr_next_object(&lines);
-    const char *read = field(object, "value");
-    assert_memory_equal(read, value, 2047);
-    assert_string_equal(read + 2047, "é…");
+    assert_string_equal(field(object, "value"), value);
     json_decref(object);
 }
 
@@ -169,10 +186,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CAUGHT(a_line_of_the_process_is_written_with_one_write), CAUGHT(a_line_may_have_no_pairs_and_a_null_value),
-        CAUGHT(lines_below_the_level_are_not_written),           CAUGHT(any_octet_is_escaped_or_replaced),
-        CAUGHT(a_long_value_is_cut_between_characters),          CAUGHT(a_request_has_its_fields_in_order),
-        CAUGHT(what_a_request_does_not_have_is_left_out),        CAUGHT(a_log_that_cannot_be_written_harms_nobody),
+        CAUGHT(a_line_of_the_process_is_written_with_one_write),
+        CAUGHT(a_line_may_have_no_pairs_and_a_null_value),
+        CAUGHT(lines_below_the_level_are_not_written),
+        CAUGHT(any_octet_is_escaped_or_replaced),
+        CAUGHT(a_long_value_is_cut_between_characters),
+        CAUGHT(a_value_as_long_as_the_limit_is_whole),
+        CAUGHT(a_request_has_its_fields_in_order),
+        CAUGHT(what_a_request_does_not_have_is_left_out),
+        CAUGHT(a_log_that_cannot_be_written_harms_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
