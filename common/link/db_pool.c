@@ -152,6 +152,8 @@ take_until(struct db_pool *pool, struct request *rq, int64_t until_ms, struct db
 enum error
 db_pool_take(struct db_pool *pool, struct request *rq, struct db_connection **ret_connection)
 {
+    if (request_time_left_ms(rq, 1) == 0)
+        return fail(rq, ERR_TIMEOUT, "the deadline passed before the database was asked");
     return take_until(pool, rq, clock_monotonic_ms() + request_time_left_ms(rq, WAIT_MOST_MS), ret_connection);
 }
 
