@@ -1,0 +1,118 @@
+/* ca list, ca show: what the signer says of its CAs. */
+#include "base/clock.h"
+#include "base/text.h"
+#include "link/rpc.h"
+#include "pki/certificate.h"
+#include "pki/name.h"
+#include "pki/pem.h"
+#include "signetctl.h"
+
+static enum error
+ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListCasReply **ret_reply)
+{
+    Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
+    enum error error = ctl_bus(ctl, rq);
+
+    if (error)
+        return error;
+    request.name = name;
+    error = RPC_CALL(ctl->bus, rq, signer, ListCas, &request, ret_reply);
+    if (!error && name[0] != '\0' && (*ret_reply)->n_cas == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no CA named %s: see signetctl ca list", name);
+    return error;
+}
+
+/* Subject and expiry of a CA that has its certificate. */
+static bool
+read_certificate(struct request *rq, const Pb__Ca *ca, struct certificate *ret_certificate)
+{
+    if (ca->certificate.len == 0)
+        return false;
+    if (certificate_parse(rq, BYTES(ca->certificate.data, ca->certificate.len), ret_certificate) == OK)
+        return true;
+    failure_clear(rq);
+    return false;
+}
+
+enum error
+ca_list(struct ctl *ctl, struct request *rq)
+{
+    static const char *const heads[] = {"NAME", "STATUS", "DEFAULT", "SUBJECT", "KEY", "PARENT", "EXPIRES"};
+    const Pb__ListCasReply *reply;
+    struct table *table;
+    enum error error = ask(ctl, rq, "", &reply);
+    size_t i;
+
+    if (error)
+        return error;
+    if (ctl->json)
+        return json_print(message_json(rq->arena, &reply->base)), OK;
+    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
+    for (i = 0; i < reply->n_cas; i++) {
+        const Pb__Ca *ca = reply->cas[i];
+        struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
+        bool known = read_certificate(rq, ca, certificate);
+        const char *const cells[] = {ca->name,
+                                     ca->status,
+                                     ca->is_default ? "yes" : "",
+                                     known ? name_format(rq->arena, certificate->subject) : "",
+                                     ca->key_type,
+                                     ca->parent,
+                                     known ? clock_format_rfc3339(rq->arena, certificate->not_after_s) : ""};
+        table_row(table, cells);
+    }
+    table_print(table, stdout);
+    return OK;
+}
+
+static enum error
+print_pem(struct request *rq, const Pb__Ca *ca, const char *label, ProtobufCBinaryData der)
+{
+    struct buffer pem = buffer_in(rq->arena);
+
+    if (der.len == 0)
+        return fail(rq, ERR_NOT_FOUND, "CA %s has none: it is %s", ca->name, ca->status);
+    pem_append(&pem, label, BYTES(der.data, der.len));
+    fputs(buffer_text(&pem), stdout);
+    return OK;
+}
+
+enum error
+ca_show(struct ctl *ctl, struct request *rq)
+{
+    const Pb__ListCasReply *reply;
+    struct certificate certificate;
+    enum error error = ask(ctl, rq, ctl->arguments.words[0], &reply);
+    const Pb__Ca *ca;
+    bool known;
+
+    if (error)
+        return error;
+    ca = reply->cas[0];
+    if (argument(ctl, "pem") != NULL)
+        return print_pem(rq, ca, "CERTIFICATE", ca->certificate);
+    if (argument(ctl, "csr") != NULL)
+        return print_pem(rq, ca, "CERTIFICATE REQUEST", ca->csr);
+    if (argument(ctl, "evidence") != NULL)
+        return printf("%s\n", ca->evidence) < 0 ? ERR_INTERNAL : OK;
+    if (ctl->json)
+        return json_print(message_json(rq->arena, &ca->base)), OK;
+
+    known = read_certificate(rq, ca, &certificate);
+    const char *const facts[][2] = {
+        {"name", ca->name},
+        {"status", ca->status},
+        {"default", ca->is_default ? "yes" : "no"},
+        {"subject", known ? name_format(rq->arena, certificate.subject) : NULL},
+        {"issuer", known ? name_format(rq->arena, certificate.issuer) : NULL},
+        {"serial", known ? bytes_hex(rq->arena, certificate.serial, 0) : NULL},
+        {"valid from", known ? clock_format_rfc3339(rq->arena, certificate.not_before_s) : NULL},
+        {"valid until", known ? clock_format_rfc3339(rq->arena, certificate.not_after_s) : NULL},
+        {"key", ca->key_type},
+        {"key uri", ca->key_uri},
+        {"parent", ca->parent[0] != '\0' ? ca->parent : NULL},
+        {"created", clock_format_rfc3339(rq->arena, ca->created_at_s)},
+    };
+    table_facts(stdout, facts, sizeof(facts) / sizeof(facts[0]));
+    return OK;
+}

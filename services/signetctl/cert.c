@@ -1,0 +1,207 @@
+/* cert list, show, revoke: the catalogue's view, and revocation through ra. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "link/rpc.h"
+#include "pki/certificate.h"
+#include "pki/pem.h"
+#include "signet/v1/ra.pb-c.h"
+#include "signetctl.h"
+
+static const char *
+joined_names(struct arena *arena, Pb__Name *const *names, size_t count)
+{
+    struct buffer list = buffer_in(arena);
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        buffer_append_format(&list, "%s%s", i ? "," : "", names[i]->value);
+    return buffer_text(&list);
+}
+
+static const char *
+hex(struct arena *arena, ProtobufCBinaryData data)
+{
+    return bytes_hex(arena, BYTES(data.data, data.len), 0);
+}
+
+static enum error
+fill_filter(struct ctl *ctl, struct request *rq, Pb__FindCertificatesRequest *request)
+{
+    int64_t days, limit;
+    enum error error = argument_number(ctl, rq, "expires-within", 0, 36500, -1, &days);
+
+    if (!error)
+        error = argument_number(ctl, rq, "limit", 1, 1000, 100, &limit);
+    if (error)
+        return error;
+    request->name = argument_or(ctl, "name", "");
+    request->owner = argument_or(ctl, "owner", "");
+    request->issuer = argument_or(ctl, "issuer", "");
+    request->protocol = argument_or(ctl, "protocol", "");
+    request->template_ = argument_or(ctl, "template", "");
+    request->status = argument_or(ctl, "status", days >= 0 ? "valid" : "");
+    request->cursor = argument_or(ctl, "cursor", "");
+    request->expires_before_s = days >= 0 ? clock_now_s() + days * 86400 : 0;
+    request->limit = (uint32_t)limit;
+    return OK;
+}
+
+enum error
+cert_list(struct ctl *ctl, struct request *rq)
+{
+    static const char *const heads[] = {"SERIAL", "NAMES", "STATUS", "EXPIRES", "ISSUER", "TEMPLATE", "PROTOCOL", "OWNER"};
+    Pb__FindCertificatesRequest request = PB__FIND_CERTIFICATES_REQUEST__INIT;
+    const Pb__FindCertificatesReply *reply;
+    struct table *table;
+    size_t i;
+    enum error error = fill_filter(ctl, rq, &request);
+
+    if (!error)
+        error = ctl_bus(ctl, rq);
+    if (!error)
+        error = RPC_CALL(ctl->bus, rq, inventory, FindCertificates, &request, &reply);
+    if (error)
+        return error;
+    if (ctl->json)
+        return json_print(message_json(rq->arena, &reply->base)), OK;
+    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
+    for (i = 0; i < reply->n_entries; i++) {
+        const Pb__CatalogEntry *entry = reply->entries[i];
+        const char *const cells[] = {hex(rq->arena, entry->serial),
+                                     entry->n_names ? joined_names(rq->arena, entry->names, entry->n_names) : entry->subject,
+                                     entry->status,
+                                     clock_format_rfc3339(rq->arena, entry->not_after_s),
+                                     entry->issuer,
+                                     entry->template_,
+                                     entry->protocol,
+                                     entry->owner};
+        table_row(table, cells);
+    }
+    table_print(table, stdout);
+    if (reply->next_cursor[0] != '\0')
+        fprintf(stderr, "there are more: --cursor %s\n", reply->next_cursor);
+    return OK;
+}
+
+enum error
+cert_find(struct ctl *ctl, struct request *rq, const char *name, const Pb__ShowCertificateReply **ret_reply)
+{
+    Pb__ShowCertificateRequest request = PB__SHOW_CERTIFICATE_REQUEST__INIT;
+    struct bytes id;
+    enum error error;
+
+    if (strlen(name) > 200 || !bytes_from_hex(rq->arena, name, &id))
+        return fail(rq, ERR_BAD_REQUEST, "\"%.100s\" is neither a serial number nor a SHA-256 fingerprint in hexadecimal", name);
+    if (id.len == 32)
+        request.sha256 = (ProtobufCBinaryData){.data = (uint8_t *)id.at, .len = id.len};
+    else
+        request.serial = (ProtobufCBinaryData){.data = (uint8_t *)id.at, .len = id.len};
+    error = ctl_bus(ctl, rq);
+    if (!error)
+        error = RPC_CALL(ctl->bus, rq, inventory, ShowCertificate, &request, ret_reply);
+    return error;
+}
+
+enum error
+cert_show(struct ctl *ctl, struct request *rq)
+{
+    struct buffer pem = buffer_in(rq->arena);
+    const Pb__ShowCertificateReply *reply;
+    const Pb__CatalogEntry *entry;
+    enum error error = cert_find(ctl, rq, ctl->arguments.words[0], &reply);
+
+    if (error)
+        return error;
+    entry = reply->entry;
+    pem_append(&pem, "CERTIFICATE", BYTES(reply->certificate.data, reply->certificate.len));
+    if (argument(ctl, "pem") != NULL)
+        return fputs(buffer_text(&pem), stdout) < 0 ? ERR_INTERNAL : OK;
+    if (ctl->json)
+        return json_print(message_json(rq->arena, &reply->base)), OK;
+    const char *const facts[][2] = {
+        {"serial", hex(rq->arena, entry->serial)},
+        {"sha256", hex(rq->arena, entry->sha256)},
+        {"subject", entry->subject},
+        {"names", joined_names(rq->arena, entry->names, entry->n_names)},
+        {"status", entry->status},
+        {"issuer", entry->issuer},
+        {"valid from", clock_format_rfc3339(rq->arena, entry->not_before_s)},
+        {"valid until", clock_format_rfc3339(rq->arena, entry->not_after_s)},
+        {"revoked at", entry->revoked_at_s ? clock_format_rfc3339(rq->arena, entry->revoked_at_s) : NULL},
+        {"reason", entry->revoked_at_s ? enum_short_name(rq->arena, &pb__revocation_reason__descriptor, (int)entry->reason) : NULL},
+        {"template", entry->template_},
+        {"protocol", entry->protocol},
+        {"owner", entry->owner},
+        {"principal", arena_format(rq->arena, "%s %s", entry->principal->kind, entry->principal->id)},
+        {"key", entry->key_type},
+    };
+    table_facts(stdout, facts, sizeof(facts) / sizeof(facts[0]));
+    return OK;
+}
+
+/* "keyCompromise", as RFC 5280 writes it, or "key_compromise". */
+static enum error
+parse_reason(struct request *rq, const char *name, Pb__RevocationReason *ret_reason)
+{
+    struct buffer snake = buffer_in(rq->arena);
+    const char *at;
+    int value;
+
+    for (at = name; *at != '\0'; at++) {
+        bool upper = *at >= 'A' && *at <= 'Z';
+        char lower = upper ? (char)(*at + 32) : *at;
+        if (upper)
+            buffer_append_text(&snake, "_");
+        buffer_append(&snake, &lower, 1);
+    }
+    if (text_equal_nocase(name, "unspecified"))
+        value = PB__REVOCATION_REASON__REVOCATION_REASON_UNSPECIFIED;
+    else if (!enum_from_short_name(rq->arena, &pb__revocation_reason__descriptor, buffer_text(&snake), &value))
+        return fail(rq, ERR_BAD_REQUEST,
+                    "\"%.60s\" is not a reason of RFC 5280: unspecified, keyCompromise, cACompromise, affiliationChanged, superseded, "
+                    "cessationOfOperation, certificateHold, privilegeWithdrawn, aACompromise",
+                    name);
+    *ret_reason = (Pb__RevocationReason)value;
+    return OK;
+}
+
+enum error
+cert_revoke(struct ctl *ctl, struct request *rq)
+{
+    Pb__RevokeRequest request = PB__REVOKE_REQUEST__INIT;
+    Pb__Principal operator= PB__PRINCIPAL__INIT;
+    const char *path = argument(ctl, "certificate");
+    const Pb__ShowCertificateReply *found;
+    const Pb__RevokeReply *reply;
+    struct bytes der;
+    enum error error = parse_reason(rq, argument_or(ctl, "reason", "unspecified"), &request.reason);
+
+    if (!error)
+        error = ctl_bus(ctl, rq);
+    if (!error && path != NULL) {
+        error = file_read_der(rq, path, "CERTIFICATE", &der);
+    } else if (!error) {
+        error = cert_find(ctl, rq, ctl->arguments.words[0], &found);
+        if (!error)
+            der = BYTES(found->certificate.data, found->certificate.len);
+    }
+    if (error)
+        return error;
+    operator.kind = "operator";
+    operator.id = operator_name(rq->arena);
+    request.channel = "operator";
+    request.authority = "operator";
+    request.principal = &operator;
+    request.certificate = (ProtobufCBinaryData){.data = (uint8_t *)der.at, .len = der.len};
+
+    error = RPC_CALL(ctl->bus, rq, ra, Revoke, &request, &reply);
+    if (error)
+        return error;
+    if (ctl->json)
+        return json_print(message_json(rq->arena, &reply->base)), OK;
+    printf("%s at %s, %s\n", reply->already_revoked ? "was revoked before," : "revoked", clock_format_rfc3339(rq->arena, reply->revoked_at_s),
+           enum_short_name(rq->arena, &pb__revocation_reason__descriptor, (int)reply->reason));
+    return OK;
+}

@@ -1,0 +1,122 @@
+/* cert request, cert explain: the operator's own way to ra, with the same layers as every protocol. */
+#include "base/clock.h"
+#include "base/text.h"
+#include "link/rpc.h"
+#include "pki/certificate.h"
+#include "pki/csr.h"
+#include "pki/pem.h"
+#include "signet/v1/ra.pb-c.h"
+#include "signetctl.h"
+
+static enum error
+fill(struct ctl *ctl, struct request *rq, Pb__EnrollRequest *request, Pb__Principal *principal)
+{
+    const char *path = argument(ctl, "csr");
+    const char *template = argument(ctl, "template");
+    struct bytes csr;
+    int64_t days;
+    enum error error;
+
+    if (path == NULL || template == NULL)
+        return fail(rq, ERR_BAD_REQUEST, "--csr FILE and --template NAME are needed");
+    error = file_read_der(rq, path, "CERTIFICATE REQUEST", &csr);
+    if (!error)
+        error = argument_number(ctl, rq, "days", 1, 36500, 0, &days);
+    if (error)
+        return error;
+    principal->kind = "operator";
+    principal->id = argument_or(ctl, "principal", operator_name(rq->arena));
+    request->channel = "operator";
+    request->csr = (ProtobufCBinaryData){.data = (uint8_t *)csr.at, .len = csr.len};
+    request->template_ = template;
+    request->issuer = argument_or(ctl, "issuer", "");
+    request->owner = argument_or(ctl, "owner", "");
+    request->asset = argument_or(ctl, "asset", "");
+    request->not_after_s = days > 0 ? clock_now_s() + days * 86400 : 0;
+    request->principal = principal;
+    return OK;
+}
+
+static enum error
+write_chain(struct ctl *ctl, struct request *rq, const Pb__EnrollReply *reply)
+{
+    const char *path = argument(ctl, "out");
+    struct buffer pem = buffer_in(rq->arena);
+    FILE *to;
+    size_t i;
+
+    pem_append(&pem, "CERTIFICATE", BYTES(reply->certificate.data, reply->certificate.len));
+    for (i = 0; i < reply->n_chain; i++)
+        pem_append(&pem, "CERTIFICATE", BYTES(reply->chain[i].data, reply->chain[i].len));
+    to = path != NULL ? fopen(path, "we") : stdout;
+    if (to == NULL)
+        return fail(rq, ERR_BAD_REQUEST, "%s cannot be written; `signetctl cert show %s --pem` shows the certificate again", path,
+                    bytes_hex(rq->arena, BYTES(reply->serial.data, reply->serial.len), 0));
+    fputs(buffer_text(&pem), to);
+    if (path != NULL)
+        (void)fclose(to);
+    return OK;
+}
+
+enum error
+cert_request(struct ctl *ctl, struct request *rq)
+{
+    Pb__EnrollRequest request = PB__ENROLL_REQUEST__INIT;
+    Pb__Principal principal = PB__PRINCIPAL__INIT;
+    const Pb__EnrollReply *reply;
+    enum error error = fill(ctl, rq, &request, &principal);
+    uint8_t digest[32];
+
+    if (!error)
+        error = ctl_bus(ctl, rq);
+    if (error)
+        return error;
+    /* The same CSR asked again is the same request, unless --key says that it is another one. */
+    certificate_sha256(BYTES(request.csr.data, request.csr.len), digest);
+    request.idempotency_key = argument_or(ctl, "key", bytes_hex(rq->arena, BYTES(digest, sizeof(digest)), 0));
+    error = RPC_CALL(ctl->bus, rq, ra, Enroll, &request, &reply);
+    if (error)
+        return error;
+    if (ctl->json)
+        return json_print(message_json(rq->arena, &reply->base)), OK;
+    if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING)
+        return printf("pending: template %s wants an approval; request %s\n", request.template_,
+                      bytes_hex(rq->arena, BYTES(reply->intent_id.data, reply->intent_id.len), 0)) < 0
+                   ? ERR_INTERNAL
+                   : OK;
+    return write_chain(ctl, rq, reply);
+}
+
+enum error
+cert_explain(struct ctl *ctl, struct request *rq)
+{
+    static const char *const heads[] = {"LAYER", "CODE", "VERDICT", "WHY"};
+    Pb__ExplainRequest request = PB__EXPLAIN_REQUEST__INIT;
+    Pb__EnrollRequest enroll = PB__ENROLL_REQUEST__INIT;
+    Pb__Principal principal = PB__PRINCIPAL__INIT;
+    const Pb__ExplainReply *reply;
+    struct table *table;
+    enum error error = fill(ctl, rq, &enroll, &principal);
+    size_t i;
+
+    if (!error)
+        error = ctl_bus(ctl, rq);
+    if (error)
+        return error;
+    enroll.idempotency_key = "explain";
+    request.request = &enroll;
+    error = RPC_CALL(ctl->bus, rq, ra, Explain, &request, &reply);
+    if (error)
+        return error;
+    if (ctl->json)
+        return json_print(message_json(rq->arena, &reply->base)), OK;
+    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
+    for (i = 0; i < reply->n_layers; i++) {
+        const Pb__LayerVerdict *verdict = reply->layers[i];
+        const char *const cells[] = {verdict->layer, verdict->code, verdict->passed ? "passed" : "refused", verdict->message};
+        table_row(table, cells);
+    }
+    table_print(table, stdout);
+    puts(reply->would_issue ? (reply->needs_approval ? "it would wait for an approval" : "it would be issued") : "it would be refused");
+    return OK;
+}

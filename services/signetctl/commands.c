@@ -1,0 +1,28 @@
+/* Every command: its words, its options, what it does. --help and the parser both read this table. */
+#include "signetctl.h"
+
+const struct command commands[] = {
+    {"status", "", "", 0, "", "every service with its health, version and lag", status},
+    {"ca", "list", "", 0, "", "the certification authorities", ca_list},
+    {"ca", "show", "NAME", 1, "pem csr evidence", "one CA; --pem its certificate, --csr its request, --evidence its key's attributes", ca_show},
+    {"ca", "create", "NAME", 1,
+     "common-name= organization= organizational-unit= locality= state= country= key-type= days= path-length= parent= csr-only key-uri= digest= out=",
+     "a root, an intermediate (--parent), or a request for a foreign CA (--csr-only)", ca_create},
+    {"ca", "import", "NAME", 1, "certificate= chain=", "the certificate that a foreign CA signed for a CA made with --csr-only", ca_import},
+    {"template", "list", "", 0, "", "the templates", template_list},
+    {"template", "show", "NAME", 1, "version=", "one template, as a table", template_show},
+    {"template", "export", "NAME", 1, "version=", "one template as YAML", template_export},
+    {"template", "import", "FILE", 1, "", "a new version of a template from YAML ('-': standard input)", template_import},
+    {"cert", "list", "", 0, "name= owner= issuer= protocol= template= status= expires-within= limit= cursor=", "the catalogue, newest first",
+     cert_list},
+    {"cert", "show", "SERIAL|SHA256", 1, "pem", "one certificate", cert_show},
+    {"cert", "request", "", 0, "csr= template= issuer= days= key= owner= out=", "a certificate for a CSR", cert_request},
+    {"cert", "explain", "", 0, "csr= template= issuer= owner= principal= asset=", "the verdict of each authorisation layer, without issuing",
+     cert_explain},
+    {"cert", "revoke", "SERIAL|SHA256", 1, "reason= certificate=", "revokes, with a reason of RFC 5280", cert_revoke},
+    {"crl", "publish", "", 0, "issuer=", "new CRLs now", crl_publish},
+    {"audit", "verify", "", 0, "", "proves that the audit log was not changed, shortened or reordered", audit_verify},
+    {"migrate", "", "", 0, "", "brings the database and the streams to this version", migrate_run},
+};
+
+const size_t command_count = sizeof(commands) / sizeof(commands[0]);

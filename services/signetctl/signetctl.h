@@ -1,0 +1,126 @@
+/*
+ * The operator's command. Each command is one function in one file; commands.c is the table of them all.
+ *
+ * A command returns an error kind like every other function; main prints what it says and turns it into the exit code:
+ * 0 done, 1 refused, 2 wrong usage, 3 something is away (try again), 4 not found, 5 the audit log does not verify.
+ */
+#ifndef SIGNET_SIGNETCTL_H
+#define SIGNET_SIGNETCTL_H
+
+#include <jansson.h>
+#include <protobuf-c/protobuf-c.h>
+#include <stdio.h>
+
+#include "base/request.h"
+#include "link/bus.h"
+#include "link/db.h"
+#include "signet/v1/inventory.pb-c.h"
+#include "signet/v1/signer.pb-c.h"
+
+#define EXIT_REFUSED 1
+#define EXIT_USAGE 2
+#define EXIT_UNAVAILABLE 3
+#define EXIT_NOT_FOUND 4
+#define EXIT_UNVERIFIED 5
+
+struct ctl_config {
+    const char *nats_url, *nats_ca_file, *nats_cert_file, *nats_key_file;
+    const char *database_url, *database_password_file;
+    int timeout_ms;
+};
+
+#define ARGUMENTS_MAX 64
+
+/* What was typed behind the command's two words. */
+struct arguments {
+    const char *words[ARGUMENTS_MAX];
+    size_t word_count;
+    struct {
+        const char *name;
+        const char *value; /* "" for a switch */
+    } options[ARGUMENTS_MAX];
+    size_t option_count;
+};
+
+struct ctl {
+    struct ctl_config config;
+    const struct command *command;
+    struct arguments arguments;
+    bool json;
+    struct bus *bus; /* opened by ctl_bus on first use */
+    struct db *db;   /* opened by ctl_database on first use */
+};
+
+struct command {
+    const char *group, *verb; /* "ca", "create"; verb "" for a group of one */
+    const char *words;        /* positional arguments, for the usage: "NAME" */
+    int word_count;
+    const char *options; /* "parent= csr-only": '=' takes a value */
+    const char *summary;
+    enum error (*run)(struct ctl *ctl, struct request *rq);
+};
+
+/* commands.c */
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* arguments.c: the value, "" for a given switch, NULL when it was not given */
+const char *argument(const struct ctl *ctl, const char *name);
+const char *argument_or(const struct ctl *ctl, const char *name, const char *fallback);
+enum error argument_number(const struct ctl *ctl, struct request *rq, const char *name, int64_t least, int64_t most, int64_t fallback,
+                           int64_t *ret_number) MUST_CHECK;
+enum error arguments_parse(struct ctl *ctl, struct request *rq, int count, char **words) MUST_CHECK;
+
+/* connect.c */
+enum error ctl_bus(struct ctl *ctl, struct request *rq) MUST_CHECK;
+enum error ctl_database(struct ctl *ctl, struct request *rq) MUST_CHECK;
+void ctl_close(struct ctl *ctl);
+/* Who sits at the keyboard, for the audit log: the login that started sudo, or the user. */
+const char *operator_name(struct arena *arena);
+
+/* files.c: whole files, bounded; PEM or DER certificates and CSRs */
+enum error file_read(struct request *rq, const char *path, size_t most, struct bytes *ret_bytes) MUST_CHECK;
+enum error file_read_der(struct request *rq, const char *path, const char *label, struct bytes *ret_der) MUST_CHECK;
+
+/* table.c: columns as wide as their longest cell */
+struct table;
+struct table *table_new(struct arena *arena, const char *const *heads, size_t columns);
+void table_row(struct table *table, const char *const *cells);
+void table_print(const struct table *table, FILE *to);
+/* "name   value" lines; NULL values are left out */
+void table_facts(FILE *to, const char *const (*facts)[2], size_t count);
+
+/* message_json.c: any contract message as JSON: bytes in hex, times ("…_s") as RFC 3339, enums by their short name */
+json_t *message_json(struct arena *arena, const ProtobufCMessage *message);
+void json_print(json_t *take);
+/* "NAME_TYPE_DNS" of NameType → "dns" */
+const char *enum_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, int value);
+bool enum_from_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, const char *name, int *ret_value);
+
+/* template_yaml.c */
+enum error template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_template) MUST_CHECK;
+enum error template_to_yaml(struct request *rq, const Pb__Template *template, struct buffer *to) MUST_CHECK;
+
+/* one function per command, in the file of its name */
+enum error ca_create(struct ctl *ctl, struct request *rq);
+enum error ca_list(struct ctl *ctl, struct request *rq);
+enum error ca_show(struct ctl *ctl, struct request *rq);
+enum error ca_import(struct ctl *ctl, struct request *rq);
+enum error template_list(struct ctl *ctl, struct request *rq);
+enum error template_show(struct ctl *ctl, struct request *rq);
+enum error template_import(struct ctl *ctl, struct request *rq);
+enum error template_export(struct ctl *ctl, struct request *rq);
+enum error cert_list(struct ctl *ctl, struct request *rq);
+enum error cert_show(struct ctl *ctl, struct request *rq);
+enum error cert_request(struct ctl *ctl, struct request *rq);
+enum error cert_explain(struct ctl *ctl, struct request *rq);
+enum error cert_revoke(struct ctl *ctl, struct request *rq);
+enum error crl_publish(struct ctl *ctl, struct request *rq);
+enum error migrate_run(struct ctl *ctl, struct request *rq);
+enum error audit_verify(struct ctl *ctl, struct request *rq);
+enum error status(struct ctl *ctl, struct request *rq);
+
+/* cert.c: by serial number or SHA-256, as people write them */
+enum error cert_find(struct ctl *ctl, struct request *rq, const char *name, const Pb__ShowCertificateReply **ret_reply) MUST_CHECK;
+
+#endif

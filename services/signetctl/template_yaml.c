@@ -1,0 +1,214 @@
+/*
+ * Templates as YAML, both ways, by the fields of the contract: a new field of Template needs no line here.
+ * Reading is strict: unknown or repeated keys and values of the wrong kind are refused by name, with the line.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "base/text.h"
+#include "signetctl.h"
+
+#define ELEMENTS_MAX 64
+
+/* ---- writing ---- */
+
+static int
+append_output(void *data, unsigned char *octets, size_t len)
+{
+    buffer_append(data, octets, len);
+    return 1;
+}
+
+static void
+emit_scalar(yaml_emitter_t *emitter, const char *text, bool quoted)
+{
+    yaml_event_t event;
+
+    yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text, (int)strlen(text), 1, 1,
+                                 quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE);
+    yaml_emitter_emit(emitter, &event);
+}
+
+static void
+emit_value(yaml_emitter_t *emitter, struct arena *arena, const ProtobufCFieldDescriptor *field, const void *at)
+{
+    if (field->type == PROTOBUF_C_TYPE_STRING)
+        emit_scalar(emitter, *(const char *const *)at, true);
+    else if (field->type == PROTOBUF_C_TYPE_BOOL)
+        emit_scalar(emitter, *(const protobuf_c_boolean *)at ? "true" : "false", false);
+    else if (field->type == PROTOBUF_C_TYPE_ENUM)
+        emit_scalar(emitter, enum_short_name(arena, field->descriptor, *(const int *)at), false);
+    else if (field->type == PROTOBUF_C_TYPE_UINT32)
+        emit_scalar(emitter, arena_format(arena, "%u", *(const uint32_t *)at), false);
+    else
+        emit_scalar(emitter, arena_format(arena, "%d", *(const int32_t *)at), false);
+}
+
+static void
+emit_field(yaml_emitter_t *emitter, struct arena *arena, const Pb__Template *template, const ProtobufCFieldDescriptor *field)
+{
+    const char *at = (const char *)template + field->offset;
+    size_t size = field->type == PROTOBUF_C_TYPE_STRING ? sizeof(char *) : sizeof(int), count, i;
+    yaml_event_t event;
+
+    emit_scalar(emitter, field->name, false);
+    if (field->label != PROTOBUF_C_LABEL_REPEATED) {
+        emit_value(emitter, arena, field, at);
+        return;
+    }
+    count = *(const size_t *)((const char *)template + field->quantifier_offset);
+    yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, YAML_FLOW_SEQUENCE_STYLE);
+    yaml_emitter_emit(emitter, &event);
+    for (i = 0; i < count; i++)
+        emit_value(emitter, arena, field, *(const char *const *)at + i * size);
+    yaml_sequence_end_event_initialize(&event);
+    yaml_emitter_emit(emitter, &event);
+}
+
+enum error
+template_to_yaml(struct request *rq, const Pb__Template *template, struct buffer *to)
+{
+    yaml_emitter_t emitter;
+    yaml_event_t event;
+    unsigned i;
+
+    if (!yaml_emitter_initialize(&emitter))
+        abort();
+    yaml_emitter_set_output(&emitter, append_output, to);
+    yaml_emitter_set_unicode(&emitter, 1);
+    yaml_emitter_set_width(&emitter, 150);
+    yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING);
+    yaml_emitter_emit(&emitter, &event);
+    yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1);
+    yaml_emitter_emit(&emitter, &event);
+    yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE);
+    yaml_emitter_emit(&emitter, &event);
+    for (i = 0; i < template->base.descriptor->n_fields; i++)
+        emit_field(&emitter, rq->arena, template, &template->base.descriptor->fields[i]);
+    yaml_mapping_end_event_initialize(&event);
+    yaml_emitter_emit(&emitter, &event);
+    yaml_document_end_event_initialize(&event, 1);
+    yaml_emitter_emit(&emitter, &event);
+    yaml_stream_end_event_initialize(&event);
+    yaml_emitter_emit(&emitter, &event);
+    yaml_emitter_delete(&emitter);
+    return OK;
+}
+
+/* ---- reading ---- */
+
+static enum error
+wrong(struct request *rq, const yaml_node_t *node, const char *key, const char *what)
+{
+    return fail(rq, ERR_BAD_REQUEST, "line %zu: %s %s", node->start_mark.line + 1, key, what);
+}
+
+static enum error
+set_value(struct request *rq, const ProtobufCFieldDescriptor *field, const yaml_node_t *node, void *to)
+{
+    const char *text = arena_text_n(rq->arena, (const char *)node->data.scalar.value, node->data.scalar.length);
+    int64_t number;
+
+    if (node->type != YAML_SCALAR_NODE)
+        return wrong(rq, node, field->name, "takes a single value");
+    if (field->type == PROTOBUF_C_TYPE_STRING) {
+        *(const char **)to = text;
+    } else if (field->type == PROTOBUF_C_TYPE_BOOL) {
+        if (!text_equal(text, "true") && !text_equal(text, "false"))
+            return wrong(rq, node, field->name, "is true or false");
+        *(protobuf_c_boolean *)to = text[0] == 't';
+    } else if (field->type == PROTOBUF_C_TYPE_ENUM) {
+        if (!enum_from_short_name(rq->arena, field->descriptor, text, to))
+            return wrong(rq, node, field->name, "has a value that is not known");
+    } else {
+        bool is_signed = field->type == PROTOBUF_C_TYPE_INT32;
+        if (!text_parse_number(text, is_signed ? -1 : 0, INT32_MAX, &number))
+            return wrong(rq, node, field->name, is_signed ? "is a number, -1 for none" : "is a number, 0 or more");
+        *(int32_t *)to = (int32_t)number;
+    }
+    return OK;
+}
+
+static enum error
+set_list(struct request *rq, yaml_document_t *document, const ProtobufCFieldDescriptor *field, const yaml_node_t *node, Pb__Template *template)
+{
+    size_t size = field->type == PROTOBUF_C_TYPE_STRING ? sizeof(char *) : sizeof(int), count, i;
+    char *elements;
+
+    if (node->type != YAML_SEQUENCE_NODE)
+        return wrong(rq, node, field->name, "takes a list");
+    count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    if (count > ELEMENTS_MAX)
+        return wrong(rq, node, field->name, "has too many elements");
+    elements = arena_array(rq->arena, count, size);
+    for (i = 0; i < count; i++) {
+        enum error error = set_value(rq, field, yaml_document_get_node(document, node->data.sequence.items.start[i]), elements + i * size);
+        if (error)
+            return error;
+    }
+    *(char **)((char *)template + field->offset) = elements;
+    *(size_t *)((char *)template + field->quantifier_offset) = count;
+    return OK;
+}
+
+static enum error
+set_field(struct request *rq, yaml_document_t *document, const yaml_node_t *key, const yaml_node_t *value, Pb__Template *template, uint64_t *seen)
+{
+    const char *name = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "";
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(template->base.descriptor, name);
+
+    if (field == NULL)
+        return wrong(rq, key, arena_format(rq->arena, "\"%.60s\"", name), "is not a field of a template");
+    if (*seen & (1ULL << field->id))
+        return wrong(rq, key, name, "stands twice");
+    *seen |= 1ULL << field->id;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED)
+        return set_list(rq, document, field, value, template);
+    return set_value(rq, field, value, (char *)template + field->offset);
+}
+
+static enum error
+read_document(struct request *rq, yaml_document_t *document, Pb__Template *template)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(document);
+    const yaml_node_pair_t *pair;
+    uint64_t seen = 0;
+
+    if (root == NULL || root->type != YAML_MAPPING_NODE)
+        return fail(rq, ERR_BAD_REQUEST, "a template is a YAML mapping of field names to values: see signetctl template export");
+    for (pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
+        enum error error =
+            set_field(rq, document, yaml_document_get_node(document, pair->key), yaml_document_get_node(document, pair->value), template, &seen);
+        if (error)
+            return error;
+    }
+    if (text_is_empty(template->name))
+        return fail(rq, ERR_BAD_REQUEST, "the template has no name");
+    return OK;
+}
+
+enum error
+template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_template)
+{
+    Pb__Template *template = arena_alloc(rq->arena, sizeof(*template));
+    yaml_document_t document;
+    yaml_parser_t parser;
+    enum error error;
+
+    pb__template__init(template);
+    if (!yaml_parser_initialize(&parser))
+        abort();
+    yaml_parser_set_input_string(&parser, yaml.at, yaml.len);
+    if (!yaml_parser_load(&parser, &document)) {
+        error = fail(rq, ERR_BAD_REQUEST, "line %zu: not YAML: %s", parser.problem_mark.line + 1, parser.problem);
+        yaml_parser_delete(&parser);
+        return error;
+    }
+    error = read_document(rq, &document, template);
+    yaml_document_delete(&document);
+    yaml_parser_delete(&parser);
+    if (!error)
+        *ret_template = template;
+    return error;
+}
