@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <arpa/inet.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,7 @@ load_one(const struct setting *setting, void *into, struct buffer *wrong)
     int64_t number;
     int port;
 
+    assert(setting->least >= INT_MIN && setting->most <= INT_MAX);
     if (value == NULL) {
         buffer_append_format(wrong, "; %s must be set", setting->name);
         return;

@@ -212,7 +212,7 @@ print_values(FILE *to)
 static void
 values_are_shown_without_passwords(void **state)
 {
-    shown = (struct sample){.key_file = "postgresql://ra:s3cr:et@db.example:5432/signet?a=b@c",
+    shown = (struct sample){.key_file = "postgresql://ra:s3c@r:et@db.example:5432/signet?a=b@c",
                             .motto = "mailto://user@host",
                             .workers = 12,
                             .strict = false,

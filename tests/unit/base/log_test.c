@@ -93,6 +93,7 @@ any_octet_is_escaped_or_replaced(void **state)
         log_line(LOG_LEVEL_INFO, "step", "value", cases[i].value, NULL);
         json_t *object = stderr_next_object(&lines);
         assert_string_equal(field(object, "value"), cases[i].read_as);
+        assert_null(strchr(lines.record, 0x7f)); /* allowed in JSON, but not kind to a terminal */
         json_decref(object);
     }
 }
