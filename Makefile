@@ -24,8 +24,8 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
             -Wformat=2 -Wundef -Wvla -Wswitch-enum -Wno-unused-parameter -Wno-missing-field-initializers
 HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 FORTIFY  := $(if $(SAN),,-D_FORTIFY_SOURCE=2)
-OPTIMISE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined,-O2)
 comma    := ,
+OPTIMISE := $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined,-O2)
 CFLAGS   := -std=gnu17 -g -pthread $(OPTIMISE) $(WARNINGS) $(HARDEN) $(FORTIFY)
 LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(if $(SAN),-fsanitize=address$(comma)undefined)
 CPPFLAGS := -D_GNU_SOURCE -DSIGNET_VERSION='"$(VERSION)"' -DH2O_USE_LIBUV=0 -DOPENSSL_NO_DEPRECATED_3_0 -Icommon -I$(BUILD)/proto -isystem /usr/include/postgresql
@@ -112,6 +112,7 @@ UNIT_TESTS   := $(UNIT_SOURCES:%.c=$(BUILD)/%)
 
 # tests/kit: what starts a real server (postgres_kit, …) for the tests that want one; an archive, so that each test takes only what it uses.
 KIT := $(BUILD)/lib/libsignet-kit.a
+$(BUILD)/tests/kit/%.o: CPPFLAGS += -Itests
 $(KIT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/kit/*.c))
 
 # A unit test may define a seam (clock_now_s, random_bytes, bus_…, db_…) itself: its definition is linked first and wins.
@@ -204,7 +205,7 @@ BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.
 .PHONY: benches
 benches: $(BENCHES)
 # The signing bench drives the signer's own pool of workers; the others speak to a running suite.
-$(BUILD)/bench/hsm_sign: $(BUILD)/services/signer/hsm_pool.o
+$(BUILD)/bench/hsm_sign: $(patsubst %.c,$(BUILD)/%.o,$(wildcard services/signer/hsm_*.c)) | $(BIN)/hsm-worker
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LINK_test) -o $@

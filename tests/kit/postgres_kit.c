@@ -2,7 +2,7 @@
  * initdb, a postmaster and a guardian. The guardian holds one end of a pipe whose other end lives as long as the test; when that
  * is closed, for whatever reason, it stops the server and removes the directory.
  */
-#include "postgres_kit.h"
+#include "kit/postgres_kit.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 
 #include <libpq-fe.h>
 
-enum { START_MOST_MS = 30000, STEP_MS = 10 };
+enum { START_MOST_MS = 30000, STEP_MS = 10, CLEAN_MOST_MS = 10000, CLEAN_STEP_MS = 100 };
 
 struct postgres_kit {
     char dir[64];
@@ -244,16 +244,31 @@ read_server_pid(const struct postgres_kit *kit)
 }
 
 static void
+remove_directory(const struct postgres_kit *kit)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        execlp("rm", "rm", "-rf", kit->dir, (char *)NULL);
+        _exit(127);
+    }
+    waitpid(child, NULL, 0);
+}
+
+/* Again until it is gone: a program that was being started when the test died may still write. */
+static void
 guard(struct postgres_kit *kit, int lifeline)
 {
     char byte;
     while (read(lifeline, &byte, 1) > 0)
         continue;
-    pid_t server = read_server_pid(kit);
-    if (server > 1 && kill(server, 0) == 0)
-        signal_all(server, SIGKILL);
-    execlp("rm", "rm", "-rf", kit->dir, (char *)NULL);
-    _exit(127);
+    for (int waited_ms = 0; waited_ms < CLEAN_MOST_MS && access(kit->dir, F_OK) == 0; waited_ms += CLEAN_STEP_MS) {
+        pid_t server = read_server_pid(kit);
+        if (server > 1 && kill(server, 0) == 0)
+            signal_all(server, SIGKILL);
+        remove_directory(kit);
+        usleep(CLEAN_STEP_MS * 1000);
+    }
+    _exit(0);
 }
 
 static void
