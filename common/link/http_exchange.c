@@ -108,48 +108,64 @@ fill_request_side(struct http_work *work, struct bytes path, struct bytes query)
     x->client_cert = http_tls_client_cert(work->connection);
 }
 
-struct found {
-    const struct http_route *route;
-    bool path_known;
-    char allow[64];
-};
-
-static void
-allow_method(struct found *found, const char *method)
-{
-    size_t len = strlen(found->allow);
-
-    if (strstr(found->allow, method) != NULL || len + strlen(method) + 3 > sizeof found->allow)
-        return;
-    snprintf(found->allow + len, sizeof found->allow - len, "%s%s", len == 0 ? "" : ", ", method);
-}
-
-/* The first route of the table with this path and method; HEAD is served by GET unless it has a route of its own. */
-static void
-find_route(struct http_work *work, struct bytes path, const char *method, struct found *found)
+/* The first route of the table with this path and method; HEAD is served by GET unless it has a route of its own. NULL: none. */
+static const struct http_route *
+find_route(struct http_work *work, struct bytes path)
 {
     const struct http_server_options *options = &work->loop->server->options;
+    const struct http_route *route = NULL;
     struct bytes params[HTTP_PARAMS_MAX];
     size_t count;
 
     for (size_t i = 0; i < options->route_count; i++) {
-        const struct http_route *route = &options->routes[i];
-        if (!http_path_matches(route->path, path, params, &count))
+        const struct http_route *at = &options->routes[i];
+        bool exact = strcmp(at->method, work->x.method) == 0;
+        bool by_get = work->head_only && route == NULL && strcmp(at->method, "GET") == 0;
+        if ((!exact && !by_get) || !http_path_matches(at->path, path, params, &count))
             continue;
-        found->path_known = true;
-        allow_method(found, route->method);
-        bool by_get = strcmp(route->method, "GET") == 0;
-        if (by_get)
-            allow_method(found, "HEAD");
-        bool exact = strcmp(route->method, method) == 0;
-        if (!exact && !(by_get && work->head_only && found->route == NULL))
-            continue;
-        found->route = route;
+        route = at;
         for (size_t p = 0; p < HTTP_PARAMS_MAX; p++)
             work->x.params[p] = p < count ? text_in(work, params[p]) : NULL;
         if (exact)
-            return;
+            break;
     }
+    return route;
+}
+
+/* RFC 9110 §10.2.1: "GET, HEAD, POST"; "" when nothing is at this path. */
+static const char *
+methods_at(struct http_work *work, struct bytes path)
+{
+    const struct http_server_options *options = &work->loop->server->options;
+    struct buffer list = buffer_in(work->arena);
+    struct bytes params[HTTP_PARAMS_MAX];
+    size_t count;
+
+    for (size_t i = 0; i < options->route_count; i++) {
+        const struct http_route *at = &options->routes[i];
+        if (!http_path_matches(at->path, path, params, &count) || strstr(buffer_text(&list), at->method) != NULL)
+            continue;
+        buffer_append_format(&list, "%s%s", list.len == 0 ? "" : ", ", at->method);
+        if (strcmp(at->method, "GET") == 0)
+            buffer_append_text(&list, ", HEAD");
+    }
+    return buffer_text(&list);
+}
+
+static void
+refuse_unrouted(struct http_work *work, struct bytes path)
+{
+    struct http_exchange *x = &work->x;
+    const char *allow = methods_at(work, path);
+
+    if (*allow == '\0') {
+        work->wanted_status = 404;
+        (void)fail(&x->rq, ERR_NOT_FOUND, "there is nothing at this path");
+        return;
+    }
+    work->wanted_status = 405;
+    http_header_out(x, "Allow", "%s", allow);
+    (void)fail(&x->rq, ERR_BAD_REQUEST, "the method %.20s is not for this path; %s can be used", x->method, allow);
 }
 
 static const char *
@@ -169,28 +185,18 @@ http_work_route(struct http_work *work)
     struct http_server *server = work->loop->server;
     h2o_req_t *request = work->request;
     struct http_exchange *x = &work->x;
-    struct found found = {0};
     struct bytes path, query;
 
     http_target_split(BYTES(request->input.path.base, request->input.path.len), &path, &query);
     x->method = method_text(work, request->input.method);
     work->head_only = strcmp(x->method, "HEAD") == 0;
-    find_route(work, path, x->method, &found);
-    x->route = found.route;
-    const char *step = found.route == NULL ? UNKNOWN_STEP : server->steps[found.route - server->options.routes];
+    x->route = find_route(work, path);
+    const char *step = x->route == NULL ? UNKNOWN_STEP : server->steps[x->route - server->options.routes];
     request_begin_in(&x->rq, work->arena, "http", step, header_value(work, H2O_STRLIT("traceparent")));
     x->rq.caller = work->connection->peer;
     fill_request_side(work, path, query);
-    if (found.route != NULL)
-        return;
-    if (!found.path_known) {
-        work->wanted_status = 404;
-        (void)fail(&x->rq, ERR_NOT_FOUND, "there is nothing at this path");
-        return;
-    }
-    work->wanted_status = 405;
-    http_header_out(x, "Allow", "%s", found.allow);
-    (void)fail(&x->rq, ERR_BAD_REQUEST, "the method %.20s is not for this path; %s can be used", x->method, found.allow);
+    if (x->route == NULL)
+        refuse_unrouted(work, path);
 }
 
 static void

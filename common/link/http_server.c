@@ -92,7 +92,9 @@ configure_h2o(struct http_server *server)
     config->server_name = h2o_iovec_init("", 0);
     config->http1.req_timeout = (uint64_t)server->options.request_timeout_ms;
     config->handshake_timeout = (uint64_t)server->options.request_timeout_ms;
+    /* HTTP/2 is out of reach, so its drain has nothing to do but to leave a timer behind. */
     config->http1.upgrade_to_http2 = 0;
+    config->http2.callbacks = (h2o_protocol_callbacks_t){NULL, NULL};
     /* h2o refuses a chunked body of exactly its limit; ours is exact, in http_exchange.c. */
     config->max_request_entity_size = server->body_max + 1;
     server->host = h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
