@@ -31,6 +31,13 @@ struct certificate {
     struct bytes signature;
 };
 
+/* SEQUENCE OF Extension, at most `most`; false when malformed or when one comes twice. */
+bool extensions_take(struct der *in, struct extension *room, size_t most, size_t *ret_count);
+const struct extension *extension_find(const struct extension *extensions, size_t count, struct bytes oid); /* NULL when absent */
+/* Values of extensions; false when malformed. Path length -1: none. Bit n of the bits is KeyUsage bit n. */
+bool basic_constraints_decode(struct bytes value, bool *ret_is_ca, int *ret_path_length);
+bool key_usage_decode(struct bytes value, unsigned *ret_bits);
+
 /* ERR_BAD_REQUEST. Version 3 only; duplicate extensions refused. */
 enum error certificate_parse(struct request *rq, struct bytes der, struct certificate *ret_certificate) MUST_CHECK;
 
@@ -67,6 +74,8 @@ struct certificate_plan {
 };
 
 struct bytes certificate_encode_tbs(struct arena *arena, const struct certificate_plan *plan);
+/* Its SEQUENCE OF Extension alone, for the request of a CA whose certificate others sign (csr_encode_info). None when the plan has no extension. */
+struct bytes certificate_encode_extensions(struct arena *arena, const struct certificate_plan *plan);
 /* SEQUENCE { tbs, algorithm, signature }: certificates, CRLs and CSRs have the same outer form. */
 struct bytes signed_join(struct arena *arena, struct bytes tbs, enum signature_algorithm algorithm, struct bytes signature);
 

@@ -11,11 +11,17 @@
 /* Checks a Name from outside: shape, known string types, valid UTF-8, lengths (RFC 5280 upper bounds), no empty value. ERR_BAD_REQUEST. */
 enum error name_check(struct request *rq, struct bytes der) MUST_CHECK;
 
+/* The same without recording a refusal: NULL, or what is wrong, in the arena. */
+const char *name_find_fault(struct arena *arena, struct bytes der);
+
 /* RFC 4514: "CN=host.example,O=Example"; most specific first. Never fails: what cannot be shown is shown as #hex. */
 char *name_format(struct arena *arena, struct bytes der);
 
 /* The first common name as UTF-8 text, or NULL. */
 char *name_common_name(struct arena *arena, struct bytes der);
+
+/* Every value of this attribute type that can be shown as UTF-8, in the order of the name; at most NAME_ATTRIBUTES_MAX. */
+char **name_values(struct arena *arena, struct bytes der, struct bytes type, size_t *ret_count);
 
 bool name_is_empty(struct bytes der);
 
@@ -23,7 +29,7 @@ struct name_part {
     struct bytes type; /* OID */
     const char *value; /* UTF-8; empty or NULL parts are left out */
 };
-/* In the given order; PrintableString for country, IA5String for DC and e-mail, UTF8String else. */
+/* In the given order; PrintableString for country and serialNumber, IA5String for DC and e-mail, UTF8String else. */
 struct bytes name_encode(struct arena *arena, const struct name_part *parts, size_t count);
 
 #endif

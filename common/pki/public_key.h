@@ -27,12 +27,20 @@ struct public_key {
 /* Reads one SubjectPublicKeyInfo; named curves and uncompressed points only. ERR_BAD_CSR. */
 enum error public_key_parse(struct request *rq, struct bytes spki, struct public_key *ret_key) MUST_CHECK;
 
+/* The same for keys that are only shown or chained: never fails, other keys and malformed ones stay KEY_UNKNOWN with their spki. */
+void public_key_parse_any(struct bytes spki, struct public_key *ret_key);
+
 /* Strength: RSA ≥ 2048 bits, odd modulus without small factors, exponent odd and ≥ 65537 (≤ 2^256), no ROCA fingerprint, no close primes (Fermat, 100
  * rounds); EC point on its curve (EVP_PKEY_fromdata checks). ERR_BAD_CSR with what is wrong. */
 enum error public_key_check(struct request *rq, const struct public_key *key) MUST_CHECK;
 
 /* The caller frees with EVP_PKEY_free. */
+DEFINE_AUTO(EVP_PKEY, EVP_PKEY_free);
 enum error public_key_import(struct request *rq, const struct public_key *key, EVP_PKEY **ret_key) MUST_CHECK;
+/* Without words: NULL when the key cannot be used. */
+EVP_PKEY *public_key_try_import(const struct public_key *key);
+/* Check and import at the price of one. */
+enum error public_key_check_import(struct request *rq, const struct public_key *key, EVP_PKEY **ret_key) MUST_CHECK;
 
 /* SHA-1 of the key's bit string (RFC 5280 §4.2.1.2 method 1), 20 octets; SHA-256 of the SPKI, 32 octets. */
 void public_key_identifier(const struct public_key *key, uint8_t ret_sha1[20]);
@@ -64,5 +72,7 @@ bool signature_algorithm_fits(enum signature_algorithm algorithm, enum key_type 
 
 /* Verifies with OpenSSL; no failure text (callers know what was signed). */
 bool signature_verify(const struct public_key *key, enum signature_algorithm algorithm, struct bytes message, struct bytes signature);
+/* The same with a key that was imported before. */
+bool signature_verify_with(EVP_PKEY *key, enum signature_algorithm algorithm, struct bytes message, struct bytes signature);
 
 #endif

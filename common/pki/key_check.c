@@ -1,0 +1,208 @@
+/*
+ * Is a stranger's key strong enough to be certified? Called by csr.c for every request, before its signature is verified. RSA keys are
+ * examined for the weaknesses that are found in the field; for EC keys the import proves that the point is on its curve.
+ */
+#include "pki/public_key.h"
+
+#include <stdlib.h>
+
+#include <openssl/bn.h>
+
+#define EXPONENT_MIN 65537
+#define EXPONENT_BITS_MAX 256
+#define FERMAT_ROUNDS 100
+#define SMALL_PRIME_END 752 /* as the WebPKI's CAs test (CA/Browser Forum BR §6.1.6) */
+
+DEFINE_AUTO(BN_CTX, BN_CTX_free);
+DEFINE_AUTO(BIGNUM, BN_free);
+
+/*
+ * ROCA (CVE-2017-15361; Nemec et al., "The Return of Coppersmith's Attack", CCS 2017): primes of the weak generator are powers of 65537
+ * modulo each small prime, so is their product. The published fingerprint lists for each prime the residues that are such powers; they are the
+ * roots of x^order = 1, where `order` is that of 65537. Primes of which 65537 is a primitive root say nothing and are left out. A good
+ * key passes all 17 with a probability below 2^-27.
+ */
+static const struct {
+    unsigned prime, order;
+} roca_prints[] = {{11, 2},  {13, 6}, {17, 8},   {19, 9},   {37, 3},   {53, 26},  {61, 20},  {71, 35}, {73, 24},
+                   {79, 13}, {97, 6}, {103, 51}, {107, 53}, {109, 54}, {127, 42}, {151, 50}, {157, 78}};
+
+/* OpenSSL's big numbers fail only for want of memory. */
+static void
+must(int done)
+{
+    if (!done)
+        abort();
+}
+
+static unsigned
+power_mod(unsigned base, unsigned exponent, unsigned modulus)
+{
+    unsigned result = 1;
+
+    for (; exponent > 0; exponent >>= 1) {
+        if (exponent & 1)
+            result = result * base % modulus;
+        base = base * base % modulus;
+    }
+    return result;
+}
+
+static bool
+has_roca_print(const BIGNUM *modulus)
+{
+    for (size_t i = 0; i < sizeof roca_prints / sizeof roca_prints[0]; i++) {
+        unsigned residue = (unsigned)BN_mod_word(modulus, roca_prints[i].prime);
+        if (power_mod(residue, roca_prints[i].order, roca_prints[i].prime) != 1)
+            return false;
+    }
+    return true;
+}
+
+static bool
+is_prime(unsigned number)
+{
+    for (unsigned divisor = 3; divisor * divisor <= number; divisor += 2)
+        if (number % divisor == 0)
+            return false;
+    return true;
+}
+
+/* Divides by as many primes at once as fit into half a word, which is what BN_mod_word does fast. */
+static bool
+has_small_factor(const BIGNUM *modulus)
+{
+    for (unsigned prime = 3; prime < SMALL_PRIME_END;) {
+        unsigned primes[16], count = 0;
+        BN_ULONG product = 1;
+        for (; prime < SMALL_PRIME_END && product * prime <= UINT32_MAX; prime += 2) {
+            if (!is_prime(prime))
+                continue;
+            primes[count++] = prime;
+            product *= prime;
+        }
+        BN_ULONG residue = BN_mod_word(modulus, product);
+        for (unsigned i = 0; i < count; i++)
+            if (residue % primes[i] == 0)
+                return true;
+    }
+    return false;
+}
+
+/* The largest root with root² ≤ number, by Newton's method from above. */
+static void
+square_root(BIGNUM *root, const BIGNUM *number, BN_CTX *context)
+{
+    BN_CTX_start(context);
+    BIGNUM *next = BN_CTX_get(context);
+    must(next != NULL);
+    BN_zero(root);
+    must(BN_set_bit(root, (BN_num_bits(number) + 1) / 2));
+    for (;;) {
+        must(BN_div(next, NULL, number, root, context));
+        must(BN_add(next, next, root));
+        must(BN_rshift1(next, next));
+        if (BN_cmp(next, root) >= 0)
+            break;
+        must(BN_copy(root, next) != NULL);
+    }
+    BN_CTX_end(context);
+}
+
+/* Squares end in 0, 1, 4 or 9 in hexadecimal: that sorts out three of four before the root is drawn. */
+static bool
+is_square(const BIGNUM *number, BIGNUM *root, BIGNUM *square, BN_CTX *context)
+{
+    unsigned low =
+        (unsigned)(BN_is_bit_set(number, 0) | BN_is_bit_set(number, 1) << 1 | BN_is_bit_set(number, 2) << 2 | BN_is_bit_set(number, 3) << 3);
+
+    if (low != 0 && low != 1 && low != 4 && low != 9)
+        return false;
+    static const BN_ULONG odd_primes[] = {3 * 5 * 7 * 11, 13 * 17 * 19 * 23};
+    static const unsigned factors[2][4] = {{3, 5, 7, 11}, {13, 17, 19, 23}};
+    for (size_t i = 0; i < 2; i++) {
+        unsigned residue = (unsigned)BN_mod_word(number, odd_primes[i]);
+        for (size_t j = 0; j < 4; j++)
+            /* Euler's criterion: not a square modulo the prime, not a square. */
+            if (power_mod(residue % factors[i][j], (factors[i][j] - 1) / 2, factors[i][j]) == factors[i][j] - 1)
+                return false;
+    }
+    square_root(root, number, context);
+    must(BN_sqr(square, root, context));
+    return BN_cmp(square, number) == 0;
+}
+
+/* Fermat's factorisation: finds p and q with n = a² - b² = (a - b)(a + b) when they are close (CVE-2022-26320). */
+static bool
+has_close_primes(const BIGNUM *modulus, BN_CTX *context)
+{
+    BN_CTX_start(context);
+    BIGNUM *a = BN_CTX_get(context), *b_squared = BN_CTX_get(context), *root = BN_CTX_get(context), *square = BN_CTX_get(context);
+    bool found = false;
+    must(square != NULL);
+
+    square_root(a, modulus, context);
+    must(BN_sqr(b_squared, a, context));
+    must(BN_sub(b_squared, b_squared, modulus));
+    for (int round = 0; !found && round <= FERMAT_ROUNDS; round++) {
+        found = !BN_is_negative(b_squared) && is_square(b_squared, root, square, context);
+        /* (a + 1)² = a² + a + (a + 1) */
+        must(BN_add(b_squared, b_squared, a));
+        must(BN_add_word(a, 1));
+        must(BN_add(b_squared, b_squared, a));
+    }
+    BN_CTX_end(context);
+    return found;
+}
+
+static enum error
+check_exponent(struct request *rq, struct bytes magnitude)
+{
+    AUTO(BIGNUM, exponent) = BN_bin2bn(magnitude.at, (int)magnitude.len, NULL);
+    must(exponent != NULL);
+
+    if (!BN_is_odd(exponent) || BN_num_bits(exponent) > EXPONENT_BITS_MAX)
+        return fail(rq, ERR_BAD_CSR, "the exponent of the RSA key is even or has more than %d bits", EXPONENT_BITS_MAX);
+    if (BN_num_bits(exponent) < 32 && BN_get_word(exponent) < EXPONENT_MIN)
+        return fail(rq, ERR_BAD_CSR, "the exponent of the RSA key is smaller than %d", EXPONENT_MIN);
+    return OK;
+}
+
+static enum error
+check_rsa(struct request *rq, const struct public_key *key)
+{
+    if (key->bits < KEY_RSA_BITS_MIN)
+        return fail(rq, ERR_BAD_CSR, "the RSA key has %d bits, at least %d are needed", key->bits, KEY_RSA_BITS_MIN);
+    if (key->bits > KEY_RSA_BITS_MAX)
+        return fail(rq, ERR_BAD_CSR, "the RSA key has %d bits, at most %d are allowed", key->bits, KEY_RSA_BITS_MAX);
+    enum error error = check_exponent(rq, key->exponent);
+    if (error)
+        return error;
+
+    AUTO(BN_CTX, context) = BN_CTX_new();
+    AUTO(BIGNUM, modulus) = BN_bin2bn(key->modulus.at, (int)key->modulus.len, NULL);
+    must(context != NULL && modulus != NULL);
+    if (!BN_is_odd(modulus) || has_small_factor(modulus))
+        return fail(rq, ERR_BAD_CSR, "the modulus of the RSA key has a small factor");
+    if (has_roca_print(modulus))
+        return fail(rq, ERR_BAD_CSR, "the RSA key was made by a generator with a known weakness (ROCA, CVE-2017-15361)");
+    if (has_close_primes(modulus, context))
+        return fail(rq, ERR_BAD_CSR, "the primes of the RSA key are too close to each other");
+    return OK;
+}
+
+enum error
+public_key_check_import(struct request *rq, const struct public_key *key, EVP_PKEY **ret_key)
+{
+    enum error error = key->type == KEY_RSA ? check_rsa(rq, key) : OK;
+
+    return error ? error : public_key_import(rq, key, ret_key);
+}
+
+enum error
+public_key_check(struct request *rq, const struct public_key *key)
+{
+    AUTO(EVP_PKEY, imported) = NULL;
+
+    return public_key_check_import(rq, key, &imported);
+}
