@@ -193,6 +193,7 @@ secret_new(size_t len)
 {
     size_t mapped = secret_mapped(len);
     struct secret *secret = malloc(sizeof *secret);
+    /* cppcheck-suppress invalidFunctionArg ; MAP_ANONYMOUS wants -1 */
     void *at = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (secret == NULL || at == MAP_FAILED)

@@ -65,16 +65,12 @@ without_final_newline(const uint8_t *at, size_t len)
     return len > 1 && at[len - 2] == '\r' ? len - 2 : len - 1;
 }
 
-enum error
-config_read_secret(struct request *rq, const char *path, struct secret **ret_secret)
+static enum error
+read_open_file(struct request *rq, int fd, const char *path, struct secret **ret_secret)
 {
     struct stat about;
     size_t len = 0;
 
-    /* Without O_NONBLOCK, a named pipe in place of the file would hold up the start for ever. */
-    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return explain_open(rq, path, errno);
     if (fstat(fd, &about) != 0)
         return fail(rq, ERR_UNAVAILABLE, "the secret file %s cannot be examined: %s", path, strerrordesc_np(errno));
     enum error error = check_file(rq, path, &about);
@@ -89,4 +85,14 @@ config_read_secret(struct request *rq, const char *path, struct secret **ret_sec
         return fail(rq, ERR_BAD_REQUEST, "the secret file %s is empty", path);
     *ret_secret = secret_copy(BYTES(whole->at, len));
     return OK;
+}
+
+enum error
+config_read_secret(struct request *rq, const char *path, struct secret **ret_secret)
+{
+    /* Without O_NONBLOCK, a named pipe in place of the file would hold up the start for ever. */
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return explain_open(rq, path, errno);
+    return read_open_file(rq, fd, path, ret_secret);
 }

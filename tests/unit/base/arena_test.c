@@ -94,11 +94,12 @@ texts_are_copied_and_formatted(void **state)
 }
 
 static char order[8];
+static size_t order_len;
 
 static void
 append_to_order(void *object)
 {
-    strcat(order, object);
+    order[order_len++] = *(const char *)object;
 }
 
 static void

@@ -17,7 +17,7 @@ static char path[128];
 static int
 begin(void **state)
 {
-    strcpy(folder, "/tmp/signet-secret-XXXXXX");
+    snprintf(folder, sizeof folder, "/tmp/signet-secret-XXXXXX");
     rq = request_new();
     assert_non_null(mkdtemp(folder));
     chmod(folder, 0755);

@@ -261,7 +261,7 @@ what_is_no_address_is_refused(void **state)
             fail_msg("accepted \"%s\"", refused[i]);
     assert_false(config_split_address(NULL, host, &port));
     memset(long_name, 'a', 256);
-    strcpy(long_name + 256, ":1");
+    memcpy(long_name + 256, ":1", sizeof ":1");
     assert_false(config_split_address(long_name, host, &port));
     assert_string_equal(host, "untouched");
     assert_int_equal(port, 42);

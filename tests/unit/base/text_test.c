@@ -143,13 +143,11 @@ stars_match_runs_and_nothing_else_is_special(void **state)
 static void
 a_hostile_pattern_ends_soon(void **state)
 {
-    char text[4001], pattern[64] = "";
+    static const char pattern[] = "a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b";
+    char text[4001];
 
     memset(text, 'a', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    for (int i = 0; i < 20; i++)
-        strcat(pattern, "a*");
-    strcat(pattern, "b");
     assert_false(text_matches(pattern, text));
     text[sizeof text - 2] = 'b';
     assert_true(text_matches(pattern, text));

@@ -57,7 +57,7 @@ the_same_name_and_label_is_the_same_metric(void **state)
     char value[] = "busy";
     struct metric *first = metric_counter("t_results_total", "results", "result", value);
 
-    strcpy(value, "idle"); /* values are copied */
+    memcpy(value, "idle", sizeof value); /* values are copied */
     assert_ptr_equal(metric_counter("t_results_total", "results", "result", "busy"), first);
     assert_ptr_not_equal(metric_counter("t_results_total", "results", "result", value), first);
     assert_ptr_not_equal(metric_counter("t_results_total", "results", NULL, NULL), first);
