@@ -117,9 +117,9 @@ $(KIT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/kit/*.c))
 
 # A unit test may define a seam (clock_now_s, random_bytes, bus_…, db_…) itself: its definition is linked first and wins.
 # tests/unit/<service>/… is linked with that service's objects, without its main.
-unit_service_dir = $(wildcard services/$(word 4,$(subst /, ,$(patsubst $(BUILD)/%,x/%,$(1)))))
+unit_service_objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard services/$(firstword $(subst /, ,$(1)))/*.c)))
 .SECONDEXPANSION:
-$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $$(patsubst %.c,$(BUILD)/%.o,$$(filter-out %/main.c,$$(wildcard services/$$(firstword $$(subst /, ,$$*))/*.c))) $(KIT) $(ARCHIVES)
+$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $$(call unit_service_objects,$$*) $(KIT) $(ARCHIVES)
 	$(CC) $(LDFLAGS) -Wl,-z,muldefs $(filter %.o,$^) $(KIT) $(ARCHIVES) $(LINK_test) -lcmocka -o $@
 $(BUILD)/tests/unit/%_test.o: tests/unit/%_test.c | $(PROTO_H)
 	@mkdir -p $(@D)
