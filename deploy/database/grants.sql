@@ -16,3 +16,7 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 -- inventory: the catalogue, written from events
 GRANT USAGE ON SCHEMA inventory TO inventory;
 GRANT SELECT, INSERT ON inventory.certificate, inventory.certificate_name, inventory.revocation TO inventory;
+
+-- ocsp-responder: the status of a serial number, nothing else
+GRANT USAGE ON SCHEMA ra TO ocsp_responder;
+GRANT SELECT ON ra.certificate_status TO ocsp_responder;

@@ -1,0 +1,128 @@
+/*
+ * The CAs that we answer for. The signer's list is taken anew every few seconds and when a CA is created; while the signer is away
+ * the last list stands. Readers copy what they need into their request: no pointer leaves the lock.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "link/rpc.h"
+#include "ocsp_responder.h"
+
+struct issuers {
+    pthread_mutex_t mutex;
+    struct arena *arena; /* of the list */
+    struct issuer *list;
+    size_t count;
+    bool known;
+};
+
+struct issuers *
+issuers_new(void)
+{
+    struct issuers *issuers = calloc(1, sizeof(*issuers));
+
+    if (issuers == NULL)
+        abort();
+    pthread_mutex_init(&issuers->mutex, NULL);
+    return issuers;
+}
+
+/* The serial numbers of the CA certificates that `name` issued. */
+static void
+collect_sub_cas(struct request *rq, struct arena *arena, const Pb__ListCasReply *reply, const char *name, struct issuer *issuer)
+{
+    struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
+    struct bytes *serials = arena_array(arena, reply->n_cas, sizeof(*serials));
+    size_t i;
+
+    for (i = 0; i < reply->n_cas; i++) {
+        const Pb__Ca *ca = reply->cas[i];
+        if (!text_equal(ca->parent, name) || ca->certificate.len == 0)
+            continue;
+        if (certificate_parse(rq, BYTES(ca->certificate.data, ca->certificate.len), certificate) != OK) {
+            failure_clear(rq);
+            continue;
+        }
+        serials[issuer->sub_ca_count++] = bytes_copy(arena, certificate->serial);
+    }
+    issuer->sub_ca_serials = serials;
+}
+
+enum error
+issuers_refresh(struct responder *responder, struct request *rq)
+{
+    Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
+    struct issuers *issuers = responder->issuers;
+    AUTO_STRUCT(arena, arena) = arena_new();
+    const Pb__ListCasReply *reply;
+    struct certificate *certificate;
+    struct issuer *list;
+    size_t count = 0, i;
+    enum error error = RPC_CALL(responder->bus, rq, signer, ListCas, &request, &reply);
+
+    if (error)
+        return error;
+    certificate = arena_alloc(rq->arena, sizeof(*certificate));
+    list = arena_array(arena, reply->n_cas, sizeof(*list));
+    for (i = 0; i < reply->n_cas; i++) {
+        const Pb__Ca *ca = reply->cas[i];
+        if (ca->certificate.len == 0)
+            continue;
+        error = certificate_parse(rq, BYTES(ca->certificate.data, ca->certificate.len), certificate);
+        if (error)
+            return error;
+        list[count].name = arena_text(arena, ca->name);
+        ocsp_issuer_hashes(certificate, &list[count].hashes);
+        collect_sub_cas(rq, arena, reply, ca->name, &list[count]);
+        count++;
+    }
+
+    AUTO_LOCK(&issuers->mutex);
+    if (issuers->arena != NULL)
+        arena_free(issuers->arena);
+    issuers->arena = TAKE(arena);
+    issuers->list = list;
+    issuers->count = count;
+    issuers->known = true;
+    return OK;
+}
+
+enum error
+issuers_check(void *context, struct request *rq)
+{
+    struct responder *responder = context;
+    bool known;
+
+    {
+        AUTO_LOCK(&responder->issuers->mutex);
+        known = responder->issuers->known;
+    }
+    return known ? OK : issuers_refresh(responder, rq);
+}
+
+const struct issuer *
+issuers_match(struct issuers *issuers, struct request *rq, const struct ocsp_cert_id *id)
+{
+    size_t i, k;
+
+    AUTO_LOCK(&issuers->mutex);
+    for (i = 0; i < issuers->count; i++) {
+        const struct issuer *found = &issuers->list[i];
+        struct issuer *copy;
+        struct bytes *serials;
+
+        if (!ocsp_cert_id_matches(id, &found->hashes))
+            continue;
+        copy = arena_alloc(rq->arena, sizeof(*copy));
+        *copy = *found;
+        copy->name = arena_text(rq->arena, found->name);
+        serials = arena_array(rq->arena, found->sub_ca_count, sizeof(*serials));
+        for (k = 0; k < found->sub_ca_count; k++)
+            serials[k] = bytes_copy(rq->arena, found->sub_ca_serials[k]);
+        copy->sub_ca_serials = serials;
+        return copy;
+    }
+    return NULL;
+}

@@ -1,0 +1,102 @@
+/* The OCSP responder: context and the prototypes of its files. */
+#ifndef SIGNET_OCSP_RESPONDER_H
+#define SIGNET_OCSP_RESPONDER_H
+
+#include <stdatomic.h>
+
+#include "link/bus.h"
+#include "link/db.h"
+#include "link/events.h"
+#include "link/http_server.h"
+#include "link/metrics.h"
+#include "pki/ocsp.h"
+#include "signet/v1/event.pb-c.h"
+#include "signet/v1/signer.pb-c.h"
+
+struct responder_config {
+    const char *listen;
+    int loops;
+    int workers;
+    int validity_s;
+    int max_age_s;
+    int cache_entries;
+};
+
+struct responder {
+    struct responder_config config;
+    struct bus *bus;
+    struct db *db;
+    struct issuers *issuers;
+    struct cache *cache;
+    atomic_bool live; /* the bus is there: what was revoked has been heard of */
+    struct metric *hits, *misses, *rechecks;
+};
+
+/* routes.c */
+extern const struct http_route responder_routes[];
+extern const size_t responder_route_count;
+void render_failure(void *context, struct http_exchange *x);
+
+/* answer.c: the way of one request */
+http_handler answer_get;
+http_handler answer_post;
+
+/* issuers.c: the CAs whose certificates we answer for, as the signer lists them */
+struct issuer {
+    const char *name;
+    struct ocsp_issuer_hashes hashes;
+    size_t sub_ca_count;
+    const struct bytes *sub_ca_serials; /* CA certificates that this CA issued: known to be good */
+};
+struct issuers *issuers_new(void);
+/* Takes the signer's list as it is now; keeps the last one when the signer is away. */
+enum error issuers_refresh(struct responder *responder, struct request *rq) MUST_CHECK;
+enum error issuers_check(void *responder, struct request *rq) MUST_CHECK;
+/* NULL when no CA of ours is meant. The issuer lives in rq's arena. */
+const struct issuer *issuers_match(struct issuers *issuers, struct request *rq, const struct ocsp_cert_id *id);
+
+/* status.c: what the database says of one serial number now */
+struct status {
+    enum ocsp_status status;
+    int64_t revoked_at_s;
+    int reason;
+};
+enum error status_load(struct responder *responder, struct request *rq, const struct issuer *issuer, struct bytes serial, struct status *ret_status)
+    MUST_CHECK;
+
+/* sign.c: one response from the signer */
+struct signed_response {
+    struct bytes der;
+    int64_t produced_s, this_update_s, next_update_s;
+};
+enum error sign_response(struct responder *responder, struct request *rq, const struct ocsp_request *request, struct signed_response *ret_response)
+    MUST_CHECK;
+
+/*
+ * cache.c: responses by the CertID that was asked. An entry is shared: cache_find lends it, cache_release gives it back.
+ * cache_ticket is taken before the database is read; cache_put drops what an event has overtaken since. Threads: any.
+ */
+struct cached {
+    struct bytes cert_id;
+    struct bytes serial;
+    struct bytes response;
+    bool revoked;
+    int64_t refresh_at_s; /* from then on a new one is made */
+    int64_t next_update_s;
+    const char *etag, *last_modified, *expires, *cache_control;
+};
+struct cache *cache_new(int entries);
+const struct cached *cache_find(struct cache *cache, struct bytes serial, struct bytes cert_id);
+void cache_release(void *cached);
+uint64_t cache_ticket(struct cache *cache, struct bytes serial);
+/* A copy of everything that `entry` points at. Lends it like cache_find. */
+const struct cached *cache_put(struct cache *cache, uint64_t ticket, const struct cached *entry);
+void cache_drop(struct cache *cache, struct bytes serial);
+void cache_clear(struct cache *cache);
+
+/* on_*.c */
+events_handler on_certificate_issued;
+events_handler on_certificate_revoked;
+events_handler on_ca_created;
+
+#endif

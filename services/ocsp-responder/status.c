@@ -1,0 +1,49 @@
+/*
+ * What is known of a serial number now. Never issued is never "good" (RFC 6960 §2.2): a serial must have our form and its row in ra's
+ * certificates, with this issuer, or be the serial of a CA certificate that this CA issued.
+ */
+#include "base/text.h"
+#include "ocsp_responder.h"
+#include "pki/serial.h"
+
+static const struct db_statement select_status = {
+    "select_status", "SELECT revoked_at, reason FROM ra.certificate_status WHERE expiry_month = $1 AND serial = $2 AND issuer = $3"};
+
+static bool
+is_sub_ca(const struct issuer *issuer, struct bytes serial)
+{
+    size_t i;
+
+    for (i = 0; i < issuer->sub_ca_count; i++)
+        if (bytes_equal(issuer->sub_ca_serials[i], serial))
+            return true;
+    return false;
+}
+
+enum error
+status_load(struct responder *responder, struct request *rq, const struct issuer *issuer, struct bytes serial, struct status *ret_status)
+{
+    struct status status = {.status = OCSP_UNKNOWN};
+    struct db_rows *rows;
+    enum error error;
+    int month;
+
+    if (is_sub_ca(issuer, serial)) {
+        *ret_status = (struct status){.status = OCSP_GOOD};
+        return OK;
+    }
+    if (!serial_parse(serial, &month)) {
+        *ret_status = status;
+        return OK;
+    }
+    error = DB_QUERY(responder->db, rq, &select_status, &rows, DB_INT(month), DB_BYTES(serial), DB_TEXT(issuer->name));
+    if (error)
+        return error;
+    if (db_count(rows) > 0) {
+        status.status = db_is_null(rows, 0, 0) ? OCSP_GOOD : OCSP_REVOKED;
+        status.revoked_at_s = db_time_s(rows, 0, 0);
+        status.reason = (int)db_int(rows, 0, 1);
+    }
+    *ret_status = status;
+    return OK;
+}
