@@ -60,25 +60,25 @@ again_after_ms(int64_t deliveries)
     return wait_ms < AGAIN_MOST_MS ? wait_ms : AGAIN_MOST_MS;
 }
 
-static int64_t
-deliveries_of(natsMsg *message, uint64_t *ret_pending)
+/* How often it was delivered, and how many wait behind it. */
+static void
+read_metadata(natsMsg *message, int64_t *ret_deliveries, int64_t *ret_pending)
 {
     jsMsgMetaData *about = NULL;
     if (natsMsg_GetMetaData(&about, message) != NATS_OK)
-        return 1;
-    int64_t deliveries = (int64_t)about->NumDelivered;
-    *ret_pending = about->NumPending;
+        return;
+    *ret_deliveries = (int64_t)about->NumDelivered;
+    *ret_pending = (int64_t)about->NumPending;
     jsMsgMetaData_Destroy(about);
-    return deliveries;
 }
 
 /* Takes the event, or puts it off when this build cannot read it: a later one may. */
 static void
 take(struct follower *follower, struct request *rq, natsMsg *message, struct fetched *fetched)
 {
-    uint64_t pending = 0;
-    int64_t deliveries = deliveries_of(message, &pending);
-    follower->lag = (int64_t)pending + 1;
+    int64_t deliveries = 1, pending = 0;
+    read_metadata(message, &deliveries, &pending);
+    follower->lag = pending + 1;
     if (!follower_read(follower, rq, message, &fetched->events[fetched->count])) {
         (void)natsMsg_NakWithDelay(message, AGAIN_MOST_MS, NULL);
         natsMsg_Destroy(message);
@@ -88,34 +88,6 @@ take(struct follower *follower, struct request *rq, natsMsg *message, struct fet
     fetched->messages[fetched->count++] = message;
     if (deliveries > fetched->deliveries_most)
         fetched->deliveries_most = deliveries;
-}
-
-static void
-take_all(struct follower *follower, struct request *rq, natsMsgList *list, struct fetched *fetched)
-{
-    for (int i = 0; i < list->Count; i++)
-        take(follower, rq, TAKE(list->Msgs[i]), fetched);
-    natsMsgList_Destroy(list);
-}
-
-/* Waits for one event, so that it is handled at once; then takes what else is there already. */
-static natsStatus
-fetch(struct follower *follower, natsSubscription *subscription, natsMsgList *ret_first, natsMsgList *ret_more)
-{
-    jsErrCode code = 0;
-    natsStatus status = natsSubscription_Fetch(ret_first, subscription, 1, FETCH_WAIT_MS, &code);
-    if (status != NATS_OK || ret_first->Count == 0)
-        return status;
-    uint64_t pending = 0;
-    (void)deliveries_of(ret_first->Msgs[0], &pending);
-    if (follower->about.batch == 1 || pending == 0)
-        return NATS_OK;
-    jsFetchRequest more;
-    jsFetchRequest_Init(&more);
-    more.Batch = follower->about.batch - 1;
-    more.NoWait = true;
-    (void)natsSubscription_FetchRequest(ret_more, subscription, &more);
-    return NATS_OK;
 }
 
 static enum error
@@ -134,15 +106,16 @@ handle_some(struct follower *follower, struct request *rq, const struct fetched 
 
 /* Events that come again are handled one by one: the bad one among them must not hold up its neighbours for ever. */
 static void
-handle(struct follower *follower, natsMsgList *first, natsMsgList *more)
+handle(struct follower *follower, natsMsgList *list)
 {
     struct request rq;
     request_begin(&rq, "event", follower->step, NULL);
-    size_t room = (size_t)first->Count + (size_t)more->Count;
+    size_t room = (size_t)list->Count;
     struct fetched fetched = {.messages = arena_array(rq.arena, room, sizeof(natsMsg *)),
                               .events = arena_array(rq.arena, room, sizeof(struct event))};
-    take_all(follower, &rq, first, &fetched);
-    take_all(follower, &rq, more, &fetched);
+    for (int i = 0; i < list->Count; i++)
+        take(follower, &rq, TAKE(list->Msgs[i]), &fetched);
+    natsMsgList_Destroy(list);
     request_note(&rq, "events", "%zu", fetched.count);
     size_t at_once = fetched.deliveries_most > 1 ? 1 : fetched.count;
     enum error result = OK;
@@ -159,6 +132,19 @@ handle(struct follower *follower, natsMsgList *first, natsMsgList *more)
     request_end(&rq, result);
 }
 
+/* In a quiet moment: what waits, and what was refused or is in another replica's hands. */
+static natsStatus
+ask_lag(struct follower *follower, natsSubscription *subscription)
+{
+    jsConsumerInfo *info = NULL;
+    natsStatus status = natsSubscription_GetConsumerInfo(&info, subscription, NULL, NULL);
+    if (status != NATS_OK)
+        return status;
+    follower->lag = (int64_t)info->NumPending + info->NumAckPending;
+    jsConsumerInfo_Destroy(info);
+    return NATS_OK;
+}
+
 natsStatus
 follow_durable(struct follower *follower, natsConnection *nats)
 {
@@ -173,14 +159,14 @@ follow_durable(struct follower *follower, natsConnection *nats)
     if (status == NATS_OK && !follower_enter(follower, subscription))
         natsSubscription_Destroy(subscription);
     while (status == NATS_OK && !follower_is_stopping(follower)) {
-        natsMsgList first = {0}, more = {0};
-        status = fetch(follower, subscription, &first, &more);
-        if (status == NATS_TIMEOUT) {
-            follower->lag = 0;
-            status = NATS_OK;
-        }
-        if (first.Count > 0)
-            handle(follower, &first, &more);
+        /* Returns as soon as there is one event, with as many as there are. */
+        natsMsgList list = {0};
+        jsErrCode code = 0;
+        status = natsSubscription_Fetch(&list, subscription, follower->about.batch, FETCH_WAIT_MS, &code);
+        if (list.Count > 0)
+            handle(follower, &list);
+        if (status == NATS_TIMEOUT)
+            status = ask_lag(follower, subscription);
     }
     follower_leave(follower);
     return status;
