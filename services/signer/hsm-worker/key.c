@@ -36,9 +36,29 @@ key_search(struct worker *worker, CK_OBJECT_CLASS class, const struct hsm_call *
     CK_RV final = worker->pkcs11->C_FindObjectsFinal(worker->session);
     if (rv != CKR_OK || final != CKR_OK)
         return rv != CKR_OK ? rv : final;
+    worker->has_seen_keys |= count > 0;
     *ret_object = found[0];
     *ret_count = count;
     return CKR_OK;
+}
+
+/*
+ * A token that was taken away or initialised anew shows no keys at all, and reports no error (SoftHSM). That must not be told as "this key
+ * is missing" by a worker that has seen keys: a new worker will know better.
+ */
+static enum hsm_status
+answer_no_key(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
+{
+    static const struct hsm_call any_key;
+    CK_OBJECT_HANDLE key;
+    CK_ULONG count = 0;
+
+    CK_RV rv = key_search(worker, CKO_PRIVATE_KEY, &any_key, &key, &count);
+    if (rv != CKR_OK)
+        return answer_failure(answer, "searching keys", rv);
+    if (count == 0 && worker->has_seen_keys)
+        return answer_text(answer, HSM_LOST, "all keys are gone from the token");
+    return answer_text(answer, HSM_NO_KEY, "no private key \"%s\" with that id is on the token", call->label);
 }
 
 static enum hsm_status
@@ -52,7 +72,7 @@ load_private_key(struct worker *worker, const struct hsm_call *call, CK_OBJECT_H
     if (rv != CKR_OK)
         return answer_failure(answer, "searching the key", rv);
     if (count == 0)
-        return answer_text(answer, HSM_NO_KEY, "no private key \"%s\" with that id is on the token", call->label);
+        return answer_no_key(worker, call, answer);
     if (count > 1)
         return answer_text(answer, HSM_KEY_EXISTS, "more than one private key \"%s\" with that id is on the token", call->label);
     return HSM_OK;

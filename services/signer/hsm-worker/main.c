@@ -5,7 +5,8 @@
  * Settings: SIGNET_HSM_MODULE, SIGNET_HSM_TOKEN, SIGNET_HSM_PIN_FILE, and whatever the module itself reads (SOFTHSM2_CONF).
  * Privileges: the token's PIN; no database, no bus, no other descriptor of the signer.
  * On failure: says why and exits. It never tries anything twice: how often and when is the signer's decision. It dies with its parent, and it
- * ends when the socket does; SIGTERM and SIGINT, which a terminal or a supervisor sends to the whole group, are left to the signer, which drains first.
+ * ends when the socket does; SIGTERM and SIGINT, which a terminal or a supervisor sends to the whole group, are left to the signer, which drains
+ * first.
  */
 #include <signal.h>
 #include <stdlib.h>

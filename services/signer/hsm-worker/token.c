@@ -116,7 +116,10 @@ open_session(struct worker *worker, struct hsm_answer *answer)
 enum hsm_status
 token_open(struct worker *worker, struct hsm_answer *answer)
 {
+    static const struct hsm_call any_key;
     const PKCS11_TOKEN *token = NULL;
+    CK_OBJECT_HANDLE key;
+    CK_ULONG count;
 
     enum hsm_status status = load_module(worker, answer);
     if (status != HSM_OK)
@@ -129,6 +132,8 @@ token_open(struct worker *worker, struct hsm_answer *answer)
     status = open_session(worker, answer);
     if (status != HSM_OK)
         return status;
+    /* Whether there are keys at all is what key.c compares with when one is missing later. */
+    (void)key_search(worker, CKO_PRIVATE_KEY, &any_key, &key, &count);
     return answer_text(answer, HSM_OK, "%s %s, serial %s", token->manufacturer, token->model, token->serialnr);
 }
 

@@ -23,6 +23,7 @@ struct worker {
     CK_FUNCTION_LIST_PTR pkcs11;
     CK_SLOT_ID slot;
     CK_SESSION_HANDLE session;
+    bool has_seen_keys;
     struct key_handle keys[KEY_CACHE_SIZE];
 };
 
