@@ -21,7 +21,7 @@ run() { # NAME COMMAND…
 
 tidy() {
     local flags=(-std=gnu17 -D_GNU_SOURCE -DH2O_USE_LIBUV=0 '-DSIGNET_VERSION="check"' -Icommon -Ibuild/clang-14/proto -Itests -isystem /usr/include/postgresql)
-    printf '%s\n' "${sources[@]}" | xargs -P 2 -n 8 bash -c '
+    printf '%s\n' "${sources[@]}" | xargs -P 2 -n 1 bash -c '
         tidy=$1; shift
         count=$1; shift
         flags=("${@:1:count}"); shift "$count"
