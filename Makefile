@@ -16,6 +16,10 @@ CC := gcc
 endif
 CLANG := $(firstword $(wildcard /usr/bin/clang-14) clang)
 
+# V=1 shows whole commands.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
 VARIANT := $(if $(SAN),san,$(notdir $(CC)))
 BUILD   := build/$(VARIANT)
 BIN     := $(BUILD)/bin
@@ -39,9 +43,10 @@ PROTO_OBJ := $(PROTO_C:.c=.o)
 
 $(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h: proto/%.proto
 	@mkdir -p $(BUILD)/proto
-	protoc-c --c_out=$(BUILD)/proto -Iproto -I/usr/include $<
+	$(call say,PROTO,$<)
+	$(Q)protoc-c --c_out=$(BUILD)/proto -Iproto -I/usr/include $<
 $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PROTO_H)
-	$(CC) $(CPPFLAGS) $(filter-out -W%,$(CFLAGS)) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -W%,$(CFLAGS)) -c $< -o $@
 
 # ---- common: base <- link, base <- pki ----------------------------------------------------------------------------------------------
 
@@ -55,13 +60,15 @@ $(BUILD)/lib/libsignet-proto.a: $(PROTO_OBJ)
 $(BUILD)/lib/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)ar rcs $@ $^
 ARCHIVES := $(BUILD)/lib/libsignet-link.a $(BUILD)/lib/libsignet-pki.a $(BUILD)/lib/libsignet-base.a $(BUILD)/lib/libsignet-proto.a
 
 # Request path code is compiled with its own folder as include root for its private header only.
 $(BUILD)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -I$(dir $<) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) -I$(dir $<) $(CFLAGS) -MMD -MP -c $< -o $@
 
 # ---- services: what each may link ------------------------------------------------------------------------------------------------------
 
@@ -87,7 +94,8 @@ SERVICES     := $(notdir $(SERVICE_DIRS))
 define SERVICE
 $(BIN)/$(notdir $(1)): $$(patsubst %.c,$(BUILD)/%.o,$$(wildcard $(1)/*.c)) $$(EXTRA_$(notdir $(1))) $$(ARCHIVES)
 	@mkdir -p $(BIN)
-	$$(CC) $$(LDFLAGS) $$(filter %.o,$$^) $$(ARCHIVES) $$(LINK_$(notdir $(1))) -o $$@
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o,$$^) $$(ARCHIVES) $$(LINK_$(notdir $(1))) -o $$@
 endef
 $(foreach dir,$(SERVICE_DIRS),$(eval $(call SERVICE,$(dir))))
 
@@ -96,9 +104,9 @@ SQL_FILES := $(wildcard services/*/sql/*.sql) $(wildcard deploy/database/*.sql)
 EXTRA_signetctl := $(BUILD)/generated/migrations.o
 $(BUILD)/generated/migrations.c: deploy/database/embed-sql.sh $(SQL_FILES)
 	@mkdir -p $(@D)
-	deploy/database/embed-sql.sh $(SQL_FILES) > $@
+	$(Q)deploy/database/embed-sql.sh $(SQL_FILES) > $@
 $(BUILD)/generated/%.o: $(BUILD)/generated/%.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 .DEFAULT_GOAL := all
 .PHONY: all
@@ -120,10 +128,12 @@ $(KIT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/kit/*.c))
 unit_service_objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard services/$(firstword $(subst /, ,$(1)))/*.c)))
 .SECONDEXPANSION:
 $(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $$(call unit_service_objects,$$*) $(KIT) $(ARCHIVES)
-	$(CC) $(LDFLAGS) -Wl,-z,muldefs $(filter %.o,$^) $(KIT) $(ARCHIVES) $(LINK_test) -lcmocka -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -Wl,-z,muldefs $(filter %.o,$^) $(KIT) $(ARCHIVES) $(LINK_test) -lcmocka -o $@
 $(BUILD)/tests/unit/%_test.o: tests/unit/%_test.c | $(PROTO_H)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Iservices/$(firstword $(subst /, ,$*)) -Itests $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) -Iservices/$(firstword $(subst /, ,$*)) -Itests $(CFLAGS) -MMD -MP -c $< -o $@
 
 .PHONY: unit
 unit: $(UNIT_TESTS)
@@ -208,7 +218,8 @@ benches: $(BENCHES)
 $(BUILD)/bench/hsm_sign: $(patsubst %.c,$(BUILD)/%.o,$(wildcard services/signer/hsm_*.c)) | $(BIN)/hsm-worker
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LINK_test) -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LINK_test) -o $@
 
 help:
 	@printf '%s\n' \
