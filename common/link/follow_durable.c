@@ -134,10 +134,10 @@ handle(struct follower *follower, natsMsgList *list)
 
 /* In a quiet moment: what waits, and what was refused or is in another replica's hands. */
 static natsStatus
-ask_lag(struct follower *follower, natsSubscription *subscription)
+ask_lag(struct follower *follower, jsCtx *js)
 {
     jsConsumerInfo *info = NULL;
-    natsStatus status = natsSubscription_GetConsumerInfo(&info, subscription, NULL, NULL);
+    natsStatus status = js_GetConsumerInfo(&info, js, EVENTS_STREAM, follower->about.durable, NULL, NULL);
     if (status != NATS_OK)
         return status;
     follower->lag = (int64_t)info->NumPending + info->NumAckPending;
@@ -166,7 +166,7 @@ follow_durable(struct follower *follower, natsConnection *nats)
         if (list.Count > 0)
             handle(follower, &list);
         if (status == NATS_TIMEOUT)
-            status = ask_lag(follower, subscription);
+            status = ask_lag(follower, js);
     }
     follower_leave(follower);
     return status;
