@@ -1,0 +1,84 @@
+/* An account as its client sees it, and the changes that the client may make (RFC 8555 §7.3.2, §7.3.6). */
+#include "acme.h"
+
+#include "base/clock.h"
+
+static const char *
+status_name(enum account_status status)
+{
+    switch (status) {
+    case ACCOUNT_VALID:
+        return "valid";
+    case ACCOUNT_DEACTIVATED:
+        return "deactivated";
+    case ACCOUNT_REVOKED:
+        return "revoked";
+    }
+    return "";
+}
+
+static json_t *
+contacts_json(const struct account *account)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < account->contact_count; i++)
+        (void)json_array_append_new(list, json_string(account->contacts[i]));
+    return list;
+}
+
+enum error
+account_answer(struct acme *acme, struct http_exchange *x, int status, const struct account *account)
+{
+    struct arena *arena = x->rq.arena;
+
+    http_header_out(x, "Location", "%s", acme_url(acme, arena, "account", account->id));
+    AUTO(json_t, json) = json_pack("{s:s, s:o, s:b, s:s}", "status", status_name(account->status), "contact", contacts_json(account),
+                                   "termsOfServiceAgreed", account->terms_agreed, "createdAt", clock_format_rfc3339(arena, account->created_at_s));
+    return acme_answer_json(x, status, json);
+}
+
+static enum error
+deactivate(struct acme *acme, struct http_exchange *x, struct account *account)
+{
+    enum error error = store_deactivate_account(acme, &x->rq, account->id);
+    if (error)
+        return error;
+    account_cache_forget(acme->accounts, account->id);
+    account->status = ACCOUNT_DEACTIVATED;
+    return account_answer(acme, x, 200, account);
+}
+
+static enum error
+update_contacts(struct acme *acme, struct http_exchange *x, const json_t *payload, struct account *account)
+{
+    enum error error = contacts_check(&x->rq, payload, &account->contacts, &account->contact_count);
+    if (!error)
+        error = store_update_contacts(acme, &x->rq, account->id, account->contacts, account->contact_count);
+    if (error)
+        return error;
+    account_cache_forget(acme->accounts, account->id);
+    return account_answer(acme, x, 200, account);
+}
+
+enum error
+account(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    struct signed_request signed_;
+
+    enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
+    if (error)
+        return error;
+    if (!text_equal(x->params[0], signed_.account->id))
+        return refuse(&x->rq, ERR_DENIED, "unauthorized", "an account is shown only to requests that its own key has signed");
+    struct account account_now = *signed_.account;
+    const json_t *status = json_object_get(signed_.payload, "status");
+    if (status != NULL && !text_equal(json_string_value(status), "deactivated"))
+        return refuse(&x->rq, ERR_BAD_REQUEST, "malformed", "the only status that a client may give to its account is \"deactivated\"");
+    if (status != NULL)
+        return deactivate(acme, x, &account_now);
+    if (json_object_get(signed_.payload, "contact") != NULL)
+        return update_contacts(acme, x, signed_.payload, &account_now);
+    return account_answer(acme, x, 200, &account_now);
+}

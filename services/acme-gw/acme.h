@@ -1,0 +1,339 @@
+/*
+ * The ACME gateway (RFC 8555): its context, its nouns, and who defines what. Handlers are in routes.c's table; all SQL is in store.c.
+ *
+ * A handler of a POST begins with signed_request_check and is then as any other: check, do, record, answer. Everything a handler makes lives in the
+ * request's arena. Refusals are made with `refuse`, which adds the word of RFC 8555 §6.7 to the kind of error; problem.c writes them out.
+ */
+#ifndef SIGNET_ACME_GW_ACME_H
+#define SIGNET_ACME_GW_ACME_H
+
+#include <jansson.h>
+
+#include "base/text.h"
+#include "link/db.h"
+#include "link/http_server.h"
+#include "link/lease.h"
+#include "link/rpc.h"
+#include "pki/certificate.h"
+#include "pki/csr.h"
+#include "pki/identifier.h"
+#include "pki/public_key.h"
+#include "signet/v1/acme_gw.pb-c.h"
+#include "signet/v1/ra.pb-c.h"
+#include "signet/v1/validator.pb-c.h"
+
+#define ACME_BODY_MAX (64 * 1024)
+/* Longer than the work that they cover, short enough for a client to wait when their holder has died. */
+#define VALIDATION_LEASE_S 30
+#define FINALIZATION_LEASE_S 20
+#define ORDER_LIFETIME_S (7 * 24 * 3600)
+/* A validation takes milliseconds when the client has done its part. */
+#define VALIDATION_RETRY_AFTER_S 1
+#define CONTACTS_MAX 10
+#define CONTACT_MAX 320
+#define ACME_ID_LEN 22 /* 16 random octets, base64url */
+#define THUMBPRINT_LEN 32
+
+struct acme_config {
+    const char *listen;
+    const char *url;
+    const char *tls_cert_file;
+    const char *tls_key_file;
+    const char *nonce_key_file;
+    const char *template_name;
+    const char *issuer;
+    int validity_days;
+    const char *terms_url;
+    const char *website;
+    const char *caa_identities;
+    int loops;
+    int workers;
+    int validations;
+    int finalizations;
+};
+
+struct acme {
+    struct acme_config config;
+    const char *base_url; /* "https://host:port", without final slash */
+    const char *terms_url;
+    struct bytes directory;
+    struct db *db;
+    struct bus *bus;
+    struct nonces *nonces;
+    struct account_cache *accounts;
+    struct lease *validations;
+    struct lease *finalizations;
+};
+
+/* ---- nouns ---- */
+
+/* A public key as a client sent it (RFC 7517), imported. */
+struct jwk {
+    struct public_key key; /* without SPKI */
+    EVP_PKEY *evp;
+    const char *canonical; /* the members that the thumbprint covers, in its order (RFC 7638) */
+    uint8_t thumbprint[THUMBPRINT_LEN];
+};
+
+enum jws_algorithm { JWS_RS256 = 1, JWS_RS384, JWS_RS512, JWS_PS256, JWS_PS384, JWS_PS512, JWS_ES256, JWS_ES384, JWS_ES512, JWS_EDDSA };
+
+struct jws {
+    enum jws_algorithm algorithm;
+    const char *nonce; /* NULL when absent */
+    const char *url;
+    const char *kid;   /* NULL: jwk is given */
+    const json_t *jwk; /* NULL: kid is given */
+    struct bytes signing_input;
+    struct bytes payload;
+    struct bytes signature;
+};
+
+enum account_status { ACCOUNT_VALID = 1, ACCOUNT_DEACTIVATED, ACCOUNT_REVOKED };
+
+struct account {
+    const char *id;
+    enum account_status status;
+    const char *const *contacts; /* NULL-terminated */
+    size_t contact_count;
+    bool terms_agreed;
+    int64_t created_at_s;
+    const char *client_address;
+    struct jwk jwk;
+};
+
+enum order_status { ORDER_PENDING = 1, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID };
+
+struct order {
+    const char *id;
+    const char *account_id;
+    enum order_status status;
+    const struct identifier *names; /* sorted */
+    size_t name_count;
+    const char *const *authorization_ids;
+    size_t authorization_count;
+    int64_t expires_at_s;
+    int64_t finalized_at_s;
+    const char *client_address;
+    const char *problem; /* JSON, or NULL */
+    struct bytes csr;
+    int attempts;
+};
+
+enum challenge_status { CHALLENGE_PENDING = 1, CHALLENGE_PROCESSING, CHALLENGE_VALID, CHALLENGE_INVALID };
+
+struct challenge {
+    const char *id;
+    const char *authorization_id;
+    const char *type;
+    const char *token;
+    enum challenge_status status;
+    int64_t validated_at_s; /* 0: not yet */
+    const char *problem;    /* JSON, or NULL */
+};
+
+enum authorization_status { AUTHORIZATION_PENDING = 1, AUTHORIZATION_VALID, AUTHORIZATION_INVALID, AUTHORIZATION_DEACTIVATED, AUTHORIZATION_REVOKED };
+
+struct authorization {
+    const char *id;
+    struct identifier name;
+    enum authorization_status status;
+    int64_t expires_at_s;
+    const struct challenge *challenges;
+    size_t challenge_count;
+};
+
+/* One validation, as the lease hands it out. */
+struct validation {
+    const char *challenge_id;
+    const char *type;
+    const char *token;
+    struct identifier name;
+    struct bytes thumbprint; /* of the account's key as it is now (RFC 8555 §8.1) */
+    int attempts;
+};
+
+/* What ra issued, as the order remembers it. */
+struct issued {
+    struct bytes serial;
+    int expiry_month;
+    struct bytes chain_sha256;
+    const char *chain_pem;
+};
+
+/* ---- routes.c ---- */
+
+extern const struct http_route acme_routes[];
+extern const size_t acme_route_count;
+/* Base URL, terms and directory, from the settings. */
+void acme_name_urls(struct acme *acme, struct arena *arena);
+char *acme_url(struct acme *acme, struct arena *arena, const char *kind, const char *id); /* "<base>/acme/order/<id>" */
+/* Fresh Replay-Nonce, Link rel="index" and Cache-Control on every answer. */
+void acme_decorate(void *context, struct http_exchange *x);
+enum error acme_answer_json(struct http_exchange *x, int status, const json_t *json) MUST_CHECK;
+
+/* ---- problem.c ---- */
+
+/* fail(), with the type of RFC 8555 §6.7 ("badNonce") that the client shall see. */
+enum error refuse(struct request *rq, enum error kind, const char *type, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void problem_render(void *context, struct http_exchange *x);
+/* The failure recorded in rq as the JSON of a problem document, to be stored with an order. */
+const char *problem_of_failure(struct request *rq);
+/* A problem that was not found by us: the validator's. */
+const char *problem_format(struct arena *arena, const char *type, const char *detail);
+/* The media type application/problem+json. */
+extern const char problem_media_type[];
+
+/* ---- json.c: jansson objects that live as long as an arena ---- */
+
+DEFINE_AUTO(json_t, json_decref);
+/* An object without duplicate members; NULL when the text is not one. */
+const json_t *json_parse_object(struct arena *arena, struct bytes text);
+/* Compact, in the arena. */
+char *json_format(struct arena *arena, const json_t *json);
+/* The text of a member; NULL when it is absent or no string. */
+const char *json_text(const json_t *object, const char *member);
+
+/* ---- jwk.c ---- */
+
+/* Shape and import; the key is freed with the arena. Private members, foreign curves, non-canonical numbers: badPublicKey. */
+enum error jwk_parse(struct request *rq, const json_t *json, struct jwk *ret_jwk) MUST_CHECK;
+/* Strength, for keys that come to stay: badPublicKey. */
+enum error jwk_check(struct request *rq, const struct jwk *jwk) MUST_CHECK;
+bool jwk_is_key(const struct jwk *jwk, const struct public_key *key);
+
+/* ---- jws.c ---- */
+
+/* Shape and protected header: malformed, badSignatureAlgorithm. */
+enum error jws_parse(struct request *rq, struct bytes body, struct jws *ret_jws) MUST_CHECK;
+/* Algorithm fits the key, exact length, signature: malformed. */
+enum error jws_verify(struct request *rq, const struct jws *jws, const struct jwk *jwk) MUST_CHECK;
+extern const char *const jws_algorithm_names[]; /* NULL-terminated; for the badSignatureAlgorithm problem */
+
+/* ---- nonce.c ---- */
+
+#define NONCE_LEN 40
+#define NONCE_PREFIX_LEN 8
+
+struct nonces;
+/* `key` is the secret that all replicas share; the prefix is drawn, a new one for each start. */
+struct nonces *nonces_new(struct bytes key);
+void nonces_free(struct nonces *nonces);
+DEFINE_AUTO_STRUCT(nonces, nonces_free);
+const char *nonces_prefix(const struct nonces *nonces);
+char *nonce_mint(struct nonces *nonces, struct arena *arena);
+/* True once for each nonce that was minted here and not too many nonces ago. */
+bool nonce_redeem_here(struct nonces *nonces, struct arena *arena, const char *nonce);
+/* At the replica that minted it: badNonce. */
+enum error nonce_redeem(struct acme *acme, struct request *rq, const char *nonce) MUST_CHECK;
+/* The served half. */
+enum error redeem_nonce(struct acme *acme, struct request *rq, const Pb__RedeemNonceRequest *input, Pb__RedeemNonceReply *ret_reply) MUST_CHECK;
+
+/* ---- signed_request.c ---- */
+
+enum signed_by { BY_ACCOUNT, BY_NEW_KEY, BY_ACCOUNT_OR_KEY };
+
+struct signed_request {
+    const struct account *account; /* NULL when signed by a key of its own */
+    const struct jwk *jwk;         /* the key that signed */
+    const json_t *payload;         /* NULL for POST-as-GET */
+};
+
+/* Everything that RFC 8555 §6 demands of a POST: media type, JWS, url, key, signature, nonce, state of the account. */
+enum error signed_request_check(struct acme *acme, struct http_exchange *x, enum signed_by by, struct signed_request *ret_signed) MUST_CHECK;
+/* The same for resources that are only read (RFC 8555 §6.3). */
+enum error post_as_get_check(struct acme *acme, struct http_exchange *x, struct signed_request *ret_signed) MUST_CHECK;
+
+/* ---- account_cache.c: verified keys, remembered for a few seconds ---- */
+
+struct account_cache *account_cache_new(void);
+void account_cache_free(struct account_cache *cache);
+DEFINE_AUTO_STRUCT(account_cache, account_cache_free);
+/* Held until rq ends. ERR_NOT_FOUND when there is no such account. */
+enum error account_cache_load(struct acme *acme, struct request *rq, const char *id, const struct account **ret_account) MUST_CHECK;
+void account_cache_forget(struct account_cache *cache, const char *id);
+
+/* ---- one file per resource ---- */
+
+http_handler directory;
+http_handler terms;
+http_handler new_nonce;
+http_handler new_account;
+http_handler account;
+enum error account_answer(struct acme *acme, struct http_exchange *x, int status, const struct account *account) MUST_CHECK;
+/* The "contact" member: unsupportedContact, invalidContact. */
+enum error contacts_check(struct request *rq, const json_t *payload, const char *const **ret_contacts, size_t *ret_count) MUST_CHECK;
+http_handler new_order;
+http_handler order;
+/* With Location, and Retry-After while it is processing. */
+enum error order_answer(struct acme *acme, struct http_exchange *x, int status, const struct order *order) MUST_CHECK;
+http_handler authorization;
+http_handler challenge;
+json_t *challenge_json(struct acme *acme, struct arena *arena, const struct challenge *challenge);
+http_handler finalize;
+/* A turn at a `processing` order that its finalize did not finish. */
+void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
+http_handler certificate;
+http_handler revoke_cert;
+
+/* ---- validation.c ---- */
+
+/* A turn at a `processing` challenge. */
+void validation_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
+
+/* ---- names.c: identifiers as clients, contracts and columns write them ---- */
+
+/* {"type": "dns", "value": "…"}: unsupportedIdentifier, rejectedIdentifier, malformed. */
+enum error name_from_json(struct request *rq, const json_t *json, struct identifier *ret_name) MUST_CHECK;
+json_t *name_to_json(const struct identifier *name);
+/* "dns:host.example"; bare_name drops "*." (RFC 8555 §7.1.3: an authorisation names the domain). */
+const char *name_to_column(struct arena *arena, const struct identifier *name);
+struct identifier name_from_column(struct arena *arena, const char *column);
+/* Sorted, without duplicates. */
+void names_sort(struct identifier *names, size_t *count);
+const char **names_to_columns(struct arena *arena, const struct identifier *names, size_t count);
+
+/* ---- store.c ---- */
+
+extern const struct db_statement store_take_validations;
+extern const struct db_statement store_take_finalizations;
+
+char *new_id(struct arena *arena);
+
+enum error store_load_account(struct acme *acme, struct request *rq, const char *id, struct account *ret_account) MUST_CHECK;
+enum error store_find_account_by_key(struct acme *acme, struct request *rq, const struct jwk *jwk, struct account *ret_account) MUST_CHECK;
+/* The account that this key has afterwards, old or new. */
+enum error store_insert_account(struct acme *acme, struct request *rq, const struct account *wanted, struct account *ret_account, bool *ret_created)
+    MUST_CHECK;
+enum error store_update_contacts(struct acme *acme, struct request *rq, const char *id, const char *const *contacts, size_t count) MUST_CHECK;
+enum error store_deactivate_account(struct acme *acme, struct request *rq, const char *id) MUST_CHECK;
+
+enum error store_insert_order(struct acme *acme, struct request *rq, const struct order *order, const struct challenge *challenges,
+                              size_t challenge_count) MUST_CHECK;
+enum error store_load_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct order *ret_order) MUST_CHECK;
+enum error store_load_authorization(struct acme *acme, struct request *rq, const char *account_id, const char *id,
+                                    struct authorization *ret_authorization) MUST_CHECK;
+
+/* A challenge as it is after it was, if it could be, set to `processing`. */
+enum error store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
+    MUST_CHECK;
+enum error store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
+    MUST_CHECK;
+struct validation store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t row);
+/* Challenge, authorisation and order in one statement; nothing when the lease has passed to somebody else. */
+enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, bool valid, const char *problem) MUST_CHECK;
+enum error store_postpone_validation(struct acme *acme, struct request *rq, const char *challenge_id, int seconds) MUST_CHECK;
+
+/* Exactly one caller gets ret_claimed for an order that was `ready` and has these names; all get the order as it is now. */
+enum error store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *const *names,
+                             size_t name_count, struct bytes csr, struct order *ret_order, bool *ret_claimed) MUST_CHECK;
+struct order store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row);
+enum error store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued) MUST_CHECK;
+enum error store_refuse_order(struct acme *acme, struct request *rq, const char *id, const char *problem) MUST_CHECK;
+enum error store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds) MUST_CHECK;
+
+/* DER of the leaf and PEM of its issuers. ERR_NOT_FOUND: no such order of this account, or no certificate yet. */
+enum error store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
+                                  const char **ret_chain_pem) MUST_CHECK;
+enum error store_account_holds_serial(struct acme *acme, struct request *rq, const char *account_id, struct bytes serial, bool *ret_holds) MUST_CHECK;
+
+#endif

@@ -1,0 +1,64 @@
+/* What has to be proven for one name of an order, and how (RFC 8555 §7.1.4, §7.5). Read only: work begins at the challenge, never here. */
+#include "acme.h"
+
+#include "base/clock.h"
+
+static const char *
+status_name(const struct authorization *authorization)
+{
+    bool over = authorization->expires_at_s <= clock_now_s();
+
+    /* RFC 8555 §7.1.6: a pending one that runs out of time is invalid, a valid one is expired. */
+    switch (authorization->status) {
+    case AUTHORIZATION_PENDING:
+        return over ? "invalid" : "pending";
+    case AUTHORIZATION_VALID:
+        return over ? "expired" : "valid";
+    case AUTHORIZATION_INVALID:
+        return "invalid";
+    case AUTHORIZATION_DEACTIVATED:
+        return "deactivated";
+    case AUTHORIZATION_REVOKED:
+        return "revoked";
+    }
+    return "";
+}
+
+static json_t *
+authorization_json(struct acme *acme, struct arena *arena, const struct authorization *authorization)
+{
+    json_t *challenges = json_array();
+
+    for (size_t i = 0; i < authorization->challenge_count; i++)
+        (void)json_array_append_new(challenges, challenge_json(acme, arena, &authorization->challenges[i]));
+    return json_pack("{s:s, s:s, s:o, s:o}", "status", status_name(authorization), "expires",
+                     clock_format_rfc3339(arena, authorization->expires_at_s), "identifier", name_to_json(&authorization->name), "challenges",
+                     challenges);
+}
+
+static bool
+is_being_validated(const struct authorization *authorization)
+{
+    for (size_t i = 0; i < authorization->challenge_count; i++)
+        if (authorization->challenges[i].status == CHALLENGE_PROCESSING)
+            return true;
+    return false;
+}
+
+enum error
+authorization(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    struct signed_request signed_;
+    struct authorization found;
+
+    enum error error = post_as_get_check(acme, x, &signed_);
+    if (!error)
+        error = store_load_authorization(acme, &x->rq, signed_.account->id, x->params[0], &found);
+    if (error)
+        return error;
+    if (is_being_validated(&found))
+        http_header_out(x, "Retry-After", "%d", VALIDATION_RETRY_AFTER_S);
+    AUTO(json_t, json) = authorization_json(acme, x->rq.arena, &found);
+    return acme_answer_json(x, 200, json);
+}

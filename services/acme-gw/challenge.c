@@ -1,0 +1,66 @@
+/*
+ * The client says that it is ready to be looked at (RFC 8555 §7.5.1). The challenge becomes a due row and the answer goes out at once; validation.c
+ * does the looking, here or in another replica.
+ */
+#include "acme.h"
+
+#include "base/clock.h"
+
+static const char *
+status_name(enum challenge_status status)
+{
+    switch (status) {
+    case CHALLENGE_PENDING:
+        return "pending";
+    case CHALLENGE_PROCESSING:
+        return "processing";
+    case CHALLENGE_VALID:
+        return "valid";
+    case CHALLENGE_INVALID:
+        return "invalid";
+    }
+    return "";
+}
+
+/* Clients have been broken by challenges without a token, so that every challenge has all of them. */
+json_t *
+challenge_json(struct acme *acme, struct arena *arena, const struct challenge *challenge)
+{
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "type", challenge->type, "url", acme_url(acme, arena, "challenge", challenge->id), "status",
+                             status_name(challenge->status), "token", challenge->token);
+
+    if (challenge->validated_at_s != 0)
+        (void)json_object_set_new(json, "validated", json_string(clock_format_rfc3339(arena, challenge->validated_at_s)));
+    if (challenge->problem != NULL)
+        (void)json_object_set_new(json, "error", json_loads(challenge->problem, 0, NULL));
+    return json;
+}
+
+enum error
+challenge(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    struct request *rq = &x->rq;
+    struct signed_request signed_;
+    struct challenge found;
+
+    enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
+    if (error)
+        return error;
+    if (signed_.payload == NULL)
+        error = store_load_challenge(acme, rq, signed_.account->id, x->params[0], &found);
+    else
+        error = store_begin_challenge(acme, rq, signed_.account->id, x->params[0], &found);
+    if (error)
+        return error;
+    if (signed_.payload != NULL && found.status == CHALLENGE_PENDING)
+        return refuse(rq, ERR_CONFLICT, "malformed", "the authorization of this challenge has expired or is decided already");
+    if (found.status == CHALLENGE_PROCESSING) {
+        lease_wake(acme->validations);
+        http_header_out(x, "Retry-After", "%d", VALIDATION_RETRY_AFTER_S);
+    }
+    /* RFC 8555 §7.5.1 */
+    http_header_out(x, "Link", "<%s>;rel=\"up\"", acme_url(acme, rq->arena, "authorization", found.authorization_id));
+    AUTO(json_t, json) = challenge_json(acme, rq->arena, &found);
+    return acme_answer_json(x, 200, json);
+}

@@ -1,0 +1,69 @@
+/* The first thing a client asks for: where everything is (RFC 8555 §7.1.1). Made once at start, answered from memory. */
+#include "acme.h"
+
+#include <string.h>
+
+static json_t *
+caa_identities(struct acme *acme, struct arena *arena)
+{
+    json_t *list = json_array();
+    size_t count;
+    char **names = text_split(arena, acme->config.caa_identities, ',', &count);
+
+    for (size_t i = 0; i < count; i++)
+        (void)json_array_append_new(list, json_string(names[i]));
+    return list;
+}
+
+/* All members of meta, always: clients have been broken by each that was missing. */
+static json_t *
+meta(struct acme *acme, struct arena *arena)
+{
+    const char *website = text_is_empty(acme->config.website) ? acme->base_url : acme->config.website;
+    return json_pack("{s:s, s:s, s:o, s:b}", "termsOfService", acme->terms_url, "website", website, "caaIdentities", caa_identities(acme, arena),
+                     "externalAccountRequired", 0);
+}
+
+static void
+put_url(json_t *object, struct acme *acme, struct arena *arena, const char *member, const char *path)
+{
+    (void)json_object_set_new(object, member, json_string(arena_format(arena, "%s/acme/%s", acme->base_url, path)));
+}
+
+void
+acme_name_urls(struct acme *acme, struct arena *arena)
+{
+    const struct acme_config *config = &acme->config;
+    const char *scheme = text_is_empty(config->tls_cert_file) ? "http" : "https";
+    char *url = text_is_empty(config->url) ? arena_format(arena, "%s://%s", scheme, config->listen) : arena_text(arena, config->url);
+    size_t len = strlen(url);
+
+    if (len > 0 && url[len - 1] == '/')
+        url[len - 1] = '\0';
+    acme->base_url = url;
+    acme->terms_url = text_is_empty(config->terms_url) ? arena_format(arena, "%s/acme/terms", url) : config->terms_url;
+
+    AUTO(json_t, object) = json_object();
+    put_url(object, acme, arena, "newNonce", "new-nonce");
+    put_url(object, acme, arena, "newAccount", "new-account");
+    put_url(object, acme, arena, "newOrder", "new-order");
+    put_url(object, acme, arena, "revokeCert", "revoke-cert");
+    (void)json_object_set_new(object, "meta", meta(acme, arena));
+    acme->directory = bytes_of_text(json_format(arena, object));
+}
+
+enum error
+directory(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    return http_answer(x, 200, "application/json", acme->directory);
+}
+
+enum error
+terms(void *context, struct http_exchange *x)
+{
+    return http_answer_text(x, 200, "text/plain; charset=utf-8",
+                            "Certificates of this service are for systems of the organisation that runs it.\n"
+                            "Whoever registers an account may ask for certificates for names that he controls, keeps the private keys to himself,\n"
+                            "and has a certificate revoked when its key is lost or its content is no longer true.\n");
+}

@@ -1,0 +1,258 @@
+/*
+ * From a `ready` order and a CSR to a certificate (RFC 8555 §7.4). One statement takes the order to `processing` with the CSR in it, for exactly one
+ * caller, together with a lease; that caller asks ra and writes down what became of it, within the time that clients wait. Where that does not
+ * come to an end, the order stays `processing` and the lease loop (here or in another replica) goes on. ra knows the order's id as idempotency key:
+ * asking again gives the same certificate.
+ */
+#include "acme.h"
+
+#include <openssl/sha.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "pki/pem.h"
+#include "pki/serial.h"
+
+#define CLIENT_WAITS_MS 5000
+#define RA_DEADLINE_MS 10000 /* ra.proto */
+#define DAY_S INT64_C(86400)
+/* When ra cannot decide now: 1, 2, 4, … 30 s, about an hour in all; then the client is told. */
+#define POSTPONE_MOST_S 30
+#define ATTEMPTS_MAX 120
+
+/* ---- the request ---- */
+
+static enum error
+take_csr(struct request *rq, const json_t *payload, struct csr *ret_csr)
+{
+    const char *text = json_text(payload, "csr");
+    struct bytes der;
+
+    if (text == NULL)
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "the payload must have a member \"csr\"");
+    if (strlen(text) > CSR_MAX * 4 / 3 + 4 || !base64url_decode_lenient(rq->arena, bytes_of_text(text), &der))
+        return refuse(rq, ERR_BAD_CSR, "badCSR", "\"csr\" is not base64url, or is too long");
+    enum error error = csr_parse(rq, der, ret_csr);
+    if (!error)
+        error = csr_verify(rq, ret_csr);
+    return error == ERR_BAD_NAME ? fail_reason(rq, "badCSR") : error;
+}
+
+static enum error
+check_csr(struct request *rq, const struct csr *csr, const struct account *account)
+{
+    if (csr->asks_ca)
+        return refuse(rq, ERR_BAD_CSR, "badCSR", "the CSR asks for a CA certificate (basicConstraints with CA:TRUE)");
+    /* RFC 8555 §11.1: the account's key is for nothing else. */
+    if (jwk_is_key(&account->jwk, &csr->key))
+        return refuse(rq, ERR_BAD_CSR, "badCSR", "the key in the CSR is the account's key; a certificate must have a key of its own");
+    return OK;
+}
+
+/* RFC 8555 §7.4: the CSR names exactly the order's identifiers. The comparison itself is part of the claim; this says what differs. */
+static enum error
+refuse_unclaimed(struct request *rq, const struct order *order, const char *const *asked)
+{
+    const char **names = names_to_columns(rq->arena, order->names, order->name_count);
+    size_t i = 0;
+
+    if (order->status == ORDER_PENDING)
+        return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is pending: not all of its authorizations are valid");
+    if (order->status == ORDER_INVALID || order->expires_at_s <= clock_now_s())
+        return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is invalid or has expired; make a new one");
+    while (names[i] != NULL && text_equal(names[i], asked[i]))
+        i++;
+    return refuse(rq, ERR_BAD_CSR, "badCSR", "the CSR must name exactly the order's identifiers; the first difference: the order has %s, the CSR %s",
+                  names[i] == NULL ? "no more" : names[i], asked[i] == NULL ? "no more" : asked[i]);
+}
+
+/* ---- ra ---- */
+
+static Pb__Name **
+proven_names(struct arena *arena, const struct order *order)
+{
+    Pb__Name **names = arena_array(arena, order->name_count, sizeof *names);
+
+    for (size_t i = 0; i < order->name_count; i++) {
+        names[i] = arena_alloc(arena, sizeof *names[i]);
+        pb__name__init(names[i]);
+        names[i]->type = (Pb__NameType)order->names[i].type;
+        names[i]->value = order->names[i].value;
+    }
+    return names;
+}
+
+static enum error
+ask_ra(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply)
+{
+    Pb__EnrollRequest input = PB__ENROLL_REQUEST__INIT;
+    Pb__Principal principal = PB__PRINCIPAL__INIT;
+    int64_t deadline_ms = rq->deadline_ms;
+
+    principal.kind = "acme-account";
+    principal.id = order->account_id;
+    input.channel = "acme";
+    input.idempotency_key = order->id;
+    input.csr = (ProtobufCBinaryData){.data = (uint8_t *)order->csr.at, .len = order->csr.len};
+    input.template_ = acme->config.template_name;
+    input.proven_names = proven_names(rq->arena, order);
+    input.n_proven_names = order->name_count;
+    input.names_are_proven = true;
+    input.principal = &principal;
+    input.issuer = acme->config.issuer;
+    input.client_address = order->client_address;
+    /* Counted from the order's own time, so that a repetition asks for the same. */
+    if (acme->config.validity_days > 0)
+        input.not_after_s = order->finalized_at_s + acme->config.validity_days * DAY_S;
+    rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, most_ms);
+    enum error error = RPC_CALL(acme->bus, rq, ra, Enroll, &input, ret_reply);
+    rq->deadline_ms = deadline_ms;
+    return error;
+}
+
+static struct issued
+issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply)
+{
+    struct issued issued = {.serial = BYTES(reply->serial.data, reply->serial.len)};
+    struct buffer pem = buffer_in(arena);
+    uint8_t *sha256 = arena_alloc(arena, SHA256_DIGEST_LENGTH);
+
+    for (size_t i = 0; i < reply->n_chain; i++)
+        pem_append(&pem, "CERTIFICATE", BYTES(reply->chain[i].data, reply->chain[i].len));
+    issued.chain_pem = buffer_text(&pem);
+    (void)SHA256((const uint8_t *)issued.chain_pem, strlen(issued.chain_pem), sha256);
+    issued.chain_sha256 = BYTES(sha256, SHA256_DIGEST_LENGTH);
+    return issued;
+}
+
+/* ---- one turn at an order that is ours by lease ---- */
+
+static int
+pause_after(const struct failure *failure, int attempts)
+{
+    int seconds = attempts > 5 ? POSTPONE_MOST_S : 1 << (attempts > 0 ? attempts - 1 : 0);
+    int wanted = failure->retry_after_s > seconds ? failure->retry_after_s : seconds;
+    return wanted < POSTPONE_MOST_S ? wanted : POSTPONE_MOST_S;
+}
+
+static enum error
+postpone(struct acme *acme, struct request *rq, const struct order *order)
+{
+    int seconds = pause_after(&rq->failure, order->attempts);
+
+    request_note(rq, "postponed", "%d s: %s", seconds, rq->failure.message);
+    failure_clear(rq);
+    return store_postpone_order(acme, rq, order->id, seconds);
+}
+
+/* ra has refused for good: the order is invalid, and whoever asks is told why. */
+static enum error
+record_refusal(struct acme *acme, struct request *rq, const struct order *order)
+{
+    struct failure failure = rq->failure;
+    const char *problem = problem_of_failure(rq);
+
+    failure_clear(rq);
+    enum error error = store_refuse_order(acme, rq, order->id, problem);
+    if (error)
+        return error;
+    rq->failure = failure;
+    return failure.kind;
+}
+
+static enum error
+record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply *reply, struct order *order)
+{
+    struct issued issued = issued_of_reply(rq->arena, reply);
+
+    if (!serial_parse(issued.serial, &issued.expiry_month))
+        return fail_privately(rq, ERR_INTERNAL, "the certificate was issued, but cannot be delivered", "ra: serial number of another form");
+    request_note(rq, "serial", "%s", bytes_hex(rq->arena, issued.serial, 0));
+    enum error error = store_end_order(acme, rq, order->id, &issued);
+    if (!error)
+        order->status = ORDER_VALID;
+    return error;
+}
+
+static bool
+is_final(enum error kind, int attempts)
+{
+    return attempts >= ATTEMPTS_MAX || !(error_is_retriable(kind) || kind == ERR_INTERNAL);
+}
+
+/* OK: the order is valid, or stays `processing` with a later turn. An error: ra's refusal, recorded; or the database is away, and the lease stays. */
+static enum error
+take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *order)
+{
+    const Pb__EnrollReply *reply;
+
+    enum error error = ask_ra(acme, rq, order, most_ms, &reply);
+    if (error && is_final(error, order->attempts))
+        return record_refusal(acme, rq, order);
+    if (error)
+        return postpone(acme, rq, order);
+    if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
+        return record_certificate(acme, rq, reply, order);
+    request_note(rq, "waits", "for an approval");
+    return store_postpone_order(acme, rq, order->id, POSTPONE_MOST_S);
+}
+
+void
+finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row)
+{
+    struct acme *acme = context;
+    struct order order = store_order_of_row(rq->arena, rows, row);
+
+    request_note(rq, "order", "%s", order.id);
+    (void)take_turn(acme, rq, RA_DEADLINE_MS, &order);
+}
+
+static enum error
+finish(struct acme *acme, struct http_exchange *x, struct order *order)
+{
+    enum error error = take_turn(acme, &x->rq, CLIENT_WAITS_MS, order);
+
+    /* The CSR is recorded and the lease runs out: the order will be finished, and the client may poll. */
+    if (error && error_is_retriable(error)) {
+        request_note(&x->rq, "left", "to the lease: %s", x->rq.failure.detail);
+        failure_clear(&x->rq);
+        error = OK;
+    }
+    return error ? error : order_answer(acme, x, 200, order);
+}
+
+enum error
+finalize(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    struct request *rq = &x->rq;
+    struct signed_request signed_;
+    struct csr csr;
+    struct identifier *names = NULL;
+    size_t count = 0;
+    struct order order;
+    bool claimed = false;
+
+    request_note(rq, "order", "%s", x->params[0]);
+    enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
+    if (!error)
+        error = take_csr(rq, signed_.payload, &csr);
+    if (!error)
+        error = check_csr(rq, &csr, signed_.account);
+    if (!error)
+        error = csr_all_names(rq, &csr, &names, &count);
+    if (error)
+        return error;
+    names_sort(names, &count);
+    const char **asked = names_to_columns(rq->arena, names, count);
+    error = store_claim_order(acme, rq, signed_.account->id, x->params[0], asked, count, csr.der, &order, &claimed);
+    if (error)
+        return error;
+    if (claimed)
+        return finish(acme, x, &order);
+    /* A repetition, or the loser of two: the order is in work or done. */
+    if (order.status == ORDER_PROCESSING || order.status == ORDER_VALID)
+        return order_answer(acme, x, 200, &order);
+    return refuse_unclaimed(rq, &order, asked);
+}

@@ -1,0 +1,191 @@
+/*
+ * The signature around every POST (RFC 8555 §6.2, RFC 7515): flattened JSON, one signature, everything that matters in the protected header.
+ * Our own two hundred lines on OpenSSL: an allow-list of algorithms, exact lengths, strict base64url, no duplicate members, nothing taken from
+ * the header but what is named here.
+ */
+#include "acme.h"
+
+#include <openssl/rsa.h>
+#include <string.h>
+
+#include "base/base64.h"
+
+#define KID_MAX 512
+#define URL_MAX 2048
+
+const char *const jws_algorithm_names[] = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", NULL};
+
+static const struct algorithm {
+    enum key_type key;
+    bool pss;
+    const EVP_MD *(*digest)(void);
+    size_t signature_len; /* 0: as long as the modulus */
+} algorithms[] = {
+    [JWS_RS256] = {KEY_RSA, false, EVP_sha256, 0},    [JWS_RS384] = {KEY_RSA, false, EVP_sha384, 0},
+    [JWS_RS512] = {KEY_RSA, false, EVP_sha512, 0},    [JWS_PS256] = {KEY_RSA, true, EVP_sha256, 0},
+    [JWS_PS384] = {KEY_RSA, true, EVP_sha384, 0},     [JWS_PS512] = {KEY_RSA, true, EVP_sha512, 0},
+    [JWS_ES256] = {KEY_P256, false, EVP_sha256, 64},  [JWS_ES384] = {KEY_P384, false, EVP_sha384, 96},
+    [JWS_ES512] = {KEY_P521, false, EVP_sha512, 132}, [JWS_EDDSA] = {KEY_ED25519, false, NULL, 64},
+};
+
+static enum error
+malformed(struct request *rq, const char *why)
+{
+    return refuse(rq, ERR_BAD_REQUEST, "malformed", "the request is not a proper JWS: %s", why);
+}
+
+static enum error
+take_part(struct request *rq, const json_t *object, const char *member, struct bytes *ret_text, struct bytes *ret_octets)
+{
+    const json_t *value = json_object_get(object, member);
+
+    if (!json_is_string(value))
+        return malformed(rq, arena_format(rq->arena, "the member \"%s\" must be a string", member));
+    struct bytes text = BYTES(json_string_value(value), json_string_length(value));
+    if (!base64url_decode(rq->arena, text, ret_octets))
+        return malformed(rq, arena_format(rq->arena, "the member \"%s\" must be base64url without padding", member));
+    *ret_text = text;
+    return OK;
+}
+
+static struct bytes
+join_signing_input(struct arena *arena, struct bytes protected_text, struct bytes payload_text)
+{
+    uint8_t *input = arena_alloc(arena, protected_text.len + 1 + payload_text.len);
+
+    memcpy(input, protected_text.at, protected_text.len);
+    input[protected_text.len] = '.';
+    if (payload_text.len > 0)
+        memcpy(input + protected_text.len + 1, payload_text.at, payload_text.len);
+    return BYTES(input, protected_text.len + 1 + payload_text.len);
+}
+
+static enum error
+take_algorithm(struct request *rq, const json_t *header, struct jws *jws)
+{
+    const char *name = json_text(header, "alg");
+
+    if (name == NULL)
+        return malformed(rq, "the protected header has no \"alg\"");
+    for (size_t i = 0; jws_algorithm_names[i] != NULL; i++) {
+        if (!text_equal(name, jws_algorithm_names[i]))
+            continue;
+        jws->algorithm = JWS_RS256 + (unsigned)i;
+        return OK;
+    }
+    return refuse(rq, ERR_BAD_REQUEST, "badSignatureAlgorithm", "the signature algorithm \"%.20s\" cannot be used here", name);
+}
+
+/* RFC 8555 §6.2: the protected header has alg, nonce, url, and exactly one of jwk and kid. */
+static enum error
+take_header(struct request *rq, struct bytes octets, struct jws *jws)
+{
+    const json_t *header = json_parse_object(rq->arena, octets);
+
+    if (header == NULL)
+        return malformed(rq, "the protected header is not a JSON object, or has a member twice");
+    if (json_object_get(header, "crit") != NULL || json_object_get(header, "b64") != NULL)
+        return malformed(rq, "extensions (\"crit\", \"b64\") are not understood");
+    enum error error = take_algorithm(rq, header, jws);
+    if (error)
+        return error;
+    jws->nonce = json_text(header, "nonce");
+    jws->url = json_text(header, "url");
+    if (jws->url == NULL || strlen(jws->url) > URL_MAX)
+        return malformed(rq, "the protected header has no proper \"url\"");
+    jws->jwk = json_object_get(header, "jwk");
+    jws->kid = json_text(header, "kid");
+    bool has_kid = json_object_get(header, "kid") != NULL;
+    if ((jws->jwk != NULL) == has_kid)
+        return malformed(rq, "the protected header must have either \"jwk\" or \"kid\"");
+    if (has_kid && (jws->kid == NULL || strlen(jws->kid) > KID_MAX))
+        return malformed(rq, "\"kid\" is not an account URL");
+    return OK;
+}
+
+enum error
+jws_parse(struct request *rq, struct bytes body, struct jws *ret_jws)
+{
+    const json_t *object = json_parse_object(rq->arena, body);
+    struct jws jws = {0};
+    struct bytes protected_text, protected_octets, payload_text, signature_text;
+
+    if (object == NULL)
+        return malformed(rq, "the body is not a JSON object, or has a member twice");
+    /* RFC 8555 §6.2: no unprotected header, no multiple signatures. */
+    if (json_object_get(object, "header") != NULL)
+        return malformed(rq, "an unprotected header is not allowed");
+    if (json_object_get(object, "signatures") != NULL)
+        return malformed(rq, "there must be exactly one signature, in flattened form");
+    enum error error = take_part(rq, object, "protected", &protected_text, &protected_octets);
+    if (!error)
+        error = take_part(rq, object, "payload", &payload_text, &jws.payload);
+    if (!error)
+        error = take_part(rq, object, "signature", &signature_text, &jws.signature);
+    if (!error)
+        error = take_header(rq, protected_octets, &jws);
+    if (error)
+        return error;
+    jws.signing_input = join_signing_input(rq->arena, protected_text, payload_text);
+    *ret_jws = jws;
+    return OK;
+}
+
+static struct bytes
+without_leading_zeros(struct bytes number)
+{
+    while (number.len > 1 && number.at[0] == 0) {
+        number.at++;
+        number.len--;
+    }
+    return number;
+}
+
+/* RFC 7518 §3.4: r and s side by side; OpenSSL wants them in a SEQUENCE. */
+static struct bytes
+ecdsa_to_der(struct arena *arena, struct bytes signature)
+{
+    struct buffer out = buffer_in(arena);
+    size_t half = signature.len / 2;
+
+    size_t mark = der_open(&out, DER_SEQUENCE);
+    der_put_unsigned(&out, without_leading_zeros(BYTES(signature.at, half)));
+    der_put_unsigned(&out, without_leading_zeros(BYTES(signature.at + half, half)));
+    der_close(&out, mark);
+    return buffer_bytes(&out);
+}
+
+DEFINE_AUTO(EVP_MD_CTX, EVP_MD_CTX_free);
+
+static bool
+is_signed(const struct algorithm *algorithm, const struct jwk *jwk, struct bytes message, struct bytes signature)
+{
+    AUTO(EVP_MD_CTX, md) = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *pkey = NULL; /* md's */
+    const EVP_MD *digest = algorithm->digest == NULL ? NULL : algorithm->digest();
+
+    if (md == NULL || EVP_DigestVerifyInit(md, &pkey, digest, NULL, jwk->evp) != 1)
+        return false;
+    if (algorithm->pss &&
+        (EVP_PKEY_CTX_set_rsa_padding(pkey, RSA_PKCS1_PSS_PADDING) != 1 || EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey, RSA_PSS_SALTLEN_DIGEST) != 1))
+        return false;
+    return EVP_DigestVerify(md, signature.at, signature.len, message.at, message.len) == 1;
+}
+
+enum error
+jws_verify(struct request *rq, const struct jws *jws, const struct jwk *jwk)
+{
+    const struct algorithm *algorithm = &algorithms[jws->algorithm];
+    const char *name = jws_algorithm_names[jws->algorithm - JWS_RS256];
+
+    if (algorithm->key != jwk->key.type)
+        return malformed(rq, arena_format(rq->arena, "the algorithm %s does not fit the type of the key", name));
+    size_t len = algorithm->signature_len != 0 ? algorithm->signature_len : jwk->key.modulus.len;
+    if (jws->signature.len != len)
+        return malformed(rq, arena_format(rq->arena, "a signature by %s with this key has %zu octets, not %zu", name, len, jws->signature.len));
+    bool is_ecdsa = algorithm->key == KEY_P256 || algorithm->key == KEY_P384 || algorithm->key == KEY_P521;
+    struct bytes signature = is_ecdsa ? ecdsa_to_der(rq->arena, jws->signature) : jws->signature;
+    if (!is_signed(algorithm, jwk, jws->signing_input, signature))
+        return refuse(rq, ERR_UNAUTHENTICATED, "malformed", "the signature of the JWS does not verify");
+    return OK;
+}

@@ -1,0 +1,128 @@
+/*
+ * acme-gw: what ACME clients talk to (RFC 8555). It parses, authenticates, keeps accounts, orders and challenges, and has others do the rest.
+ *
+ * Serves:      HTTPS, routes.c; on the bus AcmeGw.RedeemNonce under the name of its nonces' prefix
+ * Calls:       validator (ValidateChallenge), ra (Enroll, Revoke), its own replicas (RedeemNonce)
+ * Announces:   nothing
+ * Hears:       nothing
+ * Privileges:  schema acme; the view ra.issued_certificate; no key but that of its nonces and of its TLS certificate
+ * On failure:  validations and finalizations are leased rows: any replica finishes them when a lease runs out. Nonces of a process that is
+ *              gone are refused with badNonce, and clients take the new one that comes with it.
+ */
+#include "acme.h"
+
+#include "link/service.h"
+
+#define LEASE_PAUSE_MS 1000
+
+static const struct setting settings[] = {
+    SETTING_ADDRESS(struct acme_config, listen, "SIGNET_ACME_LISTEN", "127.0.0.1:14000", "where ACME clients are served"),
+    SETTING_TEXT(struct acme_config, url, "SIGNET_ACME_URL", "",
+                 "base URL as clients write it, https://host[:port]; empty: https:// and the listen address"),
+    SETTING_TEXT(struct acme_config, tls_cert_file, "SIGNET_ACME_TLS_CERT_FILE", "",
+                 "PEM chain of the HTTPS server; empty: plain HTTP, behind a proxy"),
+    SETTING_TEXT(struct acme_config, tls_key_file, "SIGNET_ACME_TLS_KEY_FILE", "", "PEM key of the HTTPS server"),
+    SETTING_TEXT(struct acme_config, nonce_key_file, "SIGNET_ACME_NONCE_KEY_FILE", NULL, "at least 32 octets, the same for all replicas"),
+    SETTING_TEXT(struct acme_config, template_name, "SIGNET_ACME_TEMPLATE", "Web Server", "template of the certificates"),
+    SETTING_TEXT(struct acme_config, issuer, "SIGNET_ACME_ISSUER", "", "issuing CA; empty: the template's"),
+    SETTING_NUMBER(struct acme_config, validity_days, "SIGNET_ACME_VALIDITY_DAYS", "90", 0, 3650,
+                   "lifetime of the certificates; 0: as the template says"),
+    SETTING_TEXT(struct acme_config, terms_url, "SIGNET_ACME_TERMS_URL", "", "terms of service; empty: a page of this server"),
+    SETTING_TEXT(struct acme_config, website, "SIGNET_ACME_WEBSITE", "", "about this CA; empty: the base URL"),
+    SETTING_TEXT(struct acme_config, caa_identities, "SIGNET_ACME_CAA_IDENTITIES", "", "names that CAA records may use for this CA, comma-separated"),
+    SETTING_NUMBER(struct acme_config, loops, "SIGNET_ACME_LOOPS", "1", 1, 64, "event loops"),
+    SETTING_NUMBER(struct acme_config, workers, "SIGNET_ACME_WORKERS", "32", 1, 1024, "requests worked on at once"),
+    SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "8", 1, 256, "validations under way at once"),
+    SETTING_NUMBER(struct acme_config, finalizations, "SIGNET_ACME_FINALIZATIONS", "4", 1, 64,
+                   "orders finished at once that their clients did not wait for"),
+};
+
+static const struct service_about about = {
+    .name = "acme-gw",
+    .summary = "Serves ACME (RFC 8555): accounts, orders, authorisations, certificates.",
+    .uses = USES_BUS | USES_DATABASE,
+    .settings = settings,
+    .setting_count = sizeof settings / sizeof settings[0],
+};
+
+RPC_HANDLER(AcmeGw, RedeemNonce, redeem_nonce)
+
+static void
+open_nonces(struct service *service, struct request *rq, struct acme *acme)
+{
+    AUTO_STRUCT(secret, key) = NULL;
+    enum error error = config_read_secret(rq, acme->config.nonce_key_file, &key);
+    if (error == OK && key->len < 32)
+        error =
+            fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_NONCE_KEY_FILE: %s has %zu octets, at least 32 are needed", acme->config.nonce_key_file, key->len);
+    service_must(service, rq, error);
+    acme->nonces = nonces_new(BYTES(key->at, key->len));
+}
+
+static void
+serve_replicas(struct service *service, struct request *rq, struct acme *acme)
+{
+    static Pb__AcmeGw_Service table = PB__ACME_GW__INIT(serve_);
+    struct rpc_options options = {.threads = 2, .queue_limit = 256, .subject_suffix = arena_format(rq->arena, ".%s", nonces_prefix(acme->nonces))};
+    service_must(service, rq, rpc_serve(acme->bus, rq, &table.base, acme, &options));
+}
+
+static void
+open_leases(struct service *service, struct request *rq, struct acme *acme)
+{
+    struct lease_about validations = {.name = "acme.validation",
+                                      .take = &store_take_validations,
+                                      .seconds = VALIDATION_LEASE_S,
+                                      .threads = acme->config.validations,
+                                      .pause_ms = LEASE_PAUSE_MS,
+                                      .work = validation_work,
+                                      .context = acme};
+    struct lease_about finalizations = {.name = "acme.finalization",
+                                        .take = &store_take_finalizations,
+                                        .seconds = FINALIZATION_LEASE_S,
+                                        .threads = acme->config.finalizations,
+                                        .pause_ms = LEASE_PAUSE_MS,
+                                        .work = finalize_work,
+                                        .context = acme};
+    service_must(service, rq, lease_open(service, rq, acme->db, &validations, &acme->validations));
+    service_must(service, rq, lease_open(service, rq, acme->db, &finalizations, &acme->finalizations));
+}
+
+static void
+listen_for_clients(struct service *service, struct acme *acme)
+{
+    struct http_server_options options = {.name = "acme",
+                                          .listen = acme->config.listen,
+                                          .routes = acme_routes,
+                                          .route_count = acme_route_count,
+                                          .context = acme,
+                                          .render_failure = problem_render,
+                                          .decorate = acme_decorate,
+                                          .loops = acme->config.loops,
+                                          .workers = acme->config.workers,
+                                          .body_max = ACME_BODY_MAX,
+                                          .tls_cert_file = acme->config.tls_cert_file,
+                                          .tls_key_file = acme->config.tls_key_file};
+    (void)service_http(service, &options);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct acme acme = {0};
+    struct service *service = service_start(argc, argv, &about, &acme.config);
+    AUTO_STRUCT(request, rq) = request_new();
+
+    open_nonces(service, rq, &acme);
+    acme_name_urls(&acme, rq->arena);
+    acme.accounts = account_cache_new();
+    acme.db = service_database(service);
+    acme.bus = service_bus(service);
+    serve_replicas(service, rq, &acme);
+    open_leases(service, rq, &acme);
+    listen_for_clients(service, &acme);
+    int status = service_run(service);
+    account_cache_free(acme.accounts);
+    nonces_free(acme.nonces);
+    return status;
+}

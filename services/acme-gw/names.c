@@ -1,0 +1,94 @@
+/* Identifiers in their three spellings: of clients (JSON), of columns ("dns:host.example"), of the PKI layer. */
+#include "acme.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VALUE_MAX 255
+
+static enum error
+type_from_json(struct request *rq, const json_t *json, enum identifier_type *ret_type)
+{
+    const char *type = json_text(json, "type");
+
+    if (type == NULL)
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "an identifier must have a \"type\" and a \"value\"");
+    if (text_equal(type, "dns"))
+        *ret_type = IDENTIFIER_DNS;
+    else if (text_equal(type, "ip")) /* RFC 8738 */
+        *ret_type = IDENTIFIER_IP;
+    else
+        return refuse(rq, ERR_BAD_NAME, "unsupportedIdentifier", "identifiers of type \"%.30s\" are not served; \"dns\" and \"ip\" are", type);
+    return OK;
+}
+
+enum error
+name_from_json(struct request *rq, const json_t *json, struct identifier *ret_name)
+{
+    const char *value = json_text(json, "value");
+    enum identifier_type type = IDENTIFIER_DNS;
+
+    enum error error = type_from_json(rq, json, &type);
+    if (error)
+        return error;
+    if (value == NULL || strlen(value) > VALUE_MAX)
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "an identifier must have a \"value\" of at most %d characters", VALUE_MAX);
+    error = identifier_parse(rq, type, value, ret_name);
+    return error ? fail_reason(rq, "rejectedIdentifier") : OK;
+}
+
+json_t *
+name_to_json(const struct identifier *name)
+{
+    return json_pack("{s:s, s:s}", "type", identifier_type_name(name->type), "value", name->value);
+}
+
+const char *
+name_to_column(struct arena *arena, const struct identifier *name)
+{
+    return arena_format(arena, "%s:%s", identifier_type_name(name->type), name->value);
+}
+
+struct identifier
+name_from_column(struct arena *arena, const char *column)
+{
+    const char *colon = strchr(column, ':');
+    assert(colon != NULL);
+    enum identifier_type type = text_starts_with(column, "ip:") ? IDENTIFIER_IP : IDENTIFIER_DNS;
+    return (struct identifier){.type = type, .value = arena_text(arena, colon + 1)};
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    const struct identifier *one = a, *other = b;
+
+    if (one->type != other->type)
+        return one->type < other->type ? -1 : 1;
+    return strcmp(one->value, other->value);
+}
+
+void
+names_sort(struct identifier *names, size_t *count)
+{
+    size_t kept = 0;
+
+    if (*count == 0)
+        return;
+    qsort(names, *count, sizeof *names, compare);
+    for (size_t i = 1; i < *count; i++)
+        if (compare(&names[kept], &names[i]) != 0)
+            names[++kept] = names[i];
+    *count = kept + 1;
+}
+
+const char **
+names_to_columns(struct arena *arena, const struct identifier *names, size_t count)
+{
+    const char **columns = arena_array(arena, count + 1, sizeof *columns);
+
+    for (size_t i = 0; i < count; i++)
+        columns[i] = name_to_column(arena, &names[i]);
+    return columns;
+}

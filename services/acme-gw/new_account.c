@@ -1,0 +1,104 @@
+/* A key becomes an account (RFC 8555 §7.3), or finds the account that it has already. */
+#include "acme.h"
+
+#include <string.h>
+
+/* RFC 8555 §7.3: mailto with one address, no header fields; nothing that could break out of where contacts are shown or mailed. */
+static enum error
+check_contact(struct request *rq, const char *contact)
+{
+    if (strlen(contact) > CONTACT_MAX || !text_is_printable_ascii(bytes_of_text(contact)))
+        return refuse(rq, ERR_BAD_REQUEST, "invalidContact", "a contact is printable ASCII of at most %d characters", CONTACT_MAX);
+    if (!text_starts_with(contact, "mailto:"))
+        return refuse(rq, ERR_BAD_REQUEST, "unsupportedContact", "the contact \"%.60s\" is not a mailto: URL", contact);
+    const char *address = contact + strlen("mailto:");
+    const char *at = strchr(address, '@');
+    bool proper = at != NULL && at != address && at[1] != '\0' && strchr(at + 1, '@') == NULL && strpbrk(address, " ,?#<>\"\\%") == NULL;
+    if (!proper)
+        return refuse(rq, ERR_BAD_REQUEST, "invalidContact", "the contact \"%.60s\" is not exactly one plain mail address", contact);
+    return OK;
+}
+
+enum error
+contacts_check(struct request *rq, const json_t *payload, const char *const **ret_contacts, size_t *ret_count)
+{
+    const json_t *list = json_object_get(payload, "contact");
+    size_t count = json_array_size(list);
+
+    if (list != NULL && !json_is_array(list))
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"contact\" must be an array of strings");
+    if (count > CONTACTS_MAX)
+        return refuse(rq, ERR_BAD_REQUEST, "invalidContact", "an account has at most %d contacts", CONTACTS_MAX);
+    const char **contacts = arena_array(rq->arena, count + 1, sizeof *contacts);
+    for (size_t i = 0; i < count; i++) {
+        contacts[i] = json_string_value(json_array_get(list, i));
+        if (contacts[i] == NULL)
+            return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"contact\" must be an array of strings");
+        enum error error = check_contact(rq, contacts[i]);
+        if (error)
+            return error;
+    }
+    *ret_contacts = contacts;
+    *ret_count = count;
+    return OK;
+}
+
+static enum error
+answer_found(struct acme *acme, struct http_exchange *x, int status, const struct account *account)
+{
+    request_note(&x->rq, "account", "%s", account->id);
+    /* RFC 8555 §7.3.6: a deactivated account's key opens nothing, not even a new account. */
+    if (account->status != ACCOUNT_VALID)
+        return refuse(&x->rq, ERR_DENIED, "unauthorized", "the account of this key is %s",
+                      account->status == ACCOUNT_DEACTIVATED ? "deactivated" : "revoked by the operator of this server");
+    return account_answer(acme, x, status, account);
+}
+
+/* RFC 8555 §7.3.1: no account is made. The same for who has not agreed to the terms: an account that exists needs no second agreement. */
+static enum error
+return_existing(struct acme *acme, struct http_exchange *x, const struct signed_request *signed_)
+{
+    struct request *rq = &x->rq;
+    struct account found;
+
+    enum error error = store_find_account_by_key(acme, rq, signed_->jwk, &found);
+    if (error == OK)
+        return answer_found(acme, x, 200, &found);
+    if (error != ERR_NOT_FOUND)
+        return error;
+    failure_clear(rq);
+    if (json_is_true(json_object_get(signed_->payload, "onlyReturnExisting")))
+        return refuse(rq, ERR_BAD_REQUEST, "accountDoesNotExist", "there is no account with this key");
+    return refuse(rq, ERR_DENIED, "userActionRequired", "a new account must agree to the terms of service at %s: \"termsOfServiceAgreed\": true",
+                  acme->terms_url);
+}
+
+enum error
+new_account(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    struct request *rq = &x->rq;
+    struct signed_request signed_;
+
+    enum error error = signed_request_check(acme, x, BY_NEW_KEY, &signed_);
+    if (error)
+        return error;
+    if (signed_.payload == NULL)
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "the payload must be a JSON object");
+    bool terms_agreed = json_is_true(json_object_get(signed_.payload, "termsOfServiceAgreed"));
+    if (!terms_agreed || json_is_true(json_object_get(signed_.payload, "onlyReturnExisting")))
+        return return_existing(acme, x, &signed_);
+
+    struct account wanted = {.id = new_id(rq->arena), .status = ACCOUNT_VALID, .terms_agreed = true, .client_address = x->peer, .jwk = *signed_.jwk};
+    error = jwk_check(rq, signed_.jwk);
+    if (!error)
+        error = contacts_check(rq, signed_.payload, &wanted.contacts, &wanted.contact_count);
+    if (error)
+        return error;
+    struct account account;
+    bool created;
+    error = store_insert_account(acme, rq, &wanted, &account, &created);
+    if (error)
+        return error;
+    return answer_found(acme, x, created ? 201 : 200, &account);
+}

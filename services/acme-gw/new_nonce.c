@@ -1,0 +1,8 @@
+/* A nonce for clients that have none (RFC 8555 §7.2). The nonce itself is in every answer: acme_decorate puts it there. */
+#include "acme.h"
+
+enum error
+new_nonce(void *context, struct http_exchange *x)
+{
+    return http_answer(x, text_equal(x->method, "HEAD") ? 200 : 204, NULL, BYTES_NONE);
+}

@@ -1,0 +1,201 @@
+/*
+ * Replay protection (RFC 8555 §6.5) without a database and behind any load balancer.
+ *
+ * A nonce is  prefix (6 octets, this replica's, drawn at start) | counter (8) | HMAC-SHA256 (16)  in base64url. The key is shared, so every replica
+ * can tell a nonce of the suite from garbage before it asks anybody; whether it was used, only the replica knows that minted it, in one bit of a
+ * ring. A nonce is too old when the ring has gone once around. A replica that is gone took its bits along: its nonces are refused.
+ */
+#include "acme.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/clock.h"
+
+#define RING_BITS (UINT64_C(1) << 22) /* 512 KiB; at 10,000 answers a second a nonce is good for seven minutes */
+#define PREFIX_OCTETS 6
+#define COUNTER_OCTETS 8
+#define MAC_OCTETS 16
+#define NONCE_OCTETS (PREFIX_OCTETS + COUNTER_OCTETS + MAC_OCTETS)
+#define KEY_MAX 64
+/* Another replica answers in a millisecond or is gone, and then the client waits for nothing. */
+#define REDEEM_MS 500
+
+struct nonces {
+    struct secret *key;
+    uint8_t prefix[PREFIX_OCTETS];
+    char prefix_text[NONCE_PREFIX_LEN + 1];
+    pthread_mutex_t mutex;
+    uint64_t next;
+    uint8_t used[RING_BITS / 8];
+};
+
+struct nonces *
+nonces_new(struct bytes key)
+{
+    struct nonces *nonces = calloc(1, sizeof *nonces);
+    if (nonces == NULL)
+        abort();
+    nonces->key = secret_copy(BYTES(key.at, key.len < KEY_MAX ? key.len : KEY_MAX));
+    random_bytes(nonces->prefix, PREFIX_OCTETS);
+    AUTO_STRUCT(arena, arena) = arena_new();
+    strcpy(nonces->prefix_text, base64url_encode(arena, BYTES(nonces->prefix, PREFIX_OCTETS)));
+    pthread_mutex_init(&nonces->mutex, NULL);
+    return nonces;
+}
+
+void
+nonces_free(struct nonces *nonces)
+{
+    secret_free(nonces->key);
+    pthread_mutex_destroy(&nonces->mutex);
+    free(nonces);
+}
+
+const char *
+nonces_prefix(const struct nonces *nonces)
+{
+    return nonces->prefix_text;
+}
+
+static void
+authenticate(const struct nonces *nonces, const uint8_t *octets, uint8_t ret_mac[MAC_OCTETS])
+{
+    uint8_t mac[EVP_MAX_MD_SIZE];
+    unsigned len;
+
+    if (HMAC(EVP_sha256(), nonces->key->at, (int)nonces->key->len, octets, PREFIX_OCTETS + COUNTER_OCTETS, mac, &len) == NULL)
+        abort();
+    memcpy(ret_mac, mac, MAC_OCTETS);
+}
+
+static void
+mark(struct nonces *nonces, uint64_t counter, bool used)
+{
+    uint64_t bit = counter % RING_BITS;
+    uint8_t mask = (uint8_t)(1U << bit % 8);
+
+    if (used)
+        nonces->used[bit / 8] |= mask;
+    else
+        nonces->used[bit / 8] &= (uint8_t)~mask;
+}
+
+static uint64_t
+count_one(struct nonces *nonces)
+{
+    AUTO_LOCK(&nonces->mutex);
+    uint64_t counter = nonces->next++;
+    mark(nonces, counter, false);
+    return counter;
+}
+
+char *
+nonce_mint(struct nonces *nonces, struct arena *arena)
+{
+    uint8_t octets[NONCE_OCTETS];
+    uint64_t counter = count_one(nonces);
+
+    memcpy(octets, nonces->prefix, PREFIX_OCTETS);
+    for (size_t i = 0; i < COUNTER_OCTETS; i++)
+        octets[PREFIX_OCTETS + i] = (uint8_t)(counter >> 8 * (COUNTER_OCTETS - 1 - i));
+    authenticate(nonces, octets, octets + PREFIX_OCTETS + COUNTER_OCTETS);
+    return base64url_encode(arena, BYTES(octets, NONCE_OCTETS));
+}
+
+/* A nonce of the suite, minted by whichever replica; its octets, or NULL. */
+static const uint8_t *
+octets_of(const struct nonces *nonces, struct arena *arena, const char *nonce)
+{
+    uint8_t mac[MAC_OCTETS];
+    struct bytes octets;
+
+    if (strlen(nonce) != NONCE_LEN || !base64url_decode(arena, bytes_of_text(nonce), &octets))
+        return NULL;
+    authenticate(nonces, octets.at, mac);
+    bool equal = bytes_equal_secret(BYTES(mac, MAC_OCTETS), BYTES(octets.at + PREFIX_OCTETS + COUNTER_OCTETS, MAC_OCTETS));
+    return equal ? octets.at : NULL;
+}
+
+static bool
+is_minted_here(const struct nonces *nonces, const uint8_t *octets)
+{
+    return memcmp(octets, nonces->prefix, PREFIX_OCTETS) == 0;
+}
+
+static bool
+use_once(struct nonces *nonces, const uint8_t *octets)
+{
+    uint64_t counter = 0;
+    for (size_t i = 0; i < COUNTER_OCTETS; i++)
+        counter = counter << 8 | octets[PREFIX_OCTETS + i];
+
+    AUTO_LOCK(&nonces->mutex);
+    if (counter >= nonces->next || nonces->next - counter > RING_BITS)
+        return false;
+    uint64_t bit = counter % RING_BITS;
+    if (nonces->used[bit / 8] >> bit % 8 & 1)
+        return false;
+    mark(nonces, counter, true);
+    return true;
+}
+
+bool
+nonce_redeem_here(struct nonces *nonces, struct arena *arena, const char *nonce)
+{
+    const uint8_t *octets = octets_of(nonces, arena, nonce);
+
+    return octets != NULL && is_minted_here(nonces, octets) && use_once(nonces, octets);
+}
+
+static bool
+redeem_there(struct acme *acme, struct request *rq, const char *nonce)
+{
+    Pb__RedeemNonceRequest input = PB__REDEEM_NONCE_REQUEST__INIT;
+    const Pb__RedeemNonceReply *reply = NULL;
+    int64_t deadline_ms = rq->deadline_ms;
+
+    input.nonce = nonce;
+    rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, REDEEM_MS);
+    enum error error = RPC_CALL_AT(acme->bus, rq, acme_gw, arena_format(rq->arena, ".%.*s", NONCE_PREFIX_LEN, nonce), RedeemNonce, &input, &reply);
+    rq->deadline_ms = deadline_ms;
+    if (error == OK)
+        return reply->fresh;
+    /* Nobody answers for this prefix: to the client a nonce like any other that is not good any more. */
+    request_note(rq, "nonce", "its replica does not answer: %s", rq->failure.detail);
+    failure_clear(rq);
+    return false;
+}
+
+static bool
+is_fresh(struct acme *acme, struct request *rq, const char *nonce)
+{
+    const uint8_t *octets = octets_of(acme->nonces, rq->arena, nonce);
+
+    if (octets == NULL)
+        return false;
+    if (is_minted_here(acme->nonces, octets))
+        return use_once(acme->nonces, octets);
+    return redeem_there(acme, rq, nonce);
+}
+
+enum error
+nonce_redeem(struct acme *acme, struct request *rq, const char *nonce)
+{
+    if (nonce == NULL)
+        return refuse(rq, ERR_BAD_REQUEST, "badNonce", "the protected header has no nonce; use the one of this answer's Replay-Nonce");
+    if (!is_fresh(acme, rq, nonce))
+        return refuse(rq, ERR_BAD_REQUEST, "badNonce", "the nonce is unknown, too old or was used before; use the one of this answer's Replay-Nonce");
+    return OK;
+}
+
+enum error
+redeem_nonce(struct acme *acme, struct request *rq, const Pb__RedeemNonceRequest *input, Pb__RedeemNonceReply *ret_reply)
+{
+    ret_reply->fresh = nonce_redeem_here(acme->nonces, rq->arena, input->nonce);
+    return OK;
+}

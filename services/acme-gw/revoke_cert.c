@@ -1,0 +1,104 @@
+/*
+ * Revocation (RFC 8555 §7.6) by the account that the certificate was issued to, or by whoever holds the certificate's private key. Revocation by
+ * another account with all authorisations belongs here, too, once it is served.
+ */
+#include "acme.h"
+
+#include <string.h>
+
+#include "base/base64.h"
+
+/* RFC 5280 §5.3.1; the others are for CAs to say, not for their clients. */
+static const int allowed_reasons[] = {0, 1, 3, 4, 5};
+
+static enum error
+take_certificate(struct request *rq, const json_t *payload, struct certificate *ret_certificate)
+{
+    const char *text = json_text(payload, "certificate");
+    struct bytes der;
+
+    if (text == NULL || strlen(text) > CERTIFICATE_MAX || !base64url_decode(rq->arena, bytes_of_text(text), &der))
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "the payload must have a member \"certificate\", base64url of its DER");
+    return certificate_parse(rq, der, ret_certificate);
+}
+
+static enum error
+take_reason(struct request *rq, const json_t *payload, int *ret_reason)
+{
+    const json_t *reason = json_object_get(payload, "reason");
+
+    if (reason == NULL) {
+        *ret_reason = 0;
+        return OK;
+    }
+    for (size_t i = 0; json_is_integer(reason) && i < sizeof allowed_reasons / sizeof allowed_reasons[0]; i++) {
+        if (json_integer_value(reason) != allowed_reasons[i])
+            continue;
+        *ret_reason = allowed_reasons[i];
+        return OK;
+    }
+    return refuse(rq, ERR_BAD_REQUEST, "badRevocationReason", "the reason must be one of 0, 1, 3, 4 and 5");
+}
+
+static enum error
+check_authority(struct acme *acme, struct request *rq, const struct signed_request *signed_, const struct certificate *certificate)
+{
+    bool holds = false;
+
+    if (signed_->account == NULL) {
+        if (jwk_is_key(signed_->jwk, &certificate->key))
+            return OK;
+        return refuse(rq, ERR_DENIED, "unauthorized", "the request is signed neither by an account nor with the certificate's key");
+    }
+    enum error error = store_account_holds_serial(acme, rq, signed_->account->id, certificate->serial, &holds);
+    if (error)
+        return error;
+    return holds ? OK : refuse(rq, ERR_DENIED, "unauthorized", "the certificate was not issued to this account");
+}
+
+static enum error
+ask_ra(struct acme *acme, struct http_exchange *x, const struct signed_request *signed_, const struct certificate *certificate, int reason)
+{
+    struct request *rq = &x->rq;
+    Pb__RevokeRequest input = PB__REVOKE_REQUEST__INIT;
+    Pb__Principal principal = PB__PRINCIPAL__INIT;
+    const Pb__RevokeReply *reply;
+
+    principal.kind = "acme-account";
+    principal.id = signed_->account != NULL ? signed_->account->id : "";
+    input.channel = "acme";
+    input.certificate = (ProtobufCBinaryData){.data = (uint8_t *)certificate->der.at, .len = certificate->der.len};
+    input.reason = (Pb__RevocationReason)reason;
+    input.principal = &principal;
+    input.authority = signed_->account != NULL ? "account" : "certificate-key";
+    input.client_address = x->peer;
+    enum error error = RPC_CALL(acme->bus, rq, ra, Revoke, &input, &reply);
+    if (error)
+        return error;
+    return reply->already_revoked ? refuse(rq, ERR_CONFLICT, "alreadyRevoked", "the certificate is revoked already") : OK;
+}
+
+enum error
+revoke_cert(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    struct request *rq = &x->rq;
+    struct signed_request signed_;
+    struct certificate *certificate = arena_alloc(rq->arena, sizeof *certificate);
+    int reason = 0;
+
+    enum error error = signed_request_check(acme, x, BY_ACCOUNT_OR_KEY, &signed_);
+    if (!error)
+        error = take_certificate(rq, signed_.payload, certificate);
+    if (!error)
+        error = take_reason(rq, signed_.payload, &reason);
+    if (error)
+        return error;
+    request_note(rq, "serial", "%s", bytes_hex(rq->arena, certificate->serial, 0));
+    error = check_authority(acme, rq, &signed_, certificate);
+    if (!error)
+        error = ask_ra(acme, x, &signed_, certificate, reason);
+    if (error)
+        return error;
+    return http_answer(x, 200, NULL, BYTES_NONE);
+}

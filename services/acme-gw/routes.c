@@ -1,0 +1,49 @@
+/*
+ * The outside of acme-gw: one table of what is served, and what every answer carries.
+ *
+ * The rest of RFC 8555 (key change, orders list, pre-authorisation, authorisation deactivation, alternate chains, ARI) adds lines to this table,
+ * and its URLs to directory.c.
+ */
+#include "acme.h"
+
+const struct http_route acme_routes[] = {
+    {"GET", "/", directory, ON_LOOP},
+    {"GET", "/acme/directory", directory, ON_LOOP},
+    {"GET", "/acme/terms", terms, ON_LOOP},
+    {"GET", "/acme/new-nonce", new_nonce, ON_LOOP},
+    {"POST", "/acme/new-account", new_account, ON_WORKER},
+    {"POST", "/acme/account/{id}", account, ON_WORKER},
+    {"POST", "/acme/new-order", new_order, ON_WORKER},
+    {"POST", "/acme/order/{id}", order, ON_WORKER},
+    {"POST", "/acme/order/{id}/finalize", finalize, ON_WORKER},
+    {"POST", "/acme/authorization/{id}", authorization, ON_WORKER},
+    {"POST", "/acme/challenge/{id}", challenge, ON_WORKER},
+    {"POST", "/acme/certificate/{id}", certificate, ON_WORKER},
+    {"POST", "/acme/revoke-cert", revoke_cert, ON_WORKER},
+};
+const size_t acme_route_count = sizeof acme_routes / sizeof acme_routes[0];
+
+char *
+acme_url(struct acme *acme, struct arena *arena, const char *kind, const char *id)
+{
+    return arena_format(arena, "%s/acme/%s/%s", acme->base_url, kind, id);
+}
+
+void
+acme_decorate(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+
+    /* RFC 8555 §6.5 asks for it in answers to POST; clients have been seen to need it in every answer. */
+    http_header_out(x, "Replay-Nonce", "%s", nonce_mint(acme->nonces, x->rq.arena));
+    http_header_out(x, "Cache-Control", "no-store");
+    /* RFC 8555 §7.1: on all resources but the directory. */
+    if (x->route == NULL || x->route->handle != directory)
+        http_header_out(x, "Link", "<%s/acme/directory>;rel=\"index\"", acme->base_url);
+}
+
+enum error
+acme_answer_json(struct http_exchange *x, int status, const json_t *json)
+{
+    return http_answer_text(x, status, "application/json", json_format(x->rq.arena, json));
+}

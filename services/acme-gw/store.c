@@ -1,0 +1,119 @@
+/*
+ * What acme-gw has in the database, accounts first; orders are in store_order.c, authorisations and challenges in store_challenge.c. Every function
+ * is one round trip. Whoever asks for a thing of another account is told that it does not exist.
+ */
+#include "acme.h"
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "store.h"
+
+#define ID_OCTETS 16
+#define ACCOUNT_COLUMNS "id, status, jwk, array_to_string(contacts, ' '), terms_agreed, created_at, client_address"
+
+static const struct db_statement load_account = {"load_account", "SELECT " ACCOUNT_COLUMNS " FROM acme.account WHERE id = $1"};
+static const struct db_statement find_account_by_key = {"find_account_by_key",
+                                                        "SELECT " ACCOUNT_COLUMNS " FROM acme.account WHERE key_thumbprint = $1"};
+static const struct db_statement insert_account = {
+    "insert_account", "INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address) VALUES ($1, $2, $3, $4, $5, $6) "
+                      "ON CONFLICT (key_thumbprint) DO NOTHING RETURNING id"};
+static const struct db_statement update_contacts = {"update_contacts", "UPDATE acme.account SET contacts = $2 WHERE id = $1 AND status = 'valid'"};
+static const struct db_statement deactivate_account = {"deactivate_account",
+                                                       "UPDATE acme.account SET status = 'deactivated' WHERE id = $1 AND status = 'valid'"};
+
+static const char *const account_statuses[] = {
+    [ACCOUNT_VALID] = "valid",
+    [ACCOUNT_DEACTIVATED] = "deactivated",
+    [ACCOUNT_REVOKED] = "revoked",
+    NULL,
+};
+
+char *
+new_id(struct arena *arena)
+{
+    uint8_t octets[ID_OCTETS];
+
+    random_bytes(octets, sizeof octets);
+    return base64url_encode(arena, BYTES(octets, sizeof octets));
+}
+
+int
+store_status(const char *const *names, const char *name)
+{
+    int status = 1;
+
+    while (!text_equal(names[status], name)) {
+        status++;
+        if (names[status] == NULL)
+            abort(); /* the column's CHECK knows more than this build */
+    }
+    return status;
+}
+
+static enum error
+account_of_row(struct request *rq, const struct db_rows *rows, struct account *ret_account)
+{
+    struct account account = {0};
+
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no such account");
+    account.id = db_text(rows, 0, 0);
+    account.status = (enum account_status)store_status(account_statuses, db_text(rows, 0, 1));
+    account.contacts = (const char *const *)text_split(rq->arena, db_text(rows, 0, 3), ' ', &account.contact_count);
+    account.terms_agreed = db_bool(rows, 0, 4);
+    account.created_at_s = db_time_s(rows, 0, 5);
+    account.client_address = db_text(rows, 0, 6);
+    enum error error = jwk_parse(rq, json_parse_object(rq->arena, bytes_of_text(db_text(rows, 0, 2))), &account.jwk);
+    if (!error)
+        *ret_account = account;
+    return error;
+}
+
+enum error
+store_load_account(struct acme *acme, struct request *rq, const char *id, struct account *ret_account)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_account, &rows, DB_TEXT(id));
+    return error ? error : account_of_row(rq, rows, ret_account);
+}
+
+enum error
+store_find_account_by_key(struct acme *acme, struct request *rq, const struct jwk *jwk, struct account *ret_account)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &find_account_by_key, &rows, DB_BYTES(BYTES(jwk->thumbprint, THUMBPRINT_LEN)));
+    return error ? error : account_of_row(rq, rows, ret_account);
+}
+
+enum error
+store_insert_account(struct acme *acme, struct request *rq, const struct account *wanted, struct account *ret_account, bool *ret_created)
+{
+    struct db_rows *inserted, *found;
+    struct bytes thumbprint = BYTES(wanted->jwk.thumbprint, THUMBPRINT_LEN);
+    struct db_step steps[] = {
+        DB_STEP(&insert_account, &inserted, DB_TEXT(wanted->id), DB_BYTES(thumbprint), DB_TEXT(wanted->jwk.canonical),
+                DB_TEXT_ARRAY(wanted->contacts, wanted->contact_count), DB_BOOL(wanted->terms_agreed), DB_TEXT(wanted->client_address)),
+        DB_STEP(&find_account_by_key, &found, DB_BYTES(thumbprint)),
+    };
+
+    enum error error = db_atomic(acme->db, rq, steps, 2);
+    if (!error)
+        error = account_of_row(rq, found, ret_account);
+    if (!error)
+        *ret_created = db_count(inserted) == 1;
+    return error;
+}
+
+enum error
+store_update_contacts(struct acme *acme, struct request *rq, const char *id, const char *const *contacts, size_t count)
+{
+    return DB_QUERY(acme->db, rq, &update_contacts, NULL, DB_TEXT(id), DB_TEXT_ARRAY(contacts, count));
+}
+
+enum error
+store_deactivate_account(struct acme *acme, struct request *rq, const char *id)
+{
+    return DB_QUERY(acme->db, rq, &deactivate_account, NULL, DB_TEXT(id));
+}

@@ -1,0 +1,154 @@
+/*
+ * Authorisations and challenges in the database. What a validation found is written to challenge, authorisation and order in one statement: no reader
+ * sees a valid authorisation of an order that is not ready yet.
+ */
+#include "acme.h"
+
+#include "store.h"
+
+#define CHALLENGE_COLUMNS "c.id, c.authorization_id, c.type, c.token, c.status, c.validated_at, c.problem"
+
+static const struct db_statement load_authorization = {
+    "load_authorization", "SELECT " CHALLENGE_COLUMNS ", a.name, a.status, a.expires_at FROM acme.authorization a JOIN acme.challenge c "
+                          "ON c.authorization_id = a.id WHERE a.id = $1 AND a.account_id = $2 ORDER BY c.type"};
+static const struct db_statement load_challenge = {"load_challenge", "SELECT " CHALLENGE_COLUMNS
+                                                                     " FROM acme.challenge c JOIN acme.authorization a ON a.id = c.authorization_id "
+                                                                     "WHERE c.id = $1 AND a.account_id = $2"};
+static const struct db_statement begin_challenge = {
+    "begin_challenge", "UPDATE acme.challenge c SET status = 'processing', due_at = now() FROM acme.authorization a WHERE c.id = $1 AND "
+                       "a.id = c.authorization_id AND a.account_id = $2 AND c.status = 'pending' AND a.status = 'pending' AND a.expires_at > now()"};
+const struct db_statement store_take_validations = {
+    "take_validations", "WITH due AS (SELECT id FROM acme.challenge WHERE status = 'processing' AND due_at <= now() "
+                        "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
+                        "UPDATE acme.challenge c SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = c.attempts + 1 "
+                        "FROM due, acme.authorization a, acme.account k WHERE c.id = due.id AND a.id = c.authorization_id AND k.id = a.account_id "
+                        "RETURNING c.id, c.type, c.token, a.name, k.key_thumbprint, c.attempts"};
+/* `authorizations_left` is counted down on the order's newest version, whichever of two validations comes second (READ COMMITTED looks again). */
+static const struct db_statement end_validation_valid = {
+    "end_validation_valid",
+    "WITH ended AS (UPDATE acme.challenge SET status = 'valid', validated_at = now(), leased_until = NULL, lease_holder = NULL "
+    "WHERE id = $1 AND lease_holder = $2 AND status = 'processing' RETURNING authorization_id), "
+    "decided AS (UPDATE acme.authorization a SET status = 'valid' FROM ended WHERE a.id = ended.authorization_id AND a.status = 'pending' "
+    "RETURNING a.order_id) "
+    "UPDATE acme.orders o SET authorizations_left = o.authorizations_left - 1, "
+    "status = CASE WHEN o.status = 'pending' AND o.authorizations_left = 1 THEN 'ready' ELSE o.status END FROM decided WHERE o.id = "
+    "decided.order_id"};
+/* RFC 8555 §7.1.6: one invalid authorisation makes the order invalid. */
+static const struct db_statement end_validation_invalid = {
+    "end_validation_invalid",
+    "WITH ended AS (UPDATE acme.challenge SET status = 'invalid', problem = $3, leased_until = NULL, lease_holder = NULL "
+    "WHERE id = $1 AND lease_holder = $2 AND status = 'processing' RETURNING authorization_id), "
+    "decided AS (UPDATE acme.authorization a SET status = 'invalid' FROM ended WHERE a.id = ended.authorization_id AND a.status = 'pending' "
+    "RETURNING a.order_id) "
+    "UPDATE acme.orders o SET status = 'invalid', problem = $3 FROM decided WHERE o.id = decided.order_id AND o.status = 'pending'"};
+static const struct db_statement postpone_validation = {
+    "postpone_validation", "UPDATE acme.challenge SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL "
+                           "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+
+static const char *const challenge_statuses[] = {
+    [CHALLENGE_PENDING] = "pending", [CHALLENGE_PROCESSING] = "processing", [CHALLENGE_VALID] = "valid", [CHALLENGE_INVALID] = "invalid", NULL,
+};
+
+static const char *const authorization_statuses[] = {
+    [AUTHORIZATION_PENDING] = "pending",         [AUTHORIZATION_VALID] = "valid",     [AUTHORIZATION_INVALID] = "invalid",
+    [AUTHORIZATION_DEACTIVATED] = "deactivated", [AUTHORIZATION_REVOKED] = "revoked", NULL,
+};
+
+static struct challenge
+challenge_of_row(const struct db_rows *rows, size_t row)
+{
+    return (struct challenge){
+        .id = db_text(rows, row, 0),
+        .authorization_id = db_text(rows, row, 1),
+        .type = db_text(rows, row, 2),
+        .token = db_text(rows, row, 3),
+        .status = (enum challenge_status)store_status(challenge_statuses, db_text(rows, row, 4)),
+        .validated_at_s = db_time_s(rows, row, 5),
+        .problem = db_text(rows, row, 6),
+    };
+}
+
+enum error
+store_load_authorization(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct authorization *ret_authorization)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_authorization, &rows, DB_TEXT(id), DB_TEXT(account_id));
+    if (error)
+        return error;
+    size_t count = db_count(rows);
+    if (count == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no such authorization of this account");
+    struct challenge *challenges = arena_array(rq->arena, count, sizeof *challenges);
+    for (size_t i = 0; i < count; i++)
+        challenges[i] = challenge_of_row(rows, i);
+    *ret_authorization = (struct authorization){
+        .id = challenges[0].authorization_id,
+        .name = name_from_column(rq->arena, db_text(rows, 0, 7)),
+        .status = (enum authorization_status)store_status(authorization_statuses, db_text(rows, 0, 8)),
+        .expires_at_s = db_time_s(rows, 0, 9),
+        .challenges = challenges,
+        .challenge_count = count,
+    };
+    return OK;
+}
+
+static enum error
+challenge_of_rows(struct request *rq, const struct db_rows *rows, struct challenge *ret_challenge)
+{
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no such challenge of this account");
+    *ret_challenge = challenge_of_row(rows, 0);
+    return OK;
+}
+
+enum error
+store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_challenge, &rows, DB_TEXT(id), DB_TEXT(account_id));
+    return error ? error : challenge_of_rows(rq, rows, ret_challenge);
+}
+
+enum error
+store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
+{
+    struct db_rows *rows;
+    struct db_step steps[] = {
+        DB_STEP(&begin_challenge, NULL, DB_TEXT(id), DB_TEXT(account_id)),
+        DB_STEP(&load_challenge, &rows, DB_TEXT(id), DB_TEXT(account_id)),
+    };
+
+    enum error error = db_atomic(acme->db, rq, steps, 2);
+    return error ? error : challenge_of_rows(rq, rows, ret_challenge);
+}
+
+struct validation
+store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
+{
+    return (struct validation){
+        .challenge_id = db_text(rows, row, 0),
+        .type = db_text(rows, row, 1),
+        .token = db_text(rows, row, 2),
+        .name = name_from_column(arena, db_text(rows, row, 3)),
+        .thumbprint = db_bytes(rows, row, 4),
+        .attempts = (int)db_int(rows, row, 5),
+    };
+}
+
+enum error
+store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, bool valid, const char *problem)
+{
+    const char *holder = lease_holder(acme->validations);
+
+    if (valid)
+        return DB_QUERY(acme->db, rq, &end_validation_valid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder));
+    return DB_QUERY(acme->db, rq, &end_validation_invalid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_TEXT(problem));
+}
+
+enum error
+store_postpone_validation(struct acme *acme, struct request *rq, const char *challenge_id, int seconds)
+{
+    return DB_QUERY(acme->db, rq, &postpone_validation, NULL, DB_TEXT(challenge_id), DB_TEXT(lease_holder(acme->validations)), DB_INT(seconds));
+}

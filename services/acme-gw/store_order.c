@@ -1,0 +1,204 @@
+/*
+ * Orders in the database. `processing` begins with store_claim_order (one winner, CSR and lease in the same statement) and ends with one of
+ * store_end_order, store_refuse_order, each only in the hands of the lease's holder.
+ */
+#include "acme.h"
+
+#include "store.h"
+
+#define ORDER_COLUMNS                                                                                                                        \
+    "o.id, o.account_id, o.status, array_to_string(o.names, ' '), array_to_string(o.authorization_ids, ' '), o.expires_at, o.finalized_at, " \
+    "o.client_address, o.problem, o.attempts"
+
+static const struct db_statement insert_order = {
+    "insert_order", "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, client_address, expires_at) "
+                    "VALUES ($1, $2, $3, $4, cardinality($4), $5, $6)"};
+static const struct db_statement insert_authorizations = {"insert_authorizations",
+                                                          "INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at) "
+                                                          "SELECT new.id, $3, $4, new.name, $5 FROM unnest($1, $2) AS new (id, name)"};
+static const struct db_statement insert_challenges = {
+    "insert_challenges", "INSERT INTO acme.challenge (id, authorization_id, type, token) SELECT * FROM unnest($1, $2, $3, $4)"};
+static const struct db_statement load_order = {"load_order",
+                                               "SELECT " ORDER_COLUMNS ", NULL::bytea FROM acme.orders o WHERE o.id = $1 AND o.account_id = $2"};
+static const struct db_statement claim_order = {
+    "claim_order", "UPDATE acme.orders SET status = 'processing', csr = $3, finalized_at = now(), due_at = now(), attempts = 1, "
+                   "leased_until = now() + make_interval(secs => $5), lease_holder = $6 "
+                   "WHERE id = $1 AND account_id = $2 AND status = 'ready' AND expires_at > now() AND names = $4"};
+const struct db_statement store_take_finalizations = {
+    "take_finalizations", "WITH due AS (SELECT id FROM acme.orders WHERE status = 'processing' AND due_at <= now() "
+                          "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
+                          "UPDATE acme.orders o SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = o.attempts + 1 "
+                          "FROM due WHERE o.id = due.id RETURNING " ORDER_COLUMNS ", o.csr"};
+static const struct db_statement insert_chain = {"insert_chain",
+                                                 "INSERT INTO acme.chain (sha256, pem) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING"};
+static const struct db_statement end_order = {
+    "end_order",
+    "UPDATE acme.orders SET status = 'valid', serial = $3, expiry_month = $4, chain_sha256 = $5, leased_until = NULL, lease_holder = NULL "
+    "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+static const struct db_statement refuse_order = {"refuse_order",
+                                                 "UPDATE acme.orders SET status = 'invalid', problem = $3, leased_until = NULL, lease_holder = NULL "
+                                                 "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+static const struct db_statement postpone_order = {
+    "postpone_order", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL "
+                      "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+static const struct db_statement load_certificate = {
+    "load_certificate", "SELECT i.certificate, c.pem FROM acme.orders o JOIN ra.issued_certificate i ON i.expiry_month = o.expiry_month AND "
+                        "i.serial = o.serial JOIN acme.chain c ON c.sha256 = o.chain_sha256 "
+                        "WHERE o.id = $1 AND o.account_id = $2 AND o.status = 'valid'"};
+static const struct db_statement account_holds_serial = {"account_holds_serial",
+                                                         "SELECT FROM acme.orders WHERE serial = $1 AND account_id = $2 LIMIT 1"};
+
+static const char *const order_statuses[] = {
+    [ORDER_PENDING] = "pending", [ORDER_READY] = "ready",     [ORDER_PROCESSING] = "processing",
+    [ORDER_VALID] = "valid",     [ORDER_INVALID] = "invalid", NULL,
+};
+
+static const struct identifier *
+names_of_text(struct arena *arena, const char *text, size_t *ret_count)
+{
+    char **columns = text_split(arena, text, ' ', ret_count);
+    struct identifier *names = arena_array(arena, *ret_count, sizeof *names);
+
+    for (size_t i = 0; i < *ret_count; i++)
+        names[i] = name_from_column(arena, columns[i]);
+    return names;
+}
+
+struct order
+store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
+{
+    struct order order = {
+        .id = db_text(rows, row, 0),
+        .account_id = db_text(rows, row, 1),
+        .status = (enum order_status)store_status(order_statuses, db_text(rows, row, 2)),
+        .expires_at_s = db_time_s(rows, row, 5),
+        .finalized_at_s = db_time_s(rows, row, 6),
+        .client_address = db_text(rows, row, 7),
+        .problem = db_text(rows, row, 8),
+        .attempts = (int)db_int(rows, row, 9),
+        .csr = db_bytes(rows, row, 10),
+    };
+
+    order.names = names_of_text(arena, db_text(rows, row, 3), &order.name_count);
+    order.authorization_ids = (const char *const *)text_split(arena, db_text(rows, row, 4), ' ', &order.authorization_count);
+    return order;
+}
+
+enum error
+store_insert_order(struct acme *acme, struct request *rq, const struct order *order, const struct challenge *challenges, size_t challenge_count)
+{
+    const char **names = names_to_columns(rq->arena, order->names, order->name_count);
+    const char **columns[4];
+
+    for (size_t c = 0; c < 4; c++)
+        columns[c] = arena_array(rq->arena, challenge_count, sizeof *columns[c]);
+    for (size_t i = 0; i < challenge_count; i++) {
+        columns[0][i] = challenges[i].id;
+        columns[1][i] = challenges[i].authorization_id;
+        columns[2][i] = challenges[i].type;
+        columns[3][i] = challenges[i].token;
+    }
+    struct db_step steps[] = {
+        DB_STEP(&insert_order, NULL, DB_TEXT(order->id), DB_TEXT(order->account_id), DB_TEXT_ARRAY(names, order->name_count),
+                DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count), DB_TEXT(order->client_address), DB_TIME_S(order->expires_at_s)),
+        DB_STEP(&insert_authorizations, NULL, DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count),
+                DB_TEXT_ARRAY(names, order->name_count), DB_TEXT(order->account_id), DB_TEXT(order->id), DB_TIME_S(order->expires_at_s)),
+        DB_STEP(&insert_challenges, NULL, DB_TEXT_ARRAY(columns[0], challenge_count), DB_TEXT_ARRAY(columns[1], challenge_count),
+                DB_TEXT_ARRAY(columns[2], challenge_count), DB_TEXT_ARRAY(columns[3], challenge_count)),
+    };
+    return db_atomic(acme->db, rq, steps, 3);
+}
+
+static enum error
+order_of_rows(struct request *rq, const struct db_rows *rows, struct order *ret_order)
+{
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no such order of this account");
+    *ret_order = store_order_of_row(rq->arena, rows, 0);
+    return OK;
+}
+
+enum error
+store_load_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct order *ret_order)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_order, &rows, DB_TEXT(id), DB_TEXT(account_id));
+    return error ? error : order_of_rows(rq, rows, ret_order);
+}
+
+enum error
+store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *const *names, size_t name_count,
+                  struct bytes csr, struct order *ret_order, bool *ret_claimed)
+{
+    struct db_rows *claimed, *found;
+    struct db_step steps[] = {
+        DB_STEP(&claim_order, &claimed, DB_TEXT(id), DB_TEXT(account_id), DB_BYTES(csr), DB_TEXT_ARRAY(names, name_count),
+                DB_INT(FINALIZATION_LEASE_S), DB_TEXT(lease_holder(acme->finalizations))),
+        DB_STEP(&load_order, &found, DB_TEXT(id), DB_TEXT(account_id)),
+    };
+
+    enum error error = db_atomic(acme->db, rq, steps, 2);
+    if (!error)
+        error = order_of_rows(rq, found, ret_order);
+    if (error)
+        return error;
+    ret_order->csr = csr;
+    *ret_claimed = db_affected(claimed) == 1;
+    return OK;
+}
+
+enum error
+store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued)
+{
+    struct db_rows *ended;
+    struct db_step steps[] = {
+        DB_STEP(&insert_chain, NULL, DB_BYTES(issued->chain_sha256), DB_TEXT(issued->chain_pem)),
+        DB_STEP(&end_order, &ended, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_BYTES(issued->serial), DB_INT(issued->expiry_month),
+                DB_BYTES(issued->chain_sha256)),
+    };
+    enum error error = db_atomic(acme->db, rq, steps, 2);
+    if (error)
+        return error;
+    /* The lease ran out meanwhile; its next holder gets the same certificate. */
+    return db_affected(ended) == 1 ? OK : fail(rq, ERR_BUSY, "the order is being finished elsewhere");
+}
+
+enum error
+store_refuse_order(struct acme *acme, struct request *rq, const char *id, const char *problem)
+{
+    return DB_QUERY(acme->db, rq, &refuse_order, NULL, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_TEXT(problem));
+}
+
+enum error
+store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds)
+{
+    return DB_QUERY(acme->db, rq, &postpone_order, NULL, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_INT(seconds));
+}
+
+enum error
+store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
+                       const char **ret_chain_pem)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_certificate, &rows, DB_TEXT(order_id), DB_TEXT(account_id));
+    if (error)
+        return error;
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no such certificate of this account");
+    *ret_leaf = db_bytes(rows, 0, 0);
+    *ret_chain_pem = db_text(rows, 0, 1);
+    return OK;
+}
+
+enum error
+store_account_holds_serial(struct acme *acme, struct request *rq, const char *account_id, struct bytes serial, bool *ret_holds)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &account_holds_serial, &rows, DB_BYTES(serial), DB_TEXT(account_id));
+    if (!error)
+        *ret_holds = db_count(rows) > 0;
+    return error;
+}

@@ -1,0 +1,89 @@
+/*
+ * One turn at a `processing` challenge: ask the validator, write down what it found. Called by the lease loop, in whichever replica took the row.
+ * If it dies here, the lease runs out and another replica asks again; asking twice does no harm.
+ */
+#include "acme.h"
+
+#include "base/base64.h"
+#include "base/clock.h"
+
+#define VALIDATOR_DEADLINE_MS 20000 /* validator.proto */
+/* When the validator itself cannot be reached: 1, 2, 4, … 30 s, about five minutes in all; then the client is told. */
+#define POSTPONE_MOST_S 30
+#define ATTEMPTS_MAX 14
+
+/* RFC 8555 §8.1: token "." thumbprint of the account's key */
+static const char *
+key_authorization(struct arena *arena, const struct validation *validation)
+{
+    return arena_format(arena, "%s.%s", validation->token, base64url_encode(arena, validation->thumbprint));
+}
+
+static enum error
+ask(struct acme *acme, struct request *rq, const struct validation *validation, const Pb__ValidateChallengeReply **ret_reply)
+{
+    Pb__ValidateChallengeRequest input = PB__VALIDATE_CHALLENGE_REQUEST__INIT;
+    Pb__Name name = PB__NAME__INIT;
+
+    name.type = (Pb__NameType)validation->name.type;
+    name.value = validation->name.value;
+    input.type = validation->type;
+    input.identifier = &name;
+    input.token = validation->token;
+    input.key_authorization = key_authorization(rq->arena, validation);
+    rq->deadline_ms = clock_monotonic_ms() + VALIDATOR_DEADLINE_MS;
+    enum error error = RPC_CALL(acme->bus, rq, validator, ValidateChallenge, &input, ret_reply);
+    rq->deadline_ms = 0;
+    return error;
+}
+
+static int
+pause_after(int attempts)
+{
+    int seconds = attempts > 5 ? POSTPONE_MOST_S : 1 << (attempts > 0 ? attempts - 1 : 0);
+    return seconds < POSTPONE_MOST_S ? seconds : POSTPONE_MOST_S;
+}
+
+/* No fact was found, neither for nor against: later again, but not for ever. The failure stays for the log line. */
+static enum error
+postpone(struct acme *acme, struct request *rq, const struct validation *validation)
+{
+    struct failure failure = rq->failure;
+
+    if (error_is_retriable(failure.kind) && validation->attempts < ATTEMPTS_MAX) {
+        failure_clear(rq);
+        enum error error = store_postpone_validation(acme, rq, validation->challenge_id, pause_after(validation->attempts));
+        if (error == OK)
+            rq->failure = failure;
+        return error;
+    }
+    const char *problem = problem_of_failure(rq);
+    failure_clear(rq);
+    enum error error = store_end_validation(acme, rq, validation->challenge_id, false, problem);
+    if (error == OK)
+        rq->failure = failure;
+    return error;
+}
+
+static enum error
+take_turn(struct acme *acme, struct request *rq, const struct validation *validation)
+{
+    const Pb__ValidateChallengeReply *reply;
+
+    if (ask(acme, rq, validation, &reply) != OK)
+        return postpone(acme, rq, validation);
+    request_note(rq, "found", "%s", reply->valid ? "valid" : reply->problem);
+    const char *problem = reply->valid ? NULL : problem_format(rq->arena, reply->problem, reply->detail);
+    return store_end_validation(acme, rq, validation->challenge_id, reply->valid, problem);
+}
+
+void
+validation_work(void *context, struct request *rq, const struct db_rows *rows, size_t row)
+{
+    struct acme *acme = context;
+    struct validation validation = store_validation_of_row(rq->arena, rows, row);
+
+    request_note(rq, "challenge", "%s", validation.challenge_id);
+    request_note(rq, "name", "%s", validation.name.value);
+    (void)take_turn(acme, rq, &validation);
+}
