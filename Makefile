@@ -91,14 +91,6 @@ LINK_test           := $(CORE) $(HTTP) $(BUS) $(DB) -lunbound -lcurl -lyaml -lp1
 SERVICE_DIRS := $(patsubst %/main.c,%,$(wildcard services/*/main.c services/*/*/main.c))
 SERVICES     := $(notdir $(SERVICE_DIRS))
 
-define SERVICE
-$(BIN)/$(notdir $(1)): $$(patsubst %.c,$(BUILD)/%.o,$$(wildcard $(1)/*.c)) $$(EXTRA_$(notdir $(1))) $$(ARCHIVES)
-	@mkdir -p $(BIN)
-	$$(call say,LINK,$$@)
-	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o,$$^) $$(ARCHIVES) $$(LINK_$(notdir $(1))) -o $$@
-endef
-$(foreach dir,$(SERVICE_DIRS),$(eval $(call SERVICE,$(dir))))
-
 # The numbered SQL files travel inside signetctl.
 SQL_FILES := $(wildcard services/*/sql/*.sql) $(wildcard deploy/database/*.sql)
 EXTRA_signetctl := $(BUILD)/generated/migrations.o
@@ -107,6 +99,14 @@ $(BUILD)/generated/migrations.c: deploy/database/embed-sql.sh $(SQL_FILES)
 	$(Q)deploy/database/embed-sql.sh $(SQL_FILES) > $@
 $(BUILD)/generated/%.o: $(BUILD)/generated/%.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+define SERVICE
+$(BIN)/$(notdir $(1)): $$(patsubst %.c,$(BUILD)/%.o,$$(wildcard $(1)/*.c)) $$(EXTRA_$(notdir $(1))) $$(ARCHIVES)
+	@mkdir -p $(BIN)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) $$(filter %.o,$$^) $$(ARCHIVES) $$(LINK_$(notdir $(1))) -o $$@
+endef
+$(foreach dir,$(SERVICE_DIRS),$(eval $(call SERVICE,$(dir))))
 
 .DEFAULT_GOAL := all
 .PHONY: all
