@@ -216,10 +216,11 @@ BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.
 benches: $(BENCHES)
 # The signing bench drives the signer's own pool of workers; the others speak to a running suite.
 $(BUILD)/bench/hsm_sign: $(patsubst %.c,$(BUILD)/%.o,$(wildcard services/signer/hsm_*.c)) | $(BIN)/hsm-worker
-$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
+$(BUILD)/tests/bench/hsm_sign.o: CPPFLAGS += -Iservices/signer -Itests
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(KIT) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(ARCHIVES) $(LINK_test) -o $@
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(KIT) $(ARCHIVES) $(LINK_test) -o $@
 
 help:
 	@printf '%s\n' \
