@@ -15,6 +15,14 @@ work_of(const struct http_exchange *x)
     return x->internal;
 }
 
+struct bytes
+http_trimmed(h2o_iovec_t value)
+{
+    while (value.len > 0 && (value.base[value.len - 1] == ' ' || value.base[value.len - 1] == '\t'))
+        value.len--;
+    return BYTES(value.base, value.len);
+}
+
 const char *
 http_header_in(const struct http_exchange *x, const char *name)
 {
@@ -34,7 +42,7 @@ http_header_in(const struct http_exchange *x, const char *name)
     ssize_t at = h2o_find_header_by_str(headers, lower, len, -1);
     if (at < 0)
         return NULL;
-    return bytes_text(x->rq.arena, BYTES(headers->entries[at].value.base, headers->entries[at].value.len));
+    return bytes_text(x->rq.arena, http_trimmed(headers->entries[at].value));
 }
 
 /* A value with a line end in it would be two headers to the client (CWE-113). */

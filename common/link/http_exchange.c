@@ -89,7 +89,7 @@ host_text(struct http_work *work)
     /* h2o fills in its own name where the client gave none. */
     if (request->input.authority.base == work->loop->server->host->authority.hostport.base)
         return "";
-    return text_in(work, BYTES(request->input.authority.base, request->input.authority.len));
+    return text_in(work, http_trimmed(request->input.authority));
 }
 
 static void
@@ -176,7 +176,7 @@ header_value(struct http_work *work, const char *name, size_t name_len)
 
     if (at < 0)
         return NULL;
-    return text_in(work, BYTES(request->headers.entries[at].value.base, request->headers.entries[at].value.len));
+    return text_in(work, http_trimmed(request->headers.entries[at].value));
 }
 
 void

@@ -159,7 +159,9 @@ void http_work_route(struct http_work *work);
 void http_work_complete(struct http_work *work, enum error result);
 void http_work_release(struct http_work *work);
 
-/* http_answer.c: what the client gets for a failure; returns its kind. */
+/* http_answer.c. A header's value without the blanks around it (RFC 9112 §5.1; h2o leaves those behind it). */
+struct bytes http_trimmed(h2o_iovec_t value);
+/* What the client gets for a failure; returns its kind. */
 enum error http_render(struct http_work *work, enum error result);
 
 /* http_worker.c */

@@ -20,7 +20,7 @@ copy_headers(struct http_work *work)
     for (size_t i = 0; i < headers->size; i++) {
         const h2o_header_t *header = &headers->entries[i];
         work->headers[i].name = bytes_text(work->arena, BYTES(header->name->base, header->name->len));
-        work->headers[i].value = bytes_text(work->arena, BYTES(header->value.base, header->value.len));
+        work->headers[i].value = bytes_text(work->arena, http_trimmed(header->value));
     }
     work->header_count = headers->size;
 }
