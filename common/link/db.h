@@ -16,7 +16,8 @@
  * Errors: connection trouble, disk full, shutdown: ERR_UNAVAILABLE with retry_after_s; no free connection before the deadline: ERR_BUSY;
  * unique, foreign-key or check violation: ERR_CONFLICT with the constraint's name in failure.reason; anything else ERR_INTERNAL with SQLSTATE in the
  * detail. Serialisation failures and deadlocks are retried inside (40001, 40P01). When a connection dies after the Sync was
- * sent, the outcome is unknown: ERR_TIMEOUT; repeat with the same idempotency key.
+ * sent, the outcome is unknown: ERR_TIMEOUT; repeat with the same idempotency key. So it is when the request's deadline passes while the server
+ * works (the statement is cancelled). Without a deadline the answer is waited for as long as the connection lives.
  * Threads: any; a connection serves one call at a time. Every call counts in rq->sql_round_trips.
  */
 #ifndef SIGNET_LINK_DB_H
@@ -34,7 +35,7 @@ struct db_rows;
 
 struct db_options {
     const char *name;          /* application_name */
-    const char *url;           /* libpq URL or conninfo, without password */
+    const char *url;           /* libpq URL or conninfo, without password; its settings win over ours (time-outs, keepalives, `options`) */
     const char *password_file; /* "" for none */
     int connections;
 };

@@ -47,7 +47,7 @@ run_alone(struct db_pool *pool, struct request *rq, struct db_exchange *exchange
 static enum error
 run_within(struct db_transaction *transaction, struct request *rq, struct db_exchange *exchange, const struct db_step *steps)
 {
-    if (transaction->failed && PQstatus(transaction->connection->pg) != CONNECTION_OK)
+    if (transaction->failed)
         return db_fail(rq, DB_ABORTED, NULL, name_of(exchange));
     exchange->begins = !transaction->begun;
     enum db_outcome outcome = db_exchange_run(transaction->connection, rq, rq->deadline_ms, exchange);

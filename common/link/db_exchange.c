@@ -154,14 +154,27 @@ receive_one(struct db_connection *connection, int64_t deadline_ms, struct db_exc
     return DB_ANSWERED;
 }
 
+/* The commit happens here, so it can also be refused here: deferred constraints, serialisation. Then the error comes before the Sync's answer. */
 static enum db_outcome
-receive_sync(struct db_connection *connection, int64_t deadline_ms, const struct db_exchange *exchange)
+receive_sync(struct db_connection *connection, int64_t deadline_ms, struct db_exchange *exchange)
 {
-    AUTO(PGresult, result) = NULL;
-    if (next_result(connection, deadline_ms, &result) == DB_WAIT_LATE)
-        return late(connection);
-    if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
-        return DB_ANSWERED;
+    AUTO(PGresult, refusal) = NULL;
+    for (int ends = 0; ends < 2;) {
+        AUTO(PGresult, result) = NULL;
+        if (next_result(connection, deadline_ms, &result) == DB_WAIT_LATE)
+            return late(connection);
+        if (PQstatus(connection->pg) != CONNECTION_OK)
+            break;
+        if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+            if (refusal != NULL)
+                exchange->refusal = TAKE(refusal);
+            return DB_ANSWERED;
+        }
+        if (result == NULL)
+            ends++;
+        else if (refusal == NULL)
+            refusal = TAKE(result);
+    }
     return lost(connection, exchange->refusal);
 }
 

@@ -38,7 +38,6 @@ struct db_connection {
 #define DB_REASON_SIZE 400
 enum { DB_RETRY_AFTER_S = 2, DB_BUSY_RETRY_AFTER_S = 1 };
 
-struct db_pool;
 /* `deadline_ms` is on the monotonic clock. NULL: `reason` says why. */
 struct db_connection *db_connect(const struct db_options *options, int64_t deadline_ms, char reason[DB_REASON_SIZE]);
 /* Tells the server to stop what it still runs (this opens a connection of its own and may take a while), then closes. */

@@ -30,6 +30,8 @@ commit(struct db_transaction *transaction, struct request *rq)
     struct db_exchange exchange;
     enum db_outcome outcome = run_one(transaction, rq, rq->deadline_ms, &commit_statement, &exchange);
     enum error error = OK;
+    if (outcome == DB_ABORTED)
+        outcome = DB_UNKNOWN; /* the server may end a connection after the commit, before its answer */
     if (outcome != DB_ANSWERED || exchange.refusal != NULL) {
         transaction->again = db_refusal_is_passing(exchange.refusal);
         error = db_fail(rq, outcome, exchange.refusal, commit_statement.name);
@@ -53,7 +55,7 @@ end(struct db_transaction *transaction, struct request *rq, enum error result)
 {
     if (!transaction->begun || transaction->connection->broken)
         return result;
-    if (result == OK && !transaction->failed)
+    if (result == OK)
         return commit(transaction, rq);
     roll_back(transaction, rq);
     return result;
@@ -70,7 +72,7 @@ db_transaction(struct db *db, struct request *rq, enum error (*work)(struct db *
         if (result)
             return result;
         result = work(&inner, rq, context);
-        assert((result != OK || !transaction.failed || transaction.again) && "a statement failed, and `work` went on");
+        assert((result != OK || !transaction.failed) && "a statement failed, and `work` went on");
         result = end(&transaction, rq, result);
         db_pool_give(db->pool, transaction.connection);
         if (!transaction.again || !db_pause_before_retry(rq, attempt))

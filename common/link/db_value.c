@@ -191,8 +191,10 @@ statement_key(struct arena *arena, const struct db_step *step)
     char *key = arena_alloc(arena, name_len + 1 + step->value_count + 1);
     memcpy(key, step->statement->name, name_len);
     key[name_len] = '/';
-    for (size_t i = 0; i < step->value_count; i++)
+    for (size_t i = 0; i < step->value_count; i++) {
+        assert((size_t)step->values[i].type < sizeof(types) / sizeof(types[0]));
         key[name_len + 1 + i] = types[step->values[i].type].letter;
+    }
     return key;
 }
 

@@ -111,6 +111,24 @@ each_kind_of_refusal_has_its_error(void **state)
     assert_int_equal(ask_number("SELECT count(*) FROM pet"), 1);
 }
 
+/* The server checks these when it commits, at the Sync, behind every statement's answer. */
+static void
+a_refusal_at_the_commit_is_a_refusal(void **state)
+{
+    static const struct db_statement insert = {"insert_slot", "INSERT INTO slot VALUES ($1)"};
+    struct fixture *fixture = *state;
+    postgres_kit_run(postgres, "DROP TABLE IF EXISTS slot; CREATE TABLE slot (n int CONSTRAINT slot_once UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+    const struct db_step steps[] = {DB_STEP(&insert, NULL, DB_INT(1)), DB_STEP(&insert, NULL, DB_INT(1))};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(db_atomic(fixture->db, fixture->rq, steps, COUNT_OF(steps)), ERR_CONFLICT);
+        assert_string_equal(fixture->rq->failure.reason, "slot_once");
+        failure_clear(fixture->rq);
+        assert_int_equal(ask_number("SELECT count(*) FROM slot"), 0);
+    }
+    assert_ok(fixture->rq, db_atomic(fixture->db, fixture->rq, steps, 1));
+    assert_int_equal(ask_number("SELECT count(*) FROM slot"), 1);
+}
+
 static void
 a_passing_serialisation_failure_is_not_seen(void **state)
 {
@@ -260,6 +278,7 @@ main(void)
         WITH_PETS(several_steps_are_one_round_trip_even_at_first_use),
         WITH_PETS(one_refused_step_undoes_all),
         WITH_PETS(each_kind_of_refusal_has_its_error),
+        WITH_PETS(a_refusal_at_the_commit_is_a_refusal),
         WITH_PETS(a_passing_serialisation_failure_is_not_seen),
         WITH_PETS(a_lasting_serialisation_failure_is_busy),
         WITH_PETS(a_real_deadlock_is_retried),

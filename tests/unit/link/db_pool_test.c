@@ -182,6 +182,23 @@ a_frozen_server_costs_no_more_than_the_deadline(void **state)
     assert_recovers(fixture->db);
 }
 
+/* Locks must not outlive a killed process by more than the server's look at its sockets. */
+static void
+a_killed_client_leaves_no_statement_behind(void **state)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct db *db = open_pool(rq, postgres_kit_url(postgres), "", 1);
+        (void)!DB_QUERY0(db, rq, &sleep_long, NULL);
+        _exit(0);
+    }
+    assert_becomes(OUR_SLEEPERS, 1);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_becomes(OUR_SLEEPERS, 0);
+}
+
 /* ---- the server dies ---- */
 
 static void
@@ -322,6 +339,7 @@ main(void)
         CASE(a_late_answer_is_given_up_and_cancelled),
         CASE(a_deadline_that_passed_before_sends_nothing),
         CASE(a_frozen_server_costs_no_more_than_the_deadline),
+        cmocka_unit_test(a_killed_client_leaves_no_statement_behind),
         cmocka_unit_test(a_server_that_is_away_at_start_is_no_error),
         CASE(connections_that_died_while_idle_are_not_used),
         CASE(recovers_after_a_kill),

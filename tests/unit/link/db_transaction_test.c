@@ -148,6 +148,25 @@ a_real_serialisation_failure_is_retried(void **state)
     db_close(db);
 }
 
+static enum error
+add_the_same_twice(struct db *db, struct request *rq, void *context)
+{
+    static const struct db_statement insert = {"insert_slot", "INSERT INTO slot VALUES (1), (1)"};
+    return DB_QUERY0(db, rq, &insert, NULL);
+}
+
+static void
+a_refusal_at_the_commit_is_a_refusal(void **state)
+{
+    struct fixture *fixture = *state;
+    postgres_kit_run(postgres, "DROP TABLE IF EXISTS slot; CREATE TABLE slot (n int CONSTRAINT slot_once UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+    assert_int_equal(db_transaction(fixture->db, fixture->rq, add_the_same_twice, NULL), ERR_CONFLICT);
+    assert_string_equal(fixture->rq->failure.reason, "slot_once");
+    assert_int_equal(ask_number("SELECT count(*) FROM slot"), 0);
+    failure_clear(fixture->rq);
+    assert_ok(fixture->rq, DB_QUERY0(fixture->db, fixture->rq, &one, NULL));
+}
+
 /* ---- losing the connection ---- */
 
 static enum error
@@ -287,6 +306,7 @@ main(void)
         WITH_LEDGER(rolls_back_what_the_server_refused),
         WITH_LEDGER(work_that_asks_nothing_costs_nothing),
         WITH_LEDGER(a_real_serialisation_failure_is_retried),
+        WITH_LEDGER(a_refusal_at_the_commit_is_a_refusal),
         WITH_LEDGER(a_connection_lost_before_the_commit_leaves_nothing),
         WITH_LEDGER(a_connection_lost_at_the_commit_leaves_the_outcome_unknown),
         WITH_LEDGER(ignoring_a_refusal_and_nesting_are_our_bugs),

@@ -1,0 +1,252 @@
+/* The hand-off to workers: what a handler still has there, clients that vanish, answers that come too late, a full queue. */
+#include "unit/link/http_fixture.h"
+
+#include <sys/socket.h>
+
+#define HEAD "Host: test\r\n"
+#define WORKERS 2
+#define QUEUE 2
+#define TIMEOUT_MS 600
+
+static atomic_int handled, released;
+
+static void
+count_release(void *held)
+{
+    atomic_fetch_add(&released, 1);
+}
+
+static enum error
+wait_at_gate(void *context, struct http_exchange *x)
+{
+    sem_post(&begun);
+    wait_for(&let_go);
+    x->answer.held = &released;
+    x->answer.release = count_release;
+    atomic_fetch_add(&handled, 1);
+    /* By now the client may be gone: all of this must still be there. */
+    const char *agent = http_header_in(x, "User-Agent");
+    return http_answer_text(x, 200, "text/plain",
+                            arena_format(x->rq.arena, "%s|%s|%.*s|%s|%s", x->path, x->params[0], (int)x->body.len, (const char *)x->body.at, x->peer,
+                                         agent == NULL ? "none" : agent));
+}
+
+static enum error
+quick(void *context, struct http_exchange *x)
+{
+    return http_answer_text(x, 200, "text/plain", x->on_loop ? "loop" : "worker");
+}
+
+static enum error
+maybe(void *context, struct http_exchange *x)
+{
+    if (x->on_loop && x->params[0][0] == 'd')
+        return http_defer(x);
+    const char *header = http_header_in(x, "X-Given");
+    return http_answer_text(
+        x, 200, "text/plain",
+        arena_format(x->rq.arena, "%s %s %.*s", x->on_loop ? "loop" : "worker", header, (int)x->body.len, (const char *)x->body.at));
+}
+
+static const struct http_route routes[] = {
+    {"POST", "/wait/{name}", wait_at_gate, ON_WORKER},
+    {"GET", "/quick", quick, ON_WORKER},
+    {"GET", "/loop", quick, ON_LOOP},
+    {"POST", "/maybe/{name}", maybe, ON_LOOP_OR_WORKER},
+};
+
+static int
+start(void **state)
+{
+    atomic_store(&handled, 0);
+    atomic_store(&released, 0);
+    open_server(&(struct http_server_options){.name = "test",
+                                              .listen = "127.0.0.1:0",
+                                              .routes = routes,
+                                              .route_count = COUNT_OF(routes),
+                                              .loops = 2,
+                                              .workers = WORKERS,
+                                              .queue_limit = QUEUE,
+                                              .handler_timeout_ms = TIMEOUT_MS});
+    return 0;
+}
+
+static struct http_kit *
+say_wait(void)
+{
+    struct http_kit *client = http_kit_connect(port);
+    http_kit_say(client, "POST /wait/a HTTP/1.1\r\n" HEAD "User-Agent: tester\r\nContent-Length: 4\r\n\r\nbody");
+    return client;
+}
+
+static void
+wait_until(atomic_int *count, int least)
+{
+    for (int i = 0; i < 2000 && atomic_load(count) < least; i++)
+        usleep(10000);
+    assert_true(atomic_load(count) >= least);
+}
+
+static void
+a_worker_has_the_whole_request(void **state)
+{
+    struct http_kit *client = say_wait();
+
+    wait_for(&begun);
+    sem_post(&let_go);
+    const struct http_kit_reply *reply = http_kit_reply(client);
+    assert_int_equal(reply->status, 200);
+    const char *expected = "/wait/a|a|body|127.0.0.1|tester";
+    assert_int_equal(reply->body_len, strlen(expected));
+    assert_memory_equal(reply->body, expected, reply->body_len);
+    http_kit_free(client);
+}
+
+static void
+the_loop_serves_others_meanwhile(void **state)
+{
+    struct http_kit *waiting = say_wait(), *other = http_kit_connect(port);
+
+    wait_for(&begun);
+    for (int i = 0; i < 10; i++)
+        assert_memory_equal(http_kit_get(other, "/loop")->body, "loop", 4);
+    assert_memory_equal(http_kit_get(other, "/quick")->body, "worker", 6);
+    sem_post(&let_go);
+    assert_int_equal(http_kit_reply(waiting)->status, 200);
+    http_kit_free(waiting);
+    http_kit_free(other);
+}
+
+static void
+a_deferred_handler_runs_again_with_the_same_request(void **state)
+{
+    struct http_kit *client = http_kit_connect(port);
+
+    http_kit_say(client, "POST /maybe/now HTTP/1.1\r\n" HEAD "X-Given: g\r\nContent-Length: 3\r\n\r\none"
+                         "POST /maybe/defer HTTP/1.1\r\n" HEAD "X-Given: h\r\nContent-Length: 3\r\n\r\ntwo");
+    assert_memory_equal(http_kit_reply(client)->body, "loop g one", 10);
+    assert_memory_equal(http_kit_reply(client)->body, "worker h two", 12);
+    http_kit_free(client);
+}
+
+static void
+a_handler_that_takes_too_long_is_504_and_its_late_answer_is_dropped(void **state)
+{
+    struct http_kit *client = say_wait();
+
+    wait_for(&begun);
+    const struct http_kit_reply *reply = http_kit_reply(client);
+    assert_int_equal(reply->status, 504);
+    assert_non_null(http_kit_header(reply, "Retry-After"));
+    /* The connection goes on, and the late answer does not come in between. */
+    assert_memory_equal(http_kit_get(client, "/quick")->body, "worker", 6);
+    sem_post(&let_go);
+    wait_until(&released, 1);
+    assert_memory_equal(http_kit_get(client, "/loop")->body, "loop", 4);
+    http_kit_free(client);
+}
+
+static void
+a_late_answer_after_its_client_is_gone_is_dropped(void **state)
+{
+    struct http_kit *client = say_wait();
+
+    wait_for(&begun);
+    assert_int_equal(http_kit_reply(client)->status, 504);
+    http_kit_free(client);
+    sem_post(&let_go);
+    wait_until(&released, 1);
+}
+
+static void
+a_client_that_resets_while_its_handler_works_is_survived(void **state)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+    for (int i = 0; i < 20; i++) {
+        struct http_kit *client = say_wait();
+        wait_for(&begun);
+        setsockopt(http_kit_fd(client), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        http_kit_free(client);
+        sem_post(&let_go);
+        wait_until(&released, i + 1);
+    }
+    struct http_kit *client = http_kit_connect(port);
+    assert_int_equal(http_kit_get(client, "/quick")->status, 200);
+    http_kit_free(client);
+}
+
+static void
+a_full_queue_is_503_busy_and_what_waits_is_served(void **state)
+{
+    struct http_kit *working[WORKERS], *queued[QUEUE], *refused;
+
+    for (int i = 0; i < WORKERS; i++) {
+        working[i] = say_wait();
+        wait_for(&begun);
+    }
+    for (int i = 0; i < QUEUE; i++)
+        queued[i] = http_kit_connect(port);
+    for (int i = 0; i < QUEUE; i++)
+        http_kit_say(queued[i], "GET /quick HTTP/1.1\r\n" HEAD "\r\n");
+    /* The queue is full as soon as one of these is refused; no more than the queue holds are taken before. */
+    int status = 200, taken = 0;
+    for (refused = http_kit_connect(port); status != 503 && taken < 100; taken++) {
+        http_kit_free(refused);
+        refused = http_kit_connect(port);
+        http_kit_say(refused, "GET /quick HTTP/1.1\r\n" HEAD "\r\n");
+        const struct http_kit_reply *reply = http_kit_reply(refused);
+        status = reply->status;
+        if (status == 503)
+            assert_string_equal(http_kit_header(reply, "Retry-After"), "1");
+    }
+    assert_int_equal(status, 503);
+    http_kit_free(refused);
+    for (int i = 0; i < WORKERS; i++)
+        sem_post(&let_go);
+    for (int i = 0; i < WORKERS; i++)
+        http_kit_free(working[i]);
+    for (int i = 0; i < QUEUE; i++)
+        http_kit_free(queued[i]);
+}
+
+static void
+work_whose_time_is_over_before_a_worker_is_free_is_not_begun(void **state)
+{
+    struct http_kit *working[WORKERS], *queued;
+
+    for (int i = 0; i < WORKERS; i++) {
+        working[i] = say_wait();
+        wait_for(&begun);
+    }
+    queued = say_wait();
+    assert_int_equal(http_kit_reply(queued)->status, 504);
+    for (int i = 0; i < WORKERS; i++)
+        sem_post(&let_go);
+    wait_until(&handled, WORKERS);
+    /* A worker has gone past the queued one when it answers this. */
+    assert_int_equal(http_kit_get(queued, "/quick")->status, 200);
+    assert_int_equal(atomic_load(&handled), WORKERS);
+    http_kit_free(queued);
+    for (int i = 0; i < WORKERS; i++)
+        http_kit_free(working[i]);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, start, close_server)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_worker_has_the_whole_request),
+        TEST(the_loop_serves_others_meanwhile),
+        TEST(a_deferred_handler_runs_again_with_the_same_request),
+        TEST(a_handler_that_takes_too_long_is_504_and_its_late_answer_is_dropped),
+        TEST(a_late_answer_after_its_client_is_gone_is_dropped),
+        TEST(a_client_that_resets_while_its_handler_works_is_survived),
+        TEST(a_full_queue_is_503_busy_and_what_waits_is_served),
+        TEST(work_whose_time_is_over_before_a_worker_is_free_is_not_begun),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
