@@ -24,7 +24,8 @@ enum error identifier_parse(struct request *rq, enum identifier_type type, const
 /* The same without recording a refusal: NULL, or what is wrong ("has an empty label"). */
 const char *identifier_read(struct arena *arena, enum identifier_type type, const char *text, struct identifier *ret_identifier) MUST_CHECK;
 
-/* GeneralNames (the value of subjectAltName: the whole SEQUENCE) → canonical identifiers, in their order, without duplicates. Other forms: ERR_BAD_NAME. */
+/* GeneralNames (the value of subjectAltName: the whole SEQUENCE) → canonical identifiers, in their order, without duplicates. Other forms:
+ * ERR_BAD_NAME. */
 enum error identifiers_decode(struct request *rq, struct bytes general_names, struct identifier **ret_identifiers, size_t *ret_count) MUST_CHECK;
 
 /* The SEQUENCE OF GeneralName. */

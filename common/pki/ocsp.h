@@ -1,4 +1,4 @@
-/* OCSP messages (RFC 6960, RFC 9919 profile, RFC 9654 nonce): requests are read, responses encoded and read back. */
+/* OCSP messages (RFC 6960, RFC 9919 profile, RFC 9654 nonce): requests are read, responses encoded. */
 #ifndef SIGNET_PKI_OCSP_H
 #define SIGNET_PKI_OCSP_H
 

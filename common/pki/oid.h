@@ -28,6 +28,7 @@
     X(BASIC_CONSTRAINTS, "2.5.29.19", "basicConstraints")                  \
     X(CRL_NUMBER, "2.5.29.20", "cRLNumber")                                \
     X(CRL_REASON, "2.5.29.21", "cRLReason")                                \
+    X(INVALIDITY_DATE, "2.5.29.24", "invalidityDate")                      \
     X(ISSUING_DISTRIBUTION_POINT, "2.5.29.28", "issuingDistributionPoint") \
     X(CRL_DISTRIBUTION_POINTS, "2.5.29.31", "cRLDistributionPoints")       \
     X(CERTIFICATE_POLICIES, "2.5.29.32", "certificatePolicies")            \

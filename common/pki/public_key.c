@@ -215,16 +215,22 @@ public_key_import(struct request *rq, const struct public_key *key, EVP_PKEY **r
     return OK;
 }
 
+struct bytes
+public_key_bits(const struct public_key *key)
+{
+    struct der outer = der_of(key->spki), info;
+    struct bytes bits;
+
+    if (!der_enter(&outer, DER_SEQUENCE, &info) || !der_skip(&info) || !der_take_bits(&info, &bits))
+        return BYTES_NONE;
+    return bits;
+}
+
 void
 public_key_identifier(const struct public_key *key, uint8_t ret_sha1[20])
 {
-    struct der outer = der_of(key->spki), info;
-    struct bytes bits = BYTES_NONE;
+    struct bytes bits = public_key_bits(key);
 
-    if (!der_enter(&outer, DER_SEQUENCE, &info) || !der_skip(&info) || !der_take(&info, DER_BIT_STRING, &bits) || bits.len == 0)
-        bits = key->spki;
-    else
-        bits = BYTES(bits.at + 1, bits.len - 1);
     SHA1(bits.at, bits.len, ret_sha1);
 }
 

@@ -42,6 +42,8 @@ EVP_PKEY *public_key_try_import(const struct public_key *key);
 /* Check and import at the price of one. */
 enum error public_key_check_import(struct request *rq, const struct public_key *key, EVP_PKEY **ret_key) MUST_CHECK;
 
+/* The content of the key's bit string: what key identifiers and OCSP's issuerKeyHash are computed over. */
+struct bytes public_key_bits(const struct public_key *key);
 /* SHA-1 of the key's bit string (RFC 5280 §4.2.1.2 method 1), 20 octets; SHA-256 of the SPKI, 32 octets. */
 void public_key_identifier(const struct public_key *key, uint8_t ret_sha1[20]);
 void public_key_sha256(const struct public_key *key, uint8_t ret_sha256[32]);
