@@ -5,7 +5,7 @@
 set -euo pipefail
 
 quote() {
-    LC_ALL=C sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$/\\n"/' "$1"
+    LC_ALL=C sed -e 's/\\/\\\\/g' -e 's/["?]/\\&/g' -e 's/^/    "/' -e 's/$/\\n"/' "$1"
 }
 
 migrations=()
