@@ -135,13 +135,12 @@ turn(void *context, struct request *loop_rq)
         lease_wake(lease);
 }
 
+/* The lease itself stays: who may still call lease_wake is not known here. */
 static void
 stop(void *context)
 {
     struct lease *lease = context;
     workers_free(lease->workers);
-    pthread_mutex_destroy(&lease->mutex);
-    arena_free(lease->arena);
 }
 
 enum error

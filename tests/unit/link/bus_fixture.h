@@ -1,4 +1,4 @@
-/* One nats-server per test program, one bus and one request per case; and waiting for what happens on other threads. */
+/* One nats-server per test program, one bus and one request per case. */
 #ifndef SIGNET_TESTS_UNIT_LINK_BUS_FIXTURE_H
 #define SIGNET_TESTS_UNIT_LINK_BUS_FIXTURE_H
 
@@ -9,19 +9,7 @@
 #include "base/clock.h"
 #include "kit/nats_kit.h"
 #include "link/bus_nats.h"
-
-#define HAPPENS_WITHIN_MS 10000
-
-/* Waits until `condition` holds; a test that waits in vain fails. */
-#define WAIT_FOR(condition)                                                        \
-    do {                                                                           \
-        int64_t until_ms_ = clock_monotonic_ms() + HAPPENS_WITHIN_MS;              \
-        while (!(condition)) {                                                     \
-            if (clock_monotonic_ms() > until_ms_)                                  \
-                fail_msg("%s: never within %d ms", #condition, HAPPENS_WITHIN_MS); \
-            clock_sleep_ms(2);                                                     \
-        }                                                                          \
-    } while (0)
+#include "wait_for.h"
 
 static struct nats_kit *nats;
 
