@@ -1,0 +1,225 @@
+/*
+ * The text of an audit record: one JSON object on one line, fixed when it is written. Its octets, exactly as stored, are what the sealer hashes
+ * (sql/002_audit.sql). Inserted by store.c in the transaction of what it records. Everything that comes from outside is cut to a bound.
+ */
+#include "ra.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define AUDIT_TEXT_MAX 300
+
+static void
+put_escaped(struct buffer *out, const char *text)
+{
+    size_t len = strlen(text), used = 0;
+
+    while (used < len) {
+        size_t character = text_utf8_length(BYTES(text + used, len - used));
+        unsigned char octet = (unsigned char)text[used];
+        if (used + character > AUDIT_TEXT_MAX)
+            break;
+        if (character == 0)
+            buffer_append_text(out, "?");
+        else if (octet == '"' || octet == '\\')
+            buffer_append_format(out, "\\%c", octet);
+        else if (octet < 0x20 || octet == 0x7f)
+            buffer_append_format(out, "\\u%04x", octet);
+        else
+            buffer_append(out, text + used, character);
+        used += character == 0 ? 1 : character;
+    }
+}
+
+static void
+put_text(struct buffer *out, const char *key, const char *text)
+{
+    if (text_is_empty(text))
+        return;
+    buffer_append_format(out, ",\"%s\":\"", key);
+    put_escaped(out, text);
+    buffer_append_text(out, "\"");
+}
+
+static void
+put_hex(struct request *rq, struct buffer *out, const char *key, struct bytes octets)
+{
+    if (octets.len > 0 && octets.len <= 64)
+        buffer_append_format(out, ",\"%s\":\"%s\"", key, bytes_hex(rq->arena, octets, 0));
+}
+
+static void
+put_sha256(struct request *rq, struct buffer *out, const char *key, struct bytes of)
+{
+    uint8_t sha256[32];
+
+    certificate_sha256(of, sha256);
+    put_hex(rq, out, key, BYTES(sha256, sizeof sha256));
+}
+
+static void
+put_principal(struct request *rq, struct buffer *out, const char *kind, const char *id)
+{
+    put_text(out, "principal", arena_format(rq->arena, "%.*s:%.*s", PRINCIPAL_KIND_MAX, kind, PRINCIPAL_ID_MAX, id));
+}
+
+static void
+put_names(struct buffer *out, Pb__Name *const *names, size_t count)
+{
+    if (count == 0)
+        return;
+    buffer_append_format(out, ",\"name_count\":%zu,\"names\":[", count);
+    for (size_t i = 0; i < count && i < AUDIT_NAMES_MAX; i++) {
+        buffer_append_format(out, "%s\"", i == 0 ? "" : ",");
+        put_escaped(out, names[i]->value);
+        buffer_append_text(out, "\"");
+    }
+    buffer_append_text(out, "]");
+}
+
+static void
+put_failure(struct request *rq, struct buffer *out)
+{
+    put_text(out, "result", error_name(rq->failure.kind));
+    put_text(out, "layer", rq->failure.layer);
+    put_text(out, "message", rq->failure.message);
+}
+
+static struct buffer
+begin(struct request *rq, const char *action)
+{
+    struct buffer out = buffer_in(rq->arena);
+    int64_t now_us = clock_now_us();
+    const char *at = clock_format_rfc3339(rq->arena, now_us / 1000000);
+
+    buffer_append_format(&out, "{\"at\":\"%.19s.%06dZ\",\"action\":\"%s\"", at, (int)(now_us % 1000000), action);
+    return out;
+}
+
+static const char *
+end(struct request *rq, struct buffer *out)
+{
+    put_text(out, "trace", rq->trace_id);
+    buffer_append_text(out, "}");
+    assert(out->len <= AUDIT_BODY_MAX);
+    return buffer_text(out);
+}
+
+static void
+put_intent(struct request *rq, struct buffer *out, const struct intent *intent)
+{
+    put_hex(rq, out, "intent", intent->id);
+    put_text(out, "channel", intent->channel);
+    put_text(out, "key", intent->idempotency_key);
+    put_principal(rq, out, intent->principal_kind, intent->principal_id);
+    put_text(out, "owner", intent->owner);
+    put_text(out, "client", intent->client_address);
+    put_text(out, "issuer", intent->plan->issuer);
+    put_hex(rq, out, "serial", bytes_of_binary(intent->plan->serial));
+    put_text(out, "template", intent->plan->template_);
+    buffer_append_format(out, ",\"template_version\":%u", intent->plan->template_version);
+    put_names(out, intent->plan->names, intent->plan->n_names);
+}
+
+const char *
+audit_issued(struct request *rq, const struct intent *intent, struct bytes certificate)
+{
+    struct buffer out = begin(rq, "certificate.issued");
+
+    put_intent(rq, &out, intent);
+    put_sha256(rq, &out, "certificate_sha256", certificate);
+    put_text(&out, "result", "ok");
+    return end(rq, &out);
+}
+
+const char *
+audit_pending(struct request *rq, const struct intent *intent)
+{
+    struct buffer out = begin(rq, "enroll.pending");
+
+    put_intent(rq, &out, intent);
+    put_sha256(rq, &out, "csr_sha256", intent->csr);
+    put_text(&out, "result", "pending");
+    return end(rq, &out);
+}
+
+const char *
+audit_intent_refused(struct request *rq, const struct intent *intent)
+{
+    struct buffer out = begin(rq, "intent.refused");
+
+    put_intent(rq, &out, intent);
+    put_failure(rq, &out);
+    return end(rq, &out);
+}
+
+const char *
+audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *request)
+{
+    struct buffer out = begin(rq, "enroll.refused");
+
+    put_text(&out, "channel", request->channel);
+    put_text(&out, "key", request->idempotency_key);
+    put_principal(rq, &out, request->principal->kind, request->principal->id);
+    put_text(&out, "owner", request->owner);
+    put_text(&out, "client", request->client_address);
+    put_text(&out, "issuer", request->issuer);
+    put_text(&out, "template", request->template_);
+    put_text(&out, "asset", request->asset);
+    put_names(&out, request->proven_names, request->n_proven_names);
+    put_sha256(rq, &out, "csr_sha256", bytes_of_binary(request->csr));
+    put_failure(rq, &out);
+    return end(rq, &out);
+}
+
+static void
+put_revocation(struct request *rq, struct buffer *out, const struct revocation *revocation)
+{
+    put_text(out, "channel", revocation->channel);
+    put_principal(rq, out, revocation->principal_kind, revocation->principal_id);
+    put_text(out, "authority", revocation->authority);
+    put_text(out, "client", revocation->client_address);
+    put_text(out, "issuer", revocation->issuer);
+    put_hex(rq, out, "serial", revocation->serial);
+    buffer_append_format(out, ",\"reason\":%d", revocation->reason);
+}
+
+const char *
+audit_revoked(struct request *rq, const struct revocation *revocation)
+{
+    struct buffer out = begin(rq, "certificate.revoked");
+
+    put_revocation(rq, &out, revocation);
+    put_text(&out, "result", "ok");
+    return end(rq, &out);
+}
+
+const char *
+audit_key_blocked(struct request *rq, const struct revocation *revocation)
+{
+    struct buffer out = begin(rq, "key.blocked");
+
+    put_revocation(rq, &out, revocation);
+    put_hex(rq, &out, "key_sha256", BYTES(revocation->key_sha256, sizeof revocation->key_sha256));
+    put_text(&out, "result", "ok");
+    return end(rq, &out);
+}
+
+const char *
+audit_revoke_refused(struct request *rq, const Pb__RevokeRequest *request, struct bytes serial)
+{
+    struct buffer out = begin(rq, "revoke.refused");
+
+    put_text(&out, "channel", request->channel);
+    put_principal(rq, &out, request->principal->kind, request->principal->id);
+    put_text(&out, "authority", request->authority);
+    put_text(&out, "client", request->client_address);
+    put_text(&out, "issuer", request->issuer);
+    put_hex(rq, &out, "serial", serial);
+    buffer_append_format(&out, ",\"reason\":%d", (int)request->reason);
+    put_failure(rq, &out);
+    return end(rq, &out);
+}

@@ -1,0 +1,14 @@
+/* The three rpcs of ra.proto on the bus. A handler that is missing or has the wrong form does not compile. */
+#include "ra.h"
+
+RPC_HANDLER(Ra, Enroll, enroll)
+RPC_HANDLER(Ra, Revoke, revoke)
+RPC_HANDLER(Ra, Explain, explain)
+
+enum error
+handlers_serve(struct ra *ra, struct request *rq)
+{
+    static Pb__Ra_Service table = PB__RA__INIT(serve_);
+
+    return rpc_serve(ra->bus, rq, &table.base, ra, &(struct rpc_options){.threads = ra->config.workers, .queue_limit = ra->config.queue_limit});
+}

@@ -1,0 +1,103 @@
+/*
+ * Policy and directory are read by every request and change rarely: each version is an arena of its own, counted by its readers.
+ * A request holds the version it began with until its own arena goes; a new version never waits for old readers.
+ */
+#include "ra.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+struct snapshot {
+    struct arena *arena;
+    const void *content;
+    atomic_int holders;
+};
+
+struct snapshot_slot {
+    pthread_mutex_t mutex;
+    struct snapshot *current;
+    int64_t put_ms;
+};
+
+static void
+drop(void *held)
+{
+    struct snapshot *snapshot = held;
+
+    if (atomic_fetch_sub(&snapshot->holders, 1) > 1)
+        return;
+    arena_free(snapshot->arena);
+    free(snapshot);
+}
+
+static void *
+allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+struct snapshot_slot *
+snapshot_slot_new(void)
+{
+    struct snapshot_slot *slot = allocate(sizeof *slot);
+
+    pthread_mutex_init(&slot->mutex, NULL);
+    return slot;
+}
+
+void
+snapshot_slot_free(struct snapshot_slot *slot)
+{
+    if (slot == NULL)
+        return;
+    if (slot->current != NULL)
+        drop(slot->current);
+    pthread_mutex_destroy(&slot->mutex);
+    free(slot);
+}
+
+const void *
+snapshot_hold(struct snapshot_slot *slot, struct request *rq)
+{
+    struct snapshot *snapshot;
+
+    pthread_mutex_lock(&slot->mutex);
+    snapshot = slot->current;
+    if (snapshot != NULL)
+        atomic_fetch_add(&snapshot->holders, 1);
+    pthread_mutex_unlock(&slot->mutex);
+    if (snapshot == NULL)
+        return NULL;
+    arena_defer(rq->arena, drop, snapshot);
+    return snapshot->content;
+}
+
+void
+snapshot_put(struct snapshot_slot *slot, struct arena *arena, const void *content)
+{
+    struct snapshot *fresh = allocate(sizeof *fresh), *old;
+
+    *fresh = (struct snapshot){.arena = arena, .content = content};
+    atomic_init(&fresh->holders, 1);
+    pthread_mutex_lock(&slot->mutex);
+    old = slot->current;
+    slot->current = fresh;
+    slot->put_ms = clock_monotonic_ms();
+    pthread_mutex_unlock(&slot->mutex);
+    if (old != NULL)
+        drop(old);
+}
+
+int64_t
+snapshot_age_ms(struct snapshot_slot *slot)
+{
+    AUTO_LOCK(&slot->mutex);
+
+    return slot->current == NULL ? -1 : clock_monotonic_ms() - slot->put_ms;
+}

@@ -1,0 +1,361 @@
+/*
+ * The SQL of intents and certificates. The two statements of an issuance (store_intents, store_closings) work on one row or on many: each is one
+ * round trip and one transaction, whatever commit_queue.c has gathered.
+ */
+#include "ra.h"
+
+#include <assert.h>
+
+#include "base/text.h"
+#include "link/message.h"
+
+/* ---- intents ---------------------------------------------------------------------------------------------------------------------------- */
+
+#define INTENT_COLUMNS                                                                                                         \
+    "id, status, channel, idempotency_key, principal_kind, principal_id, owner, client_address, request_sha256, csr, intent, " \
+    "coalesce(refusal_kind, ''), coalesce(refusal, ''), attempts, coalesce(lease_holder, '')"
+enum {
+    COLUMN_ID,
+    COLUMN_STATUS,
+    COLUMN_CHANNEL,
+    COLUMN_KEY,
+    COLUMN_PRINCIPAL_KIND,
+    COLUMN_PRINCIPAL_ID,
+    COLUMN_OWNER,
+    COLUMN_CLIENT,
+    COLUMN_REQUEST,
+    COLUMN_CSR,
+    COLUMN_INTENT,
+    COLUMN_REFUSAL_KIND,
+    COLUMN_REFUSAL,
+    COLUMN_ATTEMPTS,
+    COLUMN_HOLDER
+};
+
+/* A key that is taken, and a public key that is blocked, are left out of what RETURNING gives. */
+static const struct db_statement insert_intents = {
+    "insert_intents",
+    "WITH input AS ("
+    " SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::bytea[], $8::text[], $9::text[], "
+    "$10::text[], $11::text[], $12::bytea[], $13::text[])"
+    "  AS i (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, key_sha256, "
+    "record)"
+    "), stored AS ("
+    " INSERT INTO ra.intent (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, "
+    "due_at)"
+    " SELECT id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address,"
+    "  now() + $14 * interval '1 second'"
+    " FROM input WHERE NOT EXISTS (SELECT FROM ra.blocked_key b WHERE b.spki_sha256 = input.key_sha256)"
+    " ON CONFLICT (channel, idempotency_key) DO NOTHING RETURNING id"
+    "), recorded AS ("
+    " INSERT INTO audit.record (body) SELECT record FROM input JOIN stored USING (id) WHERE record IS NOT NULL"
+    ") SELECT id FROM stored"};
+
+static bool
+holds_id(const struct db_rows *rows, struct bytes id)
+{
+    for (size_t i = 0; i < db_count(rows); i++) {
+        if (bytes_equal(db_bytes(rows, i, 0), id))
+            return true;
+    }
+    return false;
+}
+
+static const char *
+status_text(enum intent_status status)
+{
+    static const char *const texts[] = {
+        [INTENT_OPEN] = "open", [INTENT_PENDING] = "pending", [INTENT_ISSUED] = "issued", [INTENT_REFUSED] = "refused"};
+
+    return texts[status];
+}
+
+enum error
+store_intents(void *context, struct request *rq, void *const *items, size_t count)
+{
+    const struct ra *ra = context;
+    struct bytes ids[COMMIT_BATCH_MAX], requests[COMMIT_BATCH_MAX], csrs[COMMIT_BATCH_MAX], intents[COMMIT_BATCH_MAX], keys[COMMIT_BATCH_MAX];
+    const char *channels[COMMIT_BATCH_MAX], *idempotency_keys[COMMIT_BATCH_MAX], *statuses[COMMIT_BATCH_MAX], *kinds[COMMIT_BATCH_MAX];
+    const char *principals[COMMIT_BATCH_MAX], *owners[COMMIT_BATCH_MAX], *clients[COMMIT_BATCH_MAX], *records[COMMIT_BATCH_MAX];
+    struct db_rows *stored;
+
+    assert(count <= COMMIT_BATCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct intent_item *item = items[i];
+        const struct intent *intent = item->intent;
+        ids[i] = intent->id;
+        channels[i] = intent->channel;
+        idempotency_keys[i] = intent->idempotency_key;
+        statuses[i] = status_text(intent->status);
+        requests[i] = intent->request_sha256;
+        csrs[i] = intent->csr;
+        intents[i] = intent->packed;
+        kinds[i] = intent->principal_kind;
+        principals[i] = intent->principal_id;
+        owners[i] = intent->owner;
+        clients[i] = intent->client_address;
+        keys[i] = item->key_sha256;
+        records[i] = item->record;
+    }
+    enum error error =
+        DB_QUERY(ra->db, rq, &insert_intents, &stored, DB_BYTES_ARRAY(ids, count), DB_TEXT_ARRAY(channels, count),
+                 DB_TEXT_ARRAY(idempotency_keys, count), DB_TEXT_ARRAY(statuses, count), DB_BYTES_ARRAY(requests, count), DB_BYTES_ARRAY(csrs, count),
+                 DB_BYTES_ARRAY(intents, count), DB_TEXT_ARRAY(kinds, count), DB_TEXT_ARRAY(principals, count), DB_TEXT_ARRAY(owners, count),
+                 DB_TEXT_ARRAY(clients, count), DB_BYTES_ARRAY(keys, count), DB_TEXT_ARRAY(records, count), DB_INT(ra->config.recover_after_s));
+    if (error)
+        return error;
+    for (size_t i = 0; i < count; i++)
+        ((struct intent_item *)items[i])->stored = holds_id(stored, ids[i]);
+    return OK;
+}
+
+static bool
+read_status(const char *text, enum intent_status *ret_status)
+{
+    for (enum intent_status status = INTENT_OPEN; status <= INTENT_REFUSED; status++) {
+        if (text_equal(text, status_text(status))) {
+            *ret_status = status;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum error
+read_intent(struct request *rq, const struct db_rows *rows, size_t row, struct intent *ret_intent)
+{
+    struct intent intent = {
+        .id = db_bytes(rows, row, COLUMN_ID),
+        .channel = db_text(rows, row, COLUMN_CHANNEL),
+        .idempotency_key = db_text(rows, row, COLUMN_KEY),
+        .principal_kind = db_text(rows, row, COLUMN_PRINCIPAL_KIND),
+        .principal_id = db_text(rows, row, COLUMN_PRINCIPAL_ID),
+        .owner = db_text(rows, row, COLUMN_OWNER),
+        .client_address = db_text(rows, row, COLUMN_CLIENT),
+        .request_sha256 = db_bytes(rows, row, COLUMN_REQUEST),
+        .csr = db_bytes(rows, row, COLUMN_CSR),
+        .packed = db_bytes(rows, row, COLUMN_INTENT),
+        .refusal_kind = db_text(rows, row, COLUMN_REFUSAL_KIND),
+        .refusal = db_text(rows, row, COLUMN_REFUSAL),
+    };
+
+    intent.plan = (const Pb__CertificateIntent *)message_unpack(rq->arena, &pb__certificate_intent__descriptor, intent.packed);
+    if (intent.plan == NULL || !read_status(db_text(rows, row, COLUMN_STATUS), &intent.status))
+        return fail_privately(rq, ERR_INTERNAL, "internal error", "intent %s cannot be read", bytes_hex(rq->arena, intent.id, 0));
+    *ret_intent = intent;
+    return OK;
+}
+
+static const struct db_statement find_intent = {"find_intent",
+                                                "SELECT " INTENT_COLUMNS " FROM ra.intent WHERE channel = $1 AND idempotency_key = $2"};
+
+enum error
+store_find_intent(struct ra *ra, struct request *rq, const char *channel, const char *idempotency_key, bool *ret_found, struct intent *ret_intent)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(ra->db, rq, &find_intent, &rows, DB_TEXT(channel), DB_TEXT(idempotency_key));
+
+    if (error)
+        return error;
+    *ret_found = db_count(rows) == 1;
+    return *ret_found ? read_intent(rq, rows, 0, ret_intent) : OK;
+}
+
+static const struct db_statement load_intent = {"load_intent", "SELECT " INTENT_COLUMNS " FROM ra.intent WHERE id = $1"};
+
+enum error
+store_load_intent(struct ra *ra, struct request *rq, struct bytes id, struct intent *ret_intent)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(ra->db, rq, &load_intent, &rows, DB_BYTES(id));
+
+    if (error)
+        return error;
+    if (db_count(rows) == 0)
+        return fail_privately(rq, ERR_INTERNAL, "internal error", "intent %s is gone", bytes_hex(rq->arena, id, 0));
+    return read_intent(rq, rows, 0, ret_intent);
+}
+
+static const struct db_statement refuse_intent = {"refuse_intent",
+                                                  "WITH refused AS ("
+                                                  " UPDATE ra.intent SET status = 'refused', closed_at = now(), refusal_kind = $2, refusal = $3"
+                                                  " WHERE id = $1 AND status = 'open' RETURNING id"
+                                                  ") INSERT INTO audit.record (body) SELECT $4 FROM refused"};
+
+enum error
+store_refuse_intent(struct ra *ra, struct request *rq, struct bytes id, const struct failure *why, const char *record, bool *ret_refused)
+{
+    struct db_rows *rows;
+    enum error error =
+        DB_QUERY(ra->db, rq, &refuse_intent, &rows, DB_BYTES(id), DB_TEXT(error_name(why->kind)), DB_TEXT(why->message), DB_TEXT(record));
+
+    if (error)
+        return error;
+    *ret_refused = db_affected(rows) == 1;
+    return OK;
+}
+
+static const struct db_statement is_blocked = {"is_blocked", "SELECT 1 FROM ra.blocked_key WHERE spki_sha256 = $1"};
+
+enum error
+store_is_blocked(struct ra *ra, struct request *rq, const uint8_t key_sha256[32], bool *ret_blocked)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(ra->db, rq, &is_blocked, &rows, DB_BYTES(BYTES(key_sha256, 32)));
+
+    if (error)
+        return error;
+    *ret_blocked = db_count(rows) > 0;
+    return OK;
+}
+
+/* ---- rows that outlived their process ----------------------------------------------------------------------------------------------------- */
+
+const struct db_statement store_take_intents = {
+    "take_intents",
+    "UPDATE ra.intent SET leased_until = now() + $2 * interval '1 second', lease_holder = $3, attempts = attempts + 1"
+    " WHERE id IN (SELECT id FROM ra.intent WHERE status = 'open' AND due_at <= now() AND (leased_until IS NULL OR leased_until <= now())"
+    "  ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
+    " RETURNING " INTENT_COLUMNS};
+
+enum error
+store_taken_intent(struct request *rq, const struct db_rows *rows, size_t row, struct taken_intent *ret_taken)
+{
+    struct taken_intent taken = {.attempts = (int)db_int(rows, row, COLUMN_ATTEMPTS), .holder = db_text(rows, row, COLUMN_HOLDER)};
+    enum error error = read_intent(rq, rows, row, &taken.intent);
+
+    if (error)
+        return error;
+    *ret_taken = taken;
+    return OK;
+}
+
+static const struct db_statement postpone_intent = {
+    "postpone_intent", "UPDATE ra.intent SET due_at = now() + $3 * interval '1 second', leased_until = NULL, lease_holder = NULL"
+                       " WHERE id = $1 AND lease_holder = $2 AND status = 'open'"};
+
+enum error
+store_postpone_intent(struct ra *ra, struct request *rq, struct bytes id, const char *holder, int pause_s)
+{
+    return DB_QUERY(ra->db, rq, &postpone_intent, NULL, DB_BYTES(id), DB_TEXT(holder), DB_INT(pause_s));
+}
+
+/* ---- certificates ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Whoever closes the intent first stores its certificate, its audit record and its event; for a second one `closed` is empty and nothing happens. */
+static const struct db_statement insert_certificates = {
+    "insert_certificates",
+    "WITH input AS ("
+    " SELECT * FROM unnest($1::bytea[], $2::int[], $3::bytea[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[], $8::timestamptz[], "
+    "$9::text[], $10::text[], $11::text[], $12::bytea[])"
+    "  AS i (id, expiry_month, serial, issuer, template, certificate, not_before, not_after, record, event_id, subject, event)"
+    "), closed AS ("
+    " UPDATE ra.intent SET status = 'issued', closed_at = now() FROM input WHERE intent.id = input.id AND intent.status = 'open'"
+    " RETURNING intent.id, intent.channel, intent.principal_kind, intent.principal_id, intent.owner"
+    "), stored AS ("
+    " INSERT INTO ra.certificate (expiry_month, serial, issuer, template, certificate, not_before, not_after, intent_id, channel, principal_kind, "
+    "principal_id, owner)"
+    " SELECT expiry_month, serial, issuer, template, certificate, not_before, not_after, id, channel, principal_kind, principal_id, owner"
+    " FROM input JOIN closed USING (id)"
+    "), recorded AS ("
+    " INSERT INTO audit.record (body) SELECT record FROM input JOIN closed USING (id)"
+    "), announced AS ("
+    " INSERT INTO ra.outbox (event_id, subject, body) SELECT event_id, subject, event FROM input JOIN closed USING (id)"
+    ") SELECT id FROM closed"};
+
+enum error
+store_closings(void *context, struct request *rq, void *const *items, size_t count)
+{
+    const struct ra *ra = context;
+    struct bytes ids[COMMIT_BATCH_MAX], serials[COMMIT_BATCH_MAX], certificates[COMMIT_BATCH_MAX], events[COMMIT_BATCH_MAX];
+    int32_t months[COMMIT_BATCH_MAX];
+    int64_t not_before_us[COMMIT_BATCH_MAX], not_after_us[COMMIT_BATCH_MAX];
+    const char *issuers[COMMIT_BATCH_MAX], *templates[COMMIT_BATCH_MAX], *records[COMMIT_BATCH_MAX], *event_ids[COMMIT_BATCH_MAX];
+    const char *subjects[COMMIT_BATCH_MAX];
+    struct db_rows *closed;
+
+    assert(count <= COMMIT_BATCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct closing_item *item = items[i];
+        const Pb__CertificateIntent *plan = item->intent->plan;
+        ids[i] = item->intent->id;
+        months[i] = serial_month_of(plan->not_after_s);
+        serials[i] = bytes_of_binary(plan->serial);
+        issuers[i] = plan->issuer;
+        templates[i] = plan->template_;
+        certificates[i] = item->certificate;
+        not_before_us[i] = plan->not_before_s * 1000000;
+        not_after_us[i] = plan->not_after_s * 1000000;
+        records[i] = item->record;
+        event_ids[i] = item->announcement.event_id;
+        subjects[i] = item->announcement.subject;
+        events[i] = item->announcement.body;
+    }
+    enum error error =
+        DB_QUERY(ra->db, rq, &insert_certificates, &closed, DB_BYTES_ARRAY(ids, count), DB_INT_ARRAY(months, count), DB_BYTES_ARRAY(serials, count),
+                 DB_TEXT_ARRAY(issuers, count), DB_TEXT_ARRAY(templates, count), DB_BYTES_ARRAY(certificates, count),
+                 DB_TIME_ARRAY(not_before_us, count), DB_TIME_ARRAY(not_after_us, count), DB_TEXT_ARRAY(records, count),
+                 DB_TEXT_ARRAY(event_ids, count), DB_TEXT_ARRAY(subjects, count), DB_BYTES_ARRAY(events, count));
+    if (error)
+        return error;
+    for (size_t i = 0; i < count; i++)
+        ((struct closing_item *)items[i])->stored = holds_id(closed, ids[i]);
+    return OK;
+}
+
+static const struct db_statement load_certificate = {"load_certificate",
+                                                     "SELECT certificate FROM ra.certificate WHERE expiry_month = $1 AND serial = $2"};
+
+enum error
+store_load_certificate(struct ra *ra, struct request *rq, int expiry_month, struct bytes serial, struct bytes *ret_certificate)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(ra->db, rq, &load_certificate, &rows, DB_INT(expiry_month), DB_BYTES(serial));
+
+    if (error)
+        return error;
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "the certificate is no longer kept");
+    *ret_certificate = db_bytes(rows, 0, 0);
+    return OK;
+}
+
+static const struct db_statement ensure_partition = {"ensure_partition", "SELECT ra.ensure_partition($1)"};
+
+enum error
+store_ensure_partition(struct ra *ra, struct request *rq, int month)
+{
+    assert(month >= 0 && month < MONTHS_MAX);
+    if (atomic_load(&ra->known_months[month]))
+        return OK;
+    enum error error = DB_QUERY(ra->db, rq, &ensure_partition, NULL, DB_INT(month));
+    if (error)
+        return error;
+    atomic_store(&ra->known_months[month], true);
+    return OK;
+}
+
+/* ---- audit records alone, and figures ------------------------------------------------------------------------------------------------------- */
+
+static const struct db_statement insert_record = {"insert_record", "INSERT INTO audit.record (body) VALUES ($1)"};
+
+enum error
+store_record(struct ra *ra, struct request *rq, const char *record)
+{
+    return DB_QUERY(ra->db, rq, &insert_record, NULL, DB_TEXT(record));
+}
+
+static const struct db_statement count_work = {
+    "count_work", "SELECT (SELECT count(*) FROM ra.intent WHERE status = 'open'), (SELECT count(*) FROM audit.record WHERE position IS NULL)"};
+
+enum error
+store_count(struct ra *ra, struct request *rq, struct counts *ret_counts)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY0(ra->db, rq, &count_work, &rows);
+
+    if (error)
+        return error;
+    *ret_counts = (struct counts){.open_intents = db_int(rows, 0, 0), .unsealed_records = db_int(rows, 0, 1)};
+    return OK;
+}
