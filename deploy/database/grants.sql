@@ -30,3 +30,18 @@ GRANT UPDATE (status, authorizations_left, csr, finalized_at, problem, serial, e
 GRANT UPDATE (status) ON acme.authorization TO acme_gw;
 GRANT UPDATE (status, validated_at, problem, due_at, leased_until, lease_holder, attempts) ON acme.challenge TO acme_gw;
 GRANT SELECT ON ra.issued_certificate TO acme_gw;
+
+-- ra: intents and certificates are added and closed, never removed; audit records are added, and sealed once. (Locking rows of the outbox wants an UPDATE
+-- right.) Partitions are made by a function of the owner. Every statement of ra goes by key: a plan made while the tables were empty must not scan them later.
+ALTER ROLE ra SET enable_seqscan = off;
+ALTER ROLE ra SET jit = off;
+GRANT USAGE ON SCHEMA ra, audit TO ra;
+GRANT SELECT, INSERT, UPDATE (status, closed_at, refusal_kind, refusal, due_at, leased_until, lease_holder, attempts) ON ra.intent TO ra;
+GRANT SELECT, INSERT ON ra.certificate, ra.revocation, ra.blocked_key TO ra;
+GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON ra.outbox TO ra;
+GRANT USAGE ON SEQUENCE ra.outbox_id_seq TO ra;
+GRANT SELECT ON ra.role, ra.role_member, ra.role_template, ra.role_name, ra.asset TO ra;
+REVOKE ALL ON FUNCTION ra.ensure_partition(int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ra.ensure_partition(int) TO ra;
+GRANT SELECT, INSERT (body), UPDATE (position, seal) ON audit.record TO ra;
+GRANT SELECT, INSERT (seal, first_position, last_position, root, previous_head, sealed_at_us), UPDATE (head, signature, public_key, key_uri) ON audit.seal TO ra;
