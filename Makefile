@@ -143,7 +143,7 @@ FAKES := $(patsubst tests/fakes/%/Makefile.inc,%,$(wildcard tests/fakes/*/Makefi
 -include tests/fakes/*/Makefile.inc
 
 # Whole stack and real clients. T=acme_issue runs the files whose name contains it; JOBS=n runs n stacks side by side.
-PYTEST := SIGNET_BIN=$(abspath $(BIN)) SIGNET_BUILD=$(abspath $(BUILD)) python3 -m pytest -q -p no:cacheprovider --durations=5
+PYTEST := SIGNET_BIN=$(abspath $(BIN)) SIGNET_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=5
 .PHONY: layout flow fault
 layout: all
 	$(PYTEST) tests/layout
