@@ -1,0 +1,246 @@
+"""An ACME client for tests: every message can be made wrong on purpose, and every answer is looked at as it came."""
+
+import base64
+import http.client
+import http.server
+import json
+import ssl
+import threading
+import time
+import urllib.parse
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.x509.oid import NameOID
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def problem(self):
+        """The last word of the problem's type, "" when it is none."""
+        if self.headers.get("Content-Type", "").split(";")[0] != "application/problem+json":
+            return ""
+        return self.json()["type"].rsplit(":", 1)[-1]
+
+
+class Refused(Exception):
+    def __init__(self, answer):
+        super().__init__(f"{answer.status} {answer.body[:500]!r}")
+        self.answer = answer
+
+
+class Client:
+    def __init__(self, stack, key=None, patient=False):
+        self.base = urllib.parse.urlsplit(stack.acme_directory)
+        self.context = ssl.create_default_context(cafile=stack.ca_bundle)
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
+        self.kid = None
+        self.nonce = None
+        self.connection = None
+        self.patient = patient  # outlives what is killed: asks again after 503, closed connections, used nonces
+        self.directory = None
+
+    # ---- the wire ----
+
+    def http(self, method, url, body=None, headers=None):
+        parts = urllib.parse.urlsplit(url)
+        path = parts.path + ("?" + parts.query if parts.query else "")
+        if self.connection is None:
+            self.connection = http.client.HTTPSConnection(parts.hostname, parts.port, context=self.context, timeout=40)
+        try:
+            self.connection.request(method, path, body=body, headers=headers or {})
+            raw = self.connection.getresponse()
+            answer = Answer(raw.status, raw.headers, raw.read())
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
+        if raw.will_close:
+            self.close()
+        self.nonce = answer.headers.get("Replay-Nonce", self.nonce)
+        return answer
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+    def url(self, name):
+        if self.directory is None:
+            self.directory = self.persist(lambda: self.http("GET", self.base.geturl())).json()
+        return self.directory[name]
+
+    def persist(self, ask, seconds=120):
+        """`ask` until the suite is there again; only a patient client does that."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                answer = ask()
+                if not self.patient or answer.status not in (500, 502, 503, 504, 429) and answer.problem != "badNonce":
+                    return answer
+            except (OSError, http.client.HTTPException):
+                if not self.patient:
+                    raise
+            if time.monotonic() > end:
+                raise AssertionError("the suite did not come back")
+            time.sleep(0.1)
+
+    # ---- JWS ----
+
+    def jwk(self):
+        numbers = self.key.public_key().public_numbers()
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            return {"kty": "RSA", "n": b64(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")), "e": b64(numbers.e.to_bytes(3, "big"))}
+        return {"kty": "EC", "crv": "P-256", "x": b64(numbers.x.to_bytes(32, "big")), "y": b64(numbers.y.to_bytes(32, "big"))}
+
+    def thumbprint(self):
+        digest = hashes.Hash(hashes.SHA256())
+        digest.update(json.dumps(self.jwk(), sort_keys=True, separators=(",", ":")).encode())
+        return b64(digest.finalize())
+
+    def sign(self, text, key=None):
+        key = key or self.key
+        if isinstance(key, rsa.RSAPrivateKey):
+            from cryptography.hazmat.primitives.asymmetric import padding
+            return key.sign(text, padding.PKCS1v15(), hashes.SHA256())
+        r, s = decode_dss_signature(key.sign(text, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    def jws(self, url, payload, header=None, key=None, use_jwk=False):
+        protected = {"alg": "RS256" if isinstance(key or self.key, rsa.RSAPrivateKey) else "ES256", "nonce": self.nonce, "url": url}
+        protected.update({"jwk": self.jwk()} if use_jwk or not self.kid else {"kid": self.kid})
+        for name, value in (header or {}).items():
+            if value is None:
+                protected.pop(name, None)
+            else:
+                protected[name] = value
+        first = b64(json.dumps(protected).encode())
+        second = "" if payload is None else b64(json.dumps(payload).encode())
+        return {"protected": first, "payload": second, "signature": b64(self.sign(f"{first}.{second}".encode(), key))}
+
+    def fresh_nonce(self):
+        self.http("HEAD", self.url("newNonce"))
+        return self.nonce
+
+    def post(self, url, payload=None, header=None, key=None, use_jwk=False, content_type="application/jose+json", mangle=None):
+        """POST, or POST-as-GET without payload. `mangle` changes the finished JWS; it may return bytes."""
+
+        def ask():
+            if self.nonce is None:
+                self.fresh_nonce()
+            message = self.jws(url, payload, header, key, use_jwk)
+            self.nonce = None
+            body = mangle(message) if mangle else message
+            return self.http("POST", url, body if isinstance(body, bytes) else json.dumps(body).encode(), {"Content-Type": content_type})
+
+        return self.persist(ask)
+
+    def must(self, *arguments, **keywords):
+        answer = self.post(*arguments, **keywords)
+        if answer.status >= 300:
+            raise Refused(answer)
+        return answer
+
+    # ---- the usual way ----
+
+    def register(self, **fields):
+        answer = self.must(self.url("newAccount"), {"termsOfServiceAgreed": True, **fields}, use_jwk=True)
+        self.kid = answer.headers["Location"]
+        return answer
+
+    def order(self, *names, **fields):
+        return self.must(self.url("newOrder"), {"identifiers": [{"type": "dns", "value": name} for name in names], **fields})
+
+    def authorise(self, order, responder, seconds=120):
+        for url in order["authorizations"]:
+            authorization = self.must(url).json()
+            if authorization["status"] == "valid":
+                continue
+            challenge = next(item for item in authorization["challenges"] if item["type"] == "http-01")
+            responder.answers[challenge["token"]] = f"{challenge['token']}.{self.thumbprint()}"
+            self.must(challenge["url"], {})
+            self.poll(url, {"valid", "invalid"}, seconds)
+
+    def poll(self, url, wanted, seconds=120):
+        end = time.monotonic() + seconds
+        while True:
+            answer = self.must(url)
+            if answer.json()["status"] in wanted:
+                return answer
+            if time.monotonic() > end:
+                raise AssertionError(f"{url} is still {answer.json()}")
+            time.sleep(0.05)
+
+    def finalize(self, order_url, order, csr_der, seconds=120):
+        answer = self.post(order["finalize"], {"csr": b64(csr_der)})
+        if answer.status >= 300 and answer.problem != "orderNotReady":
+            raise Refused(answer)
+        return self.poll(order_url, {"valid", "invalid"}, seconds)
+
+    def issue(self, responder, *names, key=None):
+        """(leaf DER, PEM chain)"""
+        made = self.order(*names)
+        order_url, order = made.headers["Location"], made.json()
+        self.authorise(order, responder)
+        self.poll(order_url, {"ready", "valid"})
+        done = self.finalize(order_url, order, csr(names, key)).json()
+        assert done["status"] == "valid", done
+        chain = self.must(done["certificate"]).body
+        return x509.load_pem_x509_certificate(chain).public_bytes(serialization.Encoding.DER), chain
+
+
+def csr(names, key=None, common_name=None, extensions=(), digest=hashes.SHA256()):
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    return builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
+
+
+class Responder:
+    """The http-01 side: answers what it was told, on the port where the validator looks."""
+
+    def __init__(self, port):
+        answers = self.answers = {}
+        self.asked = []
+        asked = self.asked
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):  # noqa: N802
+                asked.append(self.path)
+                text = answers.get(self.path.rsplit("/", 1)[-1])
+                if callable(text):
+                    text(self)
+                    return
+                self.send_response(200 if text else 404)
+                self.end_headers()
+                if text:
+                    self.wfile.write(text.encode())
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()

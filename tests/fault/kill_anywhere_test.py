@@ -1,0 +1,138 @@
+"""kill -9 of any process at any moment, under load. Afterwards nothing is lost, nothing exists twice, nothing was signed without its intent."""
+
+import hashlib
+import json
+import os
+import pathlib
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from acme_kit import Client, Responder
+from stack_kit import Stack, until
+
+VICTIMS = ["signer", "hsm-worker", "ra", "acme-gw", "validator", "nats", "postgres", "inventory", "crl-publisher", "ocsp-responder"]
+CLIENTS = 4
+
+
+@pytest.fixture(scope="module")
+def stack():
+    with Stack() as one:
+        yield one
+
+
+class Load:
+    """Clients that go on ordering certificates and keep what they were given."""
+
+    def __init__(self, stack, responder):
+        self.stack, self.responder = stack, responder
+        self.held, self.errors = {}, []
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(number,), daemon=True) for number in range(CLIENTS)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, number):
+        try:
+            client = Client(self.stack, patient=True)
+            client.register()
+            count = 0
+            while not self.stopping.is_set():
+                name = f"load-{number}-{count}.{self.stack.demo_domain}"
+                leaf, _ = client.issue(self.responder, name)
+                self.held[name] = leaf
+                count += 1
+        except BaseException as error:  # noqa: BLE001
+            self.errors.append(f"client {number}: {error!r}")
+
+    def finish(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(timeout=240)
+        assert not self.errors, "\n".join(self.errors) + "\n" + self.stack.tail_of_logs(12)
+        assert not any(thread.is_alive() for thread in self.threads), self.stack.tail_of_logs(12)
+
+
+def kill(stack, victim):
+    if victim == "hsm-worker":
+        signer = stack.pid("signer")
+        children = pathlib.Path(f"/proc/{signer}/task/{signer}/children").read_text().split()
+        children += [child for task in pathlib.Path(f"/proc/{signer}/task").iterdir() for child in (task / "children").read_text().split()]
+        if children:
+            os.kill(int(random.choice(children)), signal.SIGKILL)
+        return
+    stack.kill(victim)
+    until(lambda: not pathlib.Path(f"/proc/{stack_pid(stack, victim)}").exists() or stopped(stack, victim))
+    stack.start(victim)
+
+
+def stack_pid(stack, victim):
+    return int((stack.run_directory / "pid" / victim).read_text())
+
+
+def stopped(stack, victim):
+    try:
+        return pathlib.Path(f"/proc/{stack_pid(stack, victim)}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_kill_any_process_under_load(stack):
+    random.seed(20261120)
+    with Responder(stack.http01_port) as responder:
+        load = Load(stack, responder)
+        until(lambda: len(load.held) >= CLIENTS or load.errors, 60)
+        for victim in VICTIMS:
+            before = len(load.held)
+            for _ in range(2):
+                time.sleep(random.uniform(0.05, 0.6))
+                kill(stack, victim)
+            # The house mends itself: work goes on before the next blow.
+            until(lambda: len(load.held) > before + 1 or load.errors, 120)
+            assert not load.errors, "\n".join(load.errors)
+        load.finish()
+    assert len(load.held) > 2 * len(VICTIMS)
+    check_the_books(stack, load.held)
+
+
+def check_the_books(stack, held):
+    services = [name for name in ("signer", "ra", "acme-gw", "validator", "inventory", "crl-publisher", "ocsp-responder")]
+    stack.wait(*services)
+    until(lambda: stack.sql("SELECT count(*) FROM ra.intent WHERE status = 'open'") == [["0"]], 120)
+
+    statuses = {row[0] for row in stack.sql("SELECT DISTINCT status FROM ra.intent")}
+    assert statuses <= {"issued", "refused"}, statuses
+
+    # No serial exists twice, among certificates and among intents.
+    assert stack.sql("SELECT encode(serial, 'hex') FROM ra.certificate GROUP BY serial HAVING count(*) > 1") == []
+    assert stack.sql("SELECT encode(serial, 'hex') FROM ra.intent GROUP BY serial HAVING count(*) > 1") == []
+
+    # What a client holds is stored, octet by octet.
+    stored = {row[0] for row in stack.sql("SELECT encode(sha256(certificate), 'hex') FROM ra.certificate")}
+    lost = [name for name, leaf in held.items() if hashlib.sha256(leaf).hexdigest() not in stored]
+    assert not lost
+
+    # What was signed had its intent: the signer names the serial of everything that it signs.
+    intents = {row[0] for row in stack.sql("SELECT encode(serial, 'hex') FROM ra.intent")}
+    signed = set()
+    for line in stack.log("signer").splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if said.get("step", "").endswith("SignCertificate") and said.get("result") == "ok":
+            signed.add(said["serial"])
+    assert signed and signed <= intents
+
+    # One order, one certificate.
+    assert stack.sql("SELECT idempotency_key FROM ra.intent WHERE status = 'issued' GROUP BY channel, idempotency_key HAVING count(*) > 1") == []
+
+    # The news arrived everywhere, and the audit log is whole.
+    count = stack.sql("SELECT count(*) FROM ra.certificate")
+    until(lambda: stack.sql("SELECT count(*) FROM inventory.certificate") == count, 60)
+    until(lambda: stack.sql("SELECT count(*) FROM audit.record WHERE position IS NULL") == [["0"]], 60)
+    assert stack.signetctl("audit", "verify").returncode == 0
+    assert stack.sql("SELECT count(*) FROM ra.outbox") == [["0"]]
