@@ -226,6 +226,18 @@ take_results(struct transfer *transfer, CURL *curl)
     fetch->ret_peer = peer == NULL ? NULL : arena_text(arena, peer);
 }
 
+static const char *
+reason_of(CURLcode code, CURL *curl)
+{
+    curl_off_t connected_us = 0;
+
+    curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &connected_us);
+    if (connected_us == 0)
+        return "connect";
+    bool is_tls = code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
+    return is_tls ? "tls" : "";
+}
+
 static enum error
 perform(struct transfer *transfer, CURL *curl)
 {
@@ -242,7 +254,8 @@ perform(struct transfer *transfer, CURL *curl)
         return fail(transfer->rq, ERR_UNAVAILABLE, "this address may not be asked");
     if (transfer->head_too_long)
         return fail(transfer->rq, ERR_UNAVAILABLE, "the answer's headers are longer than %d bytes", HEAD_BYTES_MAX);
-    return fail(transfer->rq, ERR_UNAVAILABLE, "%s", problem[0] == '\0' ? curl_easy_strerror(code) : problem);
+    (void)fail(transfer->rq, ERR_UNAVAILABLE, "%s", problem[0] == '\0' ? curl_easy_strerror(code) : problem);
+    return fail_reason(transfer->rq, reason_of(code, curl));
 }
 
 static void

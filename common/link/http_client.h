@@ -38,7 +38,8 @@ struct http_fetch {
     const char *ret_peer; /* the address that answered */
 };
 
-/* ERR_UNAVAILABLE with the reason for whatever kept an answer from coming. */
+/* ERR_UNAVAILABLE with a message about whatever kept an answer from coming; failure.reason is "connect" when nobody took the connection, "tls" when
+ * there was no handshake, else "". */
 enum error http_fetch(struct request *rq, struct http_fetch *fetch) MUST_CHECK;
 
 #endif
