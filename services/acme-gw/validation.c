@@ -31,9 +31,10 @@ ask(struct acme *acme, struct request *rq, const struct validation *validation, 
     input.identifier = &name;
     input.token = validation->token;
     input.key_authorization = key_authorization(rq->arena, validation);
-    rq->deadline_ms = clock_monotonic_ms() + VALIDATOR_DEADLINE_MS;
+    int64_t deadline_ms = rq->deadline_ms;
+    rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, VALIDATOR_DEADLINE_MS);
     enum error error = RPC_CALL(acme->bus, rq, validator, ValidateChallenge, &input, ret_reply);
-    rq->deadline_ms = 0;
+    rq->deadline_ms = deadline_ms;
     return error;
 }
 

@@ -1,0 +1,223 @@
+/*
+ * http-01 (RFC 8555 §8.3): fetch http://NAME/.well-known/acme-challenge/TOKEN and follow redirects, as far as strangers may lead us.
+ *
+ * Each hop: resolve once, choose among the addresses those that the rules allow, dial exactly the chosen one (one IPv6, then one IPv4 when nobody
+ * takes the connection), and let the rules look at the socket once more.
+ */
+#include "validator.h"
+
+#include <curl/curl.h>
+#include <string.h>
+
+#include "link/http_client.h"
+
+#define URL_MAX 2000
+#define CONNECT_MS 5000
+#define FETCH_MS 10000
+
+DEFINE_AUTO(CURLU, curl_url_cleanup);
+
+struct hop {
+    const char *url;
+    const char *host; /* a name, or an address without brackets */
+    int port;         /* to dial */
+};
+
+static struct hop
+first_hop(struct arena *arena, const struct proof *proof)
+{
+    bool is_v6 = strchr(proof->name.value, ':') != NULL;
+    return (struct hop){
+        .url = arena_format(arena, is_v6 ? "http://[%s]/.well-known/acme-challenge/%s" : "http://%s/.well-known/acme-challenge/%s", proof->name.value,
+                            proof->token),
+        .host = proof->name.value,
+        .port = proof->rules.http01_port,
+    };
+}
+
+static const char *
+part_of(struct arena *arena, CURLU *url, CURLUPart part)
+{
+    char *text = NULL;
+
+    if (curl_url_get(url, part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK)
+        return "";
+    const char *copy = arena_text(arena, text);
+    curl_free(text);
+    return copy;
+}
+
+static bool
+is_literal_in_brackets(const char *host)
+{
+    return host[0] == '[' && text_ends_with(host, "]");
+}
+
+/* A name as strict as one that we would certify, or an address. */
+static enum error
+check_host(struct request *rq, const char *host, struct hop *hop)
+{
+    struct address address;
+    struct identifier name;
+
+    hop->host = is_literal_in_brackets(host) ? arena_text_n(rq->arena, host + 1, strlen(host) - 2) : host;
+    if (address_parse(hop->host, &address))
+        return OK;
+    if (identifier_parse(rq, IDENTIFIER_DNS, hop->host, &name) == OK) {
+        hop->host = name.value;
+        return OK;
+    }
+    failure_clear(rq);
+    return found(rq, "connection", "a redirect leads to the host \"%.100s\", which is neither a name nor an address", host);
+}
+
+static enum error
+next_hop(struct request *rq, const struct proof *proof, const char *location, struct hop *ret_hop)
+{
+    AUTO(CURLU, url) = curl_url();
+    struct hop hop = {.url = location};
+    int64_t port = 0;
+
+    if (strlen(location) > URL_MAX || curl_url_set(url, CURLUPART_URL, location, 0) != CURLUE_OK)
+        return found(rq, "connection", "a redirect is no URL, or longer than %d octets", URL_MAX);
+    const char *scheme = part_of(rq->arena, url, CURLUPART_SCHEME);
+    if (!text_equal(scheme, "http") && !text_equal(scheme, "https"))
+        return found(rq, "connection", "a redirect leads to %.100s: only http and https are followed", location);
+    if (!text_parse_number(part_of(rq->arena, url, CURLUPART_PORT), 1, 65535, &port) || !port_is_allowed(&proof->rules, (int)port))
+        return found(rq, "connection", "a redirect leads to %.100s: only the usual ports are followed", location);
+    hop.port = (int)port;
+    enum error error = check_host(rq, part_of(rq->arena, url, CURLUPART_HOST), &hop);
+    if (!error)
+        *ret_hop = hop;
+    return error;
+}
+
+static enum error
+addresses_of(struct resolver *resolver, struct request *rq, const char *host, struct addresses *ret_addresses)
+{
+    struct addresses literal = {.count = 1};
+
+    if (!address_parse(host, &literal.at[0]))
+        return resolve(resolver, rq, host, ret_addresses);
+    *ret_addresses = literal;
+    return OK;
+}
+
+/* At most one of each family, IPv6 first. */
+static enum error
+choose(struct request *rq, const struct proof *proof, const struct hop *hop, const struct addresses *all, struct addresses *ret_chosen)
+{
+    struct addresses chosen = {.count = 0};
+    char refused[ADDRESS_TEXT_MAX] = "";
+    const char *why = "";
+    bool has_v6 = false, has_v4 = false;
+
+    for (size_t i = 0; i < all->count; i++) {
+        const char *refusal = address_refusal(&proof->rules, &all->at[i], hop->port);
+        bool *has = address_is_v4(&all->at[i]) ? &has_v4 : &has_v6;
+        if (refusal != NULL) {
+            address_format(&all->at[i], refused);
+            why = refusal;
+        } else if (!*has) {
+            *has = true;
+            chosen.at[chosen.count++] = all->at[i];
+        }
+    }
+    if (chosen.count == 0)
+        return found(rq, "connection", "%.253s has the address %s, which is not asked: it is %s", hop->host, refused, why);
+    *ret_chosen = chosen;
+    return OK;
+}
+
+static bool
+may_dial(void *context, const char *text, int port)
+{
+    const struct proof *proof = context;
+    struct address address;
+
+    return address_parse(text, &address) && address_refusal(&proof->rules, &address, port) == NULL;
+}
+
+static enum error
+fetch_from(struct request *rq, struct proof *proof, const struct hop *hop, const struct address *address, struct http_fetch *ret_fetch)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    address_format(address, text);
+    const char *dialled = arena_text(rq->arena, text);
+    if (proof->tried_count < TRIED_MAX)
+        proof->tried[proof->tried_count++] = dialled;
+    /* The certificate of an https redirect is not verified: what is there may be what the client wants to replace. */
+    *ret_fetch = (struct http_fetch){.url = hop->url,
+                                     .address = dialled,
+                                     .port = hop->port,
+                                     .body_max = BODY_READ,
+                                     .connect_ms = CONNECT_MS,
+                                     .total_ms = FETCH_MS,
+                                     .allow = may_dial,
+                                     .context = proof};
+    return http_fetch(rq, ret_fetch);
+}
+
+/* The client's own server's trouble, in the problem types of RFC 8555 §6.7. */
+static enum error
+explain(struct request *rq, const struct hop *hop, const char *address)
+{
+    const char *why = arena_text(rq->arena, rq->failure.message);
+    bool is_tls = text_equal(rq->failure.reason, "tls");
+
+    failure_clear(rq);
+    return found(rq, is_tls ? "tls" : "connection", "fetching %.300s from %s: %s", hop->url, address, why);
+}
+
+static enum error
+fetch(struct resolver *resolver, struct request *rq, struct proof *proof, const struct hop *hop, struct http_fetch *ret_fetch)
+{
+    struct addresses all, chosen;
+
+    enum error error = addresses_of(resolver, rq, hop->host, &all);
+    if (!error)
+        error = choose(rq, proof, hop, &all, &chosen);
+    if (error)
+        return error;
+    for (size_t i = 0;; i++) {
+        error = fetch_from(rq, proof, hop, &chosen.at[i], ret_fetch);
+        if (error == OK)
+            return OK;
+        bool nobody_there = text_equal(rq->failure.reason, "connect");
+        if (!nobody_there || i + 1 == chosen.count)
+            return explain(rq, hop, proof->tried[proof->tried_count - 1]);
+        failure_clear(rq);
+    }
+}
+
+static bool
+is_redirect(const struct http_fetch *fetch)
+{
+    return (fetch->ret_status == 301 || fetch->ret_status == 302 || fetch->ret_status == 307 || fetch->ret_status == 308) &&
+           fetch->ret_redirect != NULL;
+}
+
+enum error
+http_01(struct resolver *resolver, struct request *rq, struct proof *proof)
+{
+    struct hop hop = first_hop(rq->arena, proof);
+    struct http_fetch answer;
+
+    for (int redirects = 0;; redirects++) {
+        enum error error = fetch(resolver, rq, proof, &hop, &answer);
+        if (error)
+            return error;
+        if (!is_redirect(&answer))
+            break;
+        if (redirects == REDIRECTS_MAX)
+            return found(rq, "connection", "there are more than %d redirects, the last one to %.300s", REDIRECTS_MAX, answer.ret_redirect);
+        error = next_hop(rq, proof, answer.ret_redirect, &hop);
+        if (error)
+            return error;
+    }
+    const char *where = arena_format(rq->arena, "%.300s at %s", hop.url, proof->tried[proof->tried_count - 1]);
+    if (answer.ret_status != 200)
+        return found(rq, "unauthorized", "%s: the status %d was answered, 200 was expected", where, answer.ret_status);
+    return http_01_body_check(rq, where, answer.ret_body, answer.ret_truncated, proof->key_authorization);
+}
