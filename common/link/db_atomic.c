@@ -15,16 +15,17 @@ name_of(const struct db_exchange *exchange)
 }
 
 static void
-hand_over_rows(struct request *rq, struct db_exchange *exchange, const struct db_step *steps)
+hand_over_rows(struct request *rq, struct db_exchange *exchange)
 {
     for (size_t i = 0; i < exchange->count; i++) {
-        if (steps[i].ret_rows != NULL)
-            *steps[i].ret_rows = db_rows_new(rq->arena, TAKE(exchange->commands[i].result));
+        struct db_command *command = &exchange->commands[i];
+        if (command->ret_rows != NULL)
+            *command->ret_rows = db_rows_new(rq->arena, TAKE(command->result));
     }
 }
 
 static enum error
-run_alone(struct db_pool *pool, struct request *rq, struct db_exchange *exchange, const struct db_step *steps)
+run_alone(struct db_pool *pool, struct request *rq, struct db_exchange *exchange)
 {
     for (int attempt = 0;; attempt++) {
         struct db_connection *connection;
@@ -34,7 +35,7 @@ run_alone(struct db_pool *pool, struct request *rq, struct db_exchange *exchange
         enum db_outcome outcome = db_exchange_run(connection, rq, rq->deadline_ms, exchange);
         db_pool_give(pool, connection);
         if (outcome == DB_ANSWERED && exchange->refusal == NULL) {
-            hand_over_rows(rq, exchange, steps);
+            hand_over_rows(rq, exchange);
             return OK;
         }
         if (!db_refusal_is_passing(exchange->refusal) || !db_pause_before_retry(rq, attempt))
@@ -45,7 +46,7 @@ run_alone(struct db_pool *pool, struct request *rq, struct db_exchange *exchange
 
 /* The retry is db_transaction's. Nothing is committed here, so a lost connection is no mystery. */
 static enum error
-run_within(struct db_transaction *transaction, struct request *rq, struct db_exchange *exchange, const struct db_step *steps)
+run_within(struct db_transaction *transaction, struct request *rq, struct db_exchange *exchange)
 {
     if (transaction->failed)
         return db_fail(rq, DB_ABORTED, NULL, name_of(exchange));
@@ -54,7 +55,7 @@ run_within(struct db_transaction *transaction, struct request *rq, struct db_exc
     if (outcome == DB_ANSWERED)
         transaction->begun = true;
     if (outcome == DB_ANSWERED && exchange->refusal == NULL) {
-        hand_over_rows(rq, exchange, steps);
+        hand_over_rows(rq, exchange);
         return OK;
     }
     transaction->failed = true;
@@ -71,7 +72,7 @@ db_atomic(struct db *db, struct request *rq, const struct db_step *steps, size_t
     for (size_t i = 0; i < step_count; i++)
         db_command_encode(rq->arena, &steps[i], &exchange.commands[i]);
 
-    enum error error = db->transaction == NULL ? run_alone(db->pool, rq, &exchange, steps) : run_within(db->transaction, rq, &exchange, steps);
+    enum error error = db->transaction == NULL ? run_alone(db->pool, rq, &exchange) : run_within(db->transaction, rq, &exchange);
     db_exchange_clear(&exchange);
     return error;
 }

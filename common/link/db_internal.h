@@ -99,6 +99,7 @@ struct db_command {
     bool prepares;    /* a Parse was sent before it in this exchange */
     size_t slot;      /* in connection->prepared */
     PGresult *result; /* of the exchange; owned by it */
+    struct db_rows **ret_rows;
 };
 
 void db_command_encode(struct arena *arena, const struct db_step *step, struct db_command *ret_command);

@@ -215,7 +215,7 @@ db_command_encode(struct arena *arena, const struct db_step *step, struct db_com
 {
     size_t count = step->value_count;
     assert(count <= VALUES_MOST);
-    struct db_command command = {.statement = step->statement, .count = (int)count};
+    struct db_command command = {.statement = step->statement, .count = (int)count, .ret_rows = step->ret_rows};
     command.key = statement_key(arena, step);
     command.hash = hash_text(command.key);
     command.types = arena_array(arena, count, sizeof(Oid));
