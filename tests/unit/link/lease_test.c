@@ -27,7 +27,7 @@ struct service_loop {
     atomic_int failures;
 };
 
-static struct service_loop loops[2];
+static struct service_loop loops[16]; /* of all cases: what was drained stays, here as in the process */
 static size_t loop_count;
 static struct {
     void (*stop)(void *context);
@@ -79,6 +79,7 @@ service_at_drain(struct service *service, void (*stop)(void *context), void *con
 struct service_loop *
 service_every(struct service *service, const char *name, int pause_ms, void (*turn)(void *context, struct request *rq), void *context)
 {
+    assert_true(loop_count < COUNT_OF(loops));
     struct service_loop *loop = &loops[loop_count++];
     *loop = (struct service_loop){.pause_ms = pause_ms, .turn = turn, .context = context};
     pthread_mutex_init(&loop->mutex, NULL);
@@ -175,7 +176,6 @@ drain(void)
         drain_count--;
         drains[drain_count].stop(drains[drain_count].context);
     }
-    loop_count = 0;
 }
 
 /* ---- cases ---- */
@@ -292,7 +292,7 @@ tells_when_the_database_is_away_and_goes_on_when_it_is_back(void **state)
     struct owner owner = {0};
     postgres_kit_kill(postgres);
     open_lease(process_rq, &owner, 2, 60, 50);
-    WAIT_FOR(loops[0].failures > 0);
+    WAIT_FOR(loops[loop_count - 1].failures > 0);
     postgres_kit_start_again(postgres);
     insert_rows(2);
     WAIT_FOR(owner.ended == 2);
