@@ -334,6 +334,5 @@ enum error store_postpone_order(struct acme *acme, struct request *rq, const cha
 /* DER of the leaf and PEM of its issuers. ERR_NOT_FOUND: no such order of this account, or no certificate yet. */
 enum error store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
                                   const char **ret_chain_pem) MUST_CHECK;
-enum error store_account_holds_serial(struct acme *acme, struct request *rq, const char *account_id, struct bytes serial, bool *ret_holds) MUST_CHECK;
 
 #endif

@@ -150,6 +150,8 @@ postpone(struct acme *acme, struct request *rq, const struct order *order)
 static enum error
 record_refusal(struct acme *acme, struct request *rq, const struct order *order)
 {
+    if (may_pass(rq->failure.kind))
+        (void)fail_reason(rq, "serverInternal");
     struct failure failure = rq->failure;
     const char *problem = problem_of_failure(rq);
 
@@ -175,10 +177,11 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
     return error;
 }
 
+/* What another attempt can change is ra's trouble (a CA that is not there yet, too), not the client's. */
 static bool
-is_final(enum error kind, int attempts)
+may_pass(enum error kind)
 {
-    return attempts >= ATTEMPTS_MAX || !(error_is_retriable(kind) || kind == ERR_INTERNAL);
+    return error_is_retriable(kind) || kind == ERR_INTERNAL || kind == ERR_NOT_FOUND;
 }
 
 /* OK: the order is valid, or stays `processing` with a later turn. An error: ra's refusal, recorded; or the database is away, and the lease stays. */
@@ -188,10 +191,10 @@ take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *orde
     const Pb__EnrollReply *reply;
 
     enum error error = ask_ra(acme, rq, order, most_ms, &reply);
-    if (error && is_final(error, order->attempts))
-        return record_refusal(acme, rq, order);
-    if (error)
+    if (error && may_pass(error) && order->attempts < ATTEMPTS_MAX)
         return postpone(acme, rq, order);
+    if (error)
+        return record_refusal(acme, rq, order);
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
         return record_certificate(acme, rq, reply, order);
     request_note(rq, "waits", "for an approval");

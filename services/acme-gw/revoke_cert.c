@@ -40,20 +40,25 @@ take_reason(struct request *rq, const json_t *payload, int *ret_reason)
     return refuse(rq, ERR_BAD_REQUEST, "badRevocationReason", "the reason must be one of 0, 1, 3, 4 and 5");
 }
 
+/* That an account holds the certificate is for ra to know; that a key is the certificate's is for us to see. */
 static enum error
-check_authority(struct acme *acme, struct request *rq, const struct signed_request *signed_, const struct certificate *certificate)
+check_key(struct request *rq, const struct signed_request *signed_, const struct certificate *certificate)
 {
-    bool holds = false;
+    if (signed_->account != NULL || jwk_is_key(signed_->jwk, &certificate->key))
+        return OK;
+    return refuse(rq, ERR_DENIED, "unauthorized", "the request is signed neither by an account nor with the certificate's key");
+}
 
-    if (signed_->account == NULL) {
-        if (jwk_is_key(signed_->jwk, &certificate->key))
-            return OK;
-        return refuse(rq, ERR_DENIED, "unauthorized", "the request is signed neither by an account nor with the certificate's key");
+static void
+name_principal(struct arena *arena, const struct signed_request *signed_, Pb__Principal *principal)
+{
+    if (signed_->account != NULL) {
+        principal->kind = "acme-account";
+        principal->id = signed_->account->id;
+        return;
     }
-    enum error error = store_account_holds_serial(acme, rq, signed_->account->id, certificate->serial, &holds);
-    if (error)
-        return error;
-    return holds ? OK : refuse(rq, ERR_DENIED, "unauthorized", "the certificate was not issued to this account");
+    principal->kind = "certificate-key";
+    principal->id = base64url_encode(arena, BYTES(signed_->jwk->thumbprint, THUMBPRINT_LEN));
 }
 
 static enum error
@@ -64,8 +69,7 @@ ask_ra(struct acme *acme, struct http_exchange *x, const struct signed_request *
     Pb__Principal principal = PB__PRINCIPAL__INIT;
     const Pb__RevokeReply *reply;
 
-    principal.kind = "acme-account";
-    principal.id = signed_->account != NULL ? signed_->account->id : "";
+    name_principal(rq->arena, signed_, &principal);
     input.channel = "acme";
     input.certificate = (ProtobufCBinaryData){.data = (uint8_t *)certificate->der.at, .len = certificate->der.len};
     input.reason = (Pb__RevocationReason)reason;
@@ -95,7 +99,7 @@ revoke_cert(void *context, struct http_exchange *x)
     if (error)
         return error;
     request_note(rq, "serial", "%s", bytes_hex(rq->arena, certificate->serial, 0));
-    error = check_authority(acme, rq, &signed_, certificate);
+    error = check_key(rq, &signed_, certificate);
     if (!error)
         error = ask_ra(acme, x, &signed_, certificate, reason);
     if (error)

@@ -45,9 +45,6 @@ static const struct db_statement load_certificate = {
     "load_certificate", "SELECT i.certificate, c.pem FROM acme.orders o JOIN ra.issued_certificate i ON i.expiry_month = o.expiry_month AND "
                         "i.serial = o.serial JOIN acme.chain c ON c.sha256 = o.chain_sha256 "
                         "WHERE o.id = $1 AND o.account_id = $2 AND o.status = 'valid'"};
-static const struct db_statement account_holds_serial = {"account_holds_serial",
-                                                         "SELECT FROM acme.orders WHERE serial = $1 AND account_id = $2 LIMIT 1"};
-
 static const char *const order_statuses[] = {
     [ORDER_PENDING] = "pending", [ORDER_READY] = "ready",     [ORDER_PROCESSING] = "processing",
     [ORDER_VALID] = "valid",     [ORDER_INVALID] = "invalid", NULL,
@@ -190,15 +187,4 @@ store_load_certificate(struct acme *acme, struct request *rq, const char *accoun
     *ret_leaf = db_bytes(rows, 0, 0);
     *ret_chain_pem = db_text(rows, 0, 1);
     return OK;
-}
-
-enum error
-store_account_holds_serial(struct acme *acme, struct request *rq, const char *account_id, struct bytes serial, bool *ret_holds)
-{
-    struct db_rows *rows;
-
-    enum error error = DB_QUERY(acme->db, rq, &account_holds_serial, &rows, DB_BYTES(serial), DB_TEXT(account_id));
-    if (!error)
-        *ret_holds = db_count(rows) > 0;
-    return error;
 }

@@ -37,7 +37,6 @@ CREATE TABLE acme.orders (
     CHECK ((status = 'valid') <= (serial IS NOT NULL AND expiry_month IS NOT NULL))
 );
 CREATE INDEX orders_due ON acme.orders (due_at) WHERE status = 'processing';
-CREATE INDEX orders_serial ON acme.orders (serial) WHERE serial IS NOT NULL;
 
 CREATE TABLE acme.authorization (
     id          text PRIMARY KEY,
