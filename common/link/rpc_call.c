@@ -39,14 +39,17 @@ find_method(const ProtobufCServiceDescriptor *callee, const char *name)
 }
 
 static natsStatus
-make_message(struct call *call, struct bytes body)
+make_message(struct call *call, struct bytes body, natsMsg **ret_message)
 {
     struct arena *arena = call->rq->arena;
-    natsStatus status = natsMsg_Create(&call->message, call->subject, NULL, (const char *)body.at, (int)body.len);
+    AUTO(natsMsg, message) = NULL;
+    natsStatus status = natsMsg_Create(&message, call->subject, NULL, (const char *)body.at, (int)body.len);
     if (status == NATS_OK)
-        status = rpc_set_header(arena, call->message, HEADER_TRACE, request_traceparent(call->rq));
+        status = rpc_set_header(arena, message, HEADER_TRACE, request_traceparent(call->rq));
     if (status == NATS_OK)
-        status = rpc_set_header(arena, call->message, HEADER_CALLER, bus_name(call->bus));
+        status = rpc_set_header(arena, message, HEADER_CALLER, bus_name(call->bus));
+    if (status == NATS_OK)
+        *ret_message = TAKE(message);
     return status;
 }
 
@@ -150,9 +153,10 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
     if (body.len > RPC_BODY_MAX)
         return fail(rq, ERR_TOO_LARGE, "the request is larger than %d bytes", RPC_BODY_MAX);
     struct call call = {.bus = bus, .rq = rq, .subject = subject, .reply_type = method->output};
-    natsStatus status = make_message(&call, body);
-    AUTO(natsMsg, message) = call.message;
+    AUTO(natsMsg, message) = NULL;
+    natsStatus status = make_message(&call, body, &message);
     if (status != NATS_OK)
         return fail_without_answer(&call, status);
+    call.message = message;
     return exchange(&call, ret_reply);
 }
