@@ -1,0 +1,84 @@
+"""The CRL and the CA certificates as the world sees them."""
+
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+from cryptography import x509
+
+from acme_kit import csr
+from stack_kit import until
+
+
+def fetch(url, **headers):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+        return answer.headers, answer.read()
+
+
+def number_of(der):
+    return x509.load_der_x509_crl(der).extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+
+def test_it_is_signed_by_the_ca_and_has_its_headers(stack):
+    headers, der = fetch(stack.crl_url)
+    crl = x509.load_der_x509_crl(der)
+    with open(stack.chain_pem, "rb") as file:
+        issuer = x509.load_pem_x509_certificate(file.read())
+    assert crl.is_signature_valid(issuer.public_key()) and crl.issuer == issuer.subject
+    assert crl.next_update > crl.last_update
+    key = crl.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    assert key == issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    assert headers["Content-Type"] == "application/pkix-crl" and headers["ETag"] and headers["Last-Modified"] and "max-age=" in headers["Cache-Control"]
+    with pytest.raises(urllib.error.HTTPError) as unchanged:
+        fetch(stack.crl_url, **{"If-None-Match": headers["ETag"]})
+    assert unchanged.value.code == 304
+
+
+def test_numbers_grow_and_the_revoked_serial_is_there_with_its_reason(stack):
+    before = number_of(fetch(stack.crl_url)[1])
+    request = stack.directory / "crl.csr"
+    request.write_bytes(csr(["crl.demo.test"]))
+    pem = stack.signetctl("cert", "request", "--csr", str(request), "--template", "Web Server").stdout
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    until(lambda: stack.signetctl("cert", "revoke", f"{certificate.serial_number:034x}", "--reason", "cessationOfOperation", check=False).returncode == 0)
+
+    def entry():
+        der = fetch(stack.crl_url)[1]
+        return (found := x509.load_der_x509_crl(der).get_revoked_certificate_by_serial_number(certificate.serial_number)) and (found, der)
+
+    found, der = until(entry)
+    assert found.extensions.get_extension_for_class(x509.CRLReason).value.reason == x509.ReasonFlags.cessation_of_operation
+    assert number_of(der) > before
+
+
+def test_publish_now(stack):
+    before = number_of(fetch(stack.crl_url)[1])
+    assert stack.signetctl("crl", "publish", "--issuer", "demo-issuing").returncode == 0
+    until(lambda: number_of(fetch(stack.crl_url)[1]) > before)
+
+
+def test_the_ca_certificates_are_where_the_certificates_say(stack):
+    request = stack.directory / "aia.csr"
+    request.write_bytes(csr(["aia.demo.test"]))
+    certificate = x509.load_pem_x509_certificate(stack.signetctl("cert", "request", "--csr", str(request), "--template", "Web Server").stdout.encode())
+    access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    urls = {item.access_method._name: item.access_location.value for item in access}
+    headers, der = fetch(urls["caIssuers"])
+    assert headers["Content-Type"] == "application/pkix-cert"
+    issuer = x509.load_der_x509_certificate(der)
+    assert issuer.subject == certificate.issuer
+    points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert points[0].full_name[0].value == stack.crl_url
+    assert urls["OCSP"] == stack.ocsp_url
+
+
+def test_the_root_has_a_crl_too_and_an_unknown_ca_has_none(stack):
+    crl = stack.crl_url.replace("demo-issuing", "demo-root")
+    path = stack.directory / "root.crl"
+    until(lambda: subprocess.run(["curl", "-sf", crl, "-o", str(path)], timeout=10).returncode == 0)
+    said = subprocess.run(["openssl", "crl", "-inform", "DER", "-in", str(path), "-CAfile", stack.root_pem, "-noout"], capture_output=True, text=True, timeout=10)
+    assert "verify OK" in said.stderr
+    with pytest.raises(urllib.error.HTTPError) as unknown:
+        fetch(stack.crl_url.replace("demo-issuing", "nobody"))
+    assert unknown.value.code == 404
