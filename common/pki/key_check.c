@@ -116,6 +116,8 @@ is_square(const BIGNUM *number, BIGNUM *root, BIGNUM *square, BN_CTX *context)
     unsigned low =
         (unsigned)(BN_is_bit_set(number, 0) | BN_is_bit_set(number, 1) << 1 | BN_is_bit_set(number, 2) << 2 | BN_is_bit_set(number, 3) << 3);
 
+    if (BN_is_zero(number))
+        return true; /* the modulus is a square; Newton's method would divide by zero */
     if (low != 0 && low != 1 && low != 4 && low != 9)
         return false;
     static const BN_ULONG odd_primes[] = {3 * 5 * 7 * 11, 13 * 17 * 19 * 23};
