@@ -1,0 +1,95 @@
+"""Each role may do what its service does, and nothing else: every table × every verb × every role is tried on the real server."""
+
+import pytest
+
+from stack_kit import Stack
+
+ROLES = ["acme_gw", "ra", "signer", "ocsp_responder", "crl_publisher", "inventory"]
+OWNED = {"acme_gw": {"acme"}, "ra": {"ra", "audit"}, "signer": {"ca"}, "ocsp_responder": set(), "crl_publisher": {"crl"}, "inventory": {"inventory"}}
+# What a role reads beyond its own schema, always through a view.
+VIEWS = {
+    "acme_gw": {"ra.issued_certificate"},
+    "signer": {"ra.revoked_serial"},
+    "ocsp_responder": {"ra.certificate_status"},
+    "inventory": {"ra.issued_certificate"},
+}
+
+
+@pytest.fixture(scope="module")
+def relations(stack):
+    return [tuple(row) for row in stack.sql(
+        "SELECT n.nspname || '.' || c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname IN ('acme', 'ra', 'audit', 'ca', 'crl', 'inventory', 'public') ORDER BY 1")]
+
+
+def allowed(stack, role, verb, relation):
+    """Tries it for real, in a transaction that is rolled back; only a missing right counts as refused."""
+    statement = {
+        "SELECT": f"SELECT 1 FROM {relation} LIMIT 0",
+        "INSERT": f"INSERT INTO {relation} SELECT * FROM {relation} LIMIT 0",
+        "DELETE": f"DELETE FROM {relation} WHERE false",
+        "TRUNCATE": f"TRUNCATE {relation}",
+        "DROP": f"DROP TABLE {relation}",
+    }[verb]
+    try:
+        stack.sql(f"BEGIN; {statement}; ROLLBACK", role)
+        return True
+    except PermissionError as error:
+        return "permission denied" not in str(error) and "must be owner" not in str(error) and "append-only" not in str(error)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_sees_its_own_schema_and_the_views_granted_to_it(stack, relations, role):
+    wrong = []
+    for relation, kind in relations:
+        own = relation.split(".")[0] in OWNED[role]
+        if not own and relation not in VIEWS.get(role, set()):
+            wrong += [f"{role} may {verb} {relation}" for verb in ("SELECT", "INSERT", "DELETE") if allowed(stack, role, verb, relation)]
+        if not own and relation in VIEWS.get(role, set()):
+            assert kind == "v"
+            assert allowed(stack, role, "SELECT", relation)
+        if kind != "v":
+            wrong += [f"{role} may {verb} {relation}" for verb in ("TRUNCATE", "DROP") if allowed(stack, role, verb, relation)]
+    assert not wrong
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_makes_schemas_tables_or_roles(stack, role):
+    for statement in ("CREATE SCHEMA mine", "CREATE TABLE public.mine (a int)", "CREATE ROLE mine", f"ALTER ROLE {role} SUPERUSER", "COPY (SELECT 1) TO PROGRAM 'true'"):
+        with pytest.raises(PermissionError):
+            stack.sql(statement, role)
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE audit.record SET body = 'x'",
+    "DELETE FROM audit.record",
+    "UPDATE audit.seal SET root = decode(repeat('00', 32), 'hex')",
+    "DELETE FROM audit.seal",
+    "DELETE FROM ra.certificate",
+    "DELETE FROM ra.intent",
+])
+def test_what_ra_wrote_it_cannot_take_back(stack, statement):
+    with pytest.raises(PermissionError):
+        stack.sql(statement, "ra")
+
+
+def test_even_the_owner_cannot_rewrite_the_audit_log_by_mistake(stack):
+    assert int(stack.sql("SELECT count(*) FROM audit.record")[0][0]) > 0
+    for statement in ("UPDATE audit.record SET body = body || ' '", "DELETE FROM audit.record", "TRUNCATE audit.record"):
+        with pytest.raises(PermissionError):
+            stack.sql(statement)
+
+
+def test_tampering_behind_the_triggers_is_found():
+    with Stack() as own:
+        assert own.signetctl("audit", "verify").returncode == 0
+        own.sql("ALTER TABLE audit.record DISABLE TRIGGER USER; "
+                "UPDATE audit.record SET body = replace(body, 'demo', 'dome') WHERE position = (SELECT max(position) FROM audit.record)")
+        done = own.signetctl("audit", "verify", check=False)
+        assert done.returncode == 5, done.stdout + done.stderr
+
+
+def test_a_removed_record_is_found():
+    with Stack() as own:
+        own.sql("ALTER TABLE audit.record DISABLE TRIGGER USER; DELETE FROM audit.record WHERE position = 1")
+        assert own.signetctl("audit", "verify", check=False).returncode == 5
