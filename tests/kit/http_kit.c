@@ -70,6 +70,9 @@ http_kit_free(struct http_kit *client)
 {
     if (client == NULL)
         return;
+    /* Without a word of goodbye, but as if there had been one: otherwise the session could not be resumed. */
+    if (client->ssl != NULL)
+        SSL_set_shutdown(client->ssl, SSL_SENT_SHUTDOWN);
     SSL_free(client->ssl);
     close(client->fd);
     free(client->in);

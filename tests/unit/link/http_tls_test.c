@@ -1,0 +1,530 @@
+/* TLS against a real server: versions, protocols, client certificates, alerts, resumption, changed files, slow clients. */
+#include "unit/link/http_fixture.h"
+
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+
+#include "kit/pki_kit.h"
+
+#define LARGE (16 * 1024 * 1024)
+
+DEFINE_AUTO(BIO, BIO_free_all);
+DEFINE_AUTO(EVP_PKEY, EVP_PKEY_free);
+DEFINE_AUTO(SSL_CTX, SSL_CTX_free);
+DEFINE_AUTO(SSL_SESSION, SSL_SESSION_free);
+DEFINE_AUTO(X509, X509_free);
+
+static struct arena *arena;
+static char directory[] = "/tmp/http_tls_test.XXXXXX";
+static const char *ca_file, *cert_file, *key_file;
+static struct bytes client_der, stranger_der;
+static EVP_PKEY *ca_key, *client_key;
+static struct bytes ca_der;
+static char large[LARGE];
+static atomic_int released;
+
+/* ---- files --------------------------------------------------------------------------------------------------------------------------- */
+
+static void
+write_file(const char *path, const char *text)
+{
+    char *beside = arena_format(arena, "%s.new", path);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    assert_int_equal(rename(beside, path), 0);
+}
+
+static const char *
+certificate_pem(struct bytes der)
+{
+    AUTO(BIO, bio) = BIO_new(BIO_s_mem());
+    const unsigned char *at = der.at;
+    AUTO(X509, certificate) = d2i_X509(NULL, &at, (long)der.len);
+    char *text;
+
+    assert_int_equal(PEM_write_bio_X509(bio, certificate), 1);
+    long len = BIO_get_mem_data(bio, &text);
+    return arena_text_n(arena, text, (size_t)len);
+}
+
+static struct bytes
+issue(const char *subject, EVP_PKEY *key)
+{
+    return kit_certificate(
+        arena,
+        &(struct kit_certificate){.key = key, .subject = subject, .issuer_der = ca_der, .issuer_key = ca_key, .names = "DNS:localhost,IP:127.0.0.1"});
+}
+
+/* A new pair of certificate and key in the server's files. */
+static void
+write_server_pair(const char *subject)
+{
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+
+    write_file(cert_file, certificate_pem(issue(subject, key)));
+    write_file(key_file, kit_private_pem(arena, key));
+}
+
+static int
+make_files(void **state)
+{
+    AUTO(EVP_PKEY, stranger_key) = kit_key("p256");
+
+    memset(large, 'L', sizeof large);
+    arena = arena_new();
+    assert_non_null(mkdtemp(directory));
+    ca_file = arena_format(arena, "%s/ca.pem", directory);
+    cert_file = arena_format(arena, "%s/cert.pem", directory);
+    key_file = arena_format(arena, "%s/key.pem", directory);
+    ca_key = kit_key("p256");
+    ca_der = kit_certificate(arena, &(struct kit_certificate){.key = ca_key, .subject = "/CN=Test CA", .is_ca = true, .key_usage = "keyCertSign"});
+    write_file(ca_file, certificate_pem(ca_der));
+    client_key = kit_key("p256");
+    client_der = issue("/CN=client", client_key);
+    stranger_der = kit_certificate(arena, &(struct kit_certificate){.key = client_key, .subject = "/CN=stranger"});
+    return 0;
+}
+
+static int
+remove_files(void **state)
+{
+    unlink(ca_file);
+    unlink(cert_file);
+    unlink(key_file);
+    rmdir(directory);
+    EVP_PKEY_free(ca_key);
+    EVP_PKEY_free(client_key);
+    arena_free(arena);
+    return 0;
+}
+
+/* ---- server -------------------------------------------------------------------------------------------------------------------------- */
+
+static enum error
+who(void *context, struct http_exchange *x)
+{
+    http_header_out(x, "X-Tls", "%s", x->tls ? "yes" : "no");
+    return http_answer(x, 200, "application/octet-stream", x->client_cert);
+}
+
+static void
+count_release(void *held)
+{
+    atomic_fetch_add(&released, 1);
+}
+
+static enum error
+big(void *context, struct http_exchange *x)
+{
+    x->answer.held = &released;
+    x->answer.release = count_release;
+    return http_answer(x, 200, "application/octet-stream", BYTES(large, sizeof large));
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/who", who, ON_LOOP},
+    {"GET", "/who/worker", who, ON_WORKER},
+    {"GET", "/big", big, ON_LOOP},
+};
+
+static void
+open_tls(bool asks, bool requires)
+{
+    atomic_store(&released, 0);
+    write_server_pair("/CN=first");
+    open_server(&(struct http_server_options){.name = "test",
+                                              .listen = "127.0.0.1:0",
+                                              .routes = routes,
+                                              .route_count = COUNT_OF(routes),
+                                              .loops = 2,
+                                              .workers = 1,
+                                              .request_timeout_ms = 3000,
+                                              .write_timeout_ms = 1000,
+                                              .tls_cert_file = cert_file,
+                                              .tls_key_file = key_file,
+                                              .tls_client_ca_file = asks ? ca_file : "",
+                                              .tls_client_required = requires});
+}
+
+static int
+start(void **state)
+{
+    open_tls(false, false);
+    return 0;
+}
+
+static int
+start_asking(void **state)
+{
+    open_tls(true, false);
+    return 0;
+}
+
+static int
+start_requiring(void **state)
+{
+    open_tls(true, true);
+    return 0;
+}
+
+/* ---- client -------------------------------------------------------------------------------------------------------------------------- */
+
+static SSL_CTX *
+client_context(int version)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+
+    assert_non_null(context);
+    SSL_CTX_set_min_proto_version(context, version);
+    SSL_CTX_set_max_proto_version(context, version);
+    assert_int_equal(SSL_CTX_load_verify_file(context, ca_file), 1);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    return context;
+}
+
+static void
+use_certificate(SSL_CTX *context, struct bytes der)
+{
+    assert_int_equal(SSL_CTX_use_certificate_ASN1(context, (int)der.len, der.at), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(context, client_key), 1);
+}
+
+/* What came of one request: the status, or 0 and the reason of the alert that came instead. */
+static int
+status_or_alert(SSL_CTX *context, int *ret_alert)
+{
+    ERR_clear_error();
+    *ret_alert = 0;
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+    /* In TLS 1.3 the client is done before the server has seen its certificate. */
+    int status = client == NULL ? 0 : http_kit_get(client, "/who")->status;
+    if (status == 0)
+        *ret_alert = ERR_GET_REASON(ERR_peek_error());
+    http_kit_free(client);
+    return status;
+}
+
+static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+/* ---- tests --------------------------------------------------------------------------------------------------------------------------- */
+
+static void
+serves_tls_1_2_and_1_3(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i]);
+        struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+        assert_non_null(client);
+        assert_int_equal(SSL_version(http_kit_ssl(client)), versions[i]);
+        const struct http_kit_reply *reply = http_kit_get(client, "/who");
+        assert_int_equal(reply->status, 200);
+        assert_string_equal(http_kit_header(reply, "X-Tls"), "yes");
+        assert_int_equal(reply->body_len, 0);
+        assert_int_equal(http_kit_get(client, "/who/worker")->status, 200);
+        http_kit_free(client);
+    }
+}
+
+static void
+refuses_tls_1_1_with_an_alert(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_1_VERSION);
+    int alert;
+
+    SSL_CTX_set_cipher_list(context, "ALL:@SECLEVEL=0");
+    assert_int_equal(status_or_alert(context, &alert), 0);
+    assert_int_equal(alert, SSL_R_TLSV1_ALERT_PROTOCOL_VERSION);
+}
+
+static void
+chooses_http_1_1_of_what_is_offered(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    const unsigned char *chosen;
+    unsigned len;
+
+    SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x02h2\x08http/1.1", 12);
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+    assert_non_null(client);
+    SSL_get0_alpn_selected(http_kit_ssl(client), &chosen, &len);
+    assert_int_equal(len, 8);
+    assert_memory_equal(chosen, "http/1.1", 8);
+    assert_int_equal(http_kit_get(client, "/who")->status, 200);
+    http_kit_free(client);
+}
+
+static void
+refuses_who_speaks_only_http_2_with_an_alert(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i]);
+        int alert;
+        SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x02h2", 3);
+        assert_int_equal(status_or_alert(context, &alert), 0);
+        assert_int_equal(alert, SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL);
+    }
+}
+
+static void
+http_2_by_prior_knowledge_is_refused_behind_tls_too(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+
+    http_kit_say(client, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert_int_equal(http_kit_reply(client)->status, 400);
+    http_kit_free(client);
+}
+
+static void
+an_optional_client_certificate_reaches_the_handler(void **state)
+{
+    static const char *const paths[] = {"/who", "/who/worker"};
+
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i]);
+        use_certificate(context, client_der);
+        struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+        assert_non_null(client);
+        for (size_t p = 0; p < COUNT_OF(paths); p++) {
+            const struct http_kit_reply *reply = http_kit_get(client, paths[p]);
+            assert_int_equal(reply->body_len, client_der.len);
+            assert_memory_equal(reply->body, client_der.at, client_der.len);
+        }
+        http_kit_free(client);
+    }
+}
+
+static void
+an_optional_client_certificate_may_be_missing(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+
+    const struct http_kit_reply *reply = http_kit_get(client, "/who");
+    assert_int_equal(reply->status, 200);
+    assert_int_equal(reply->body_len, 0);
+    http_kit_free(client);
+}
+
+static void
+a_client_certificate_of_strangers_is_refused_with_an_alert(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i]);
+        int alert;
+        use_certificate(context, stranger_der);
+        assert_int_equal(status_or_alert(context, &alert), 0);
+        assert_int_equal(alert, SSL_R_TLSV1_ALERT_UNKNOWN_CA);
+    }
+}
+
+static void
+a_required_client_certificate_must_come(void **state)
+{
+    static const int alerts[] = {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED};
+
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i]);
+        int alert;
+        assert_int_equal(status_or_alert(context, &alert), 0);
+        assert_int_equal(alert, alerts[i]);
+        use_certificate(context, client_der);
+        assert_int_equal(status_or_alert(context, &alert), 200);
+    }
+}
+
+static void
+certificates_of_many_clients_are_not_mixed_up(void **state)
+{
+    struct http_kit *clients[24];
+
+    for (size_t i = 0; i < COUNT_OF(clients); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i % 2]);
+        if (i % 3 != 0)
+            use_certificate(context, client_der);
+        clients[i] = http_kit_connect_tls(port, context, NULL);
+        assert_non_null(clients[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(clients); i++) {
+        assert_int_equal(http_kit_get(clients[i], "/who")->body_len, i % 3 != 0 ? client_der.len : 0);
+        http_kit_free(clients[i]);
+    }
+}
+
+static void
+a_session_with_a_client_certificate_is_resumed(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i]);
+        use_certificate(context, client_der);
+        struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+        assert_int_equal(http_kit_get(client, "/who")->status, 200);
+        AUTO(SSL_SESSION, session) = SSL_get1_session(http_kit_ssl(client));
+        http_kit_free(client);
+        client = http_kit_connect_tls(port, context, session);
+        assert_non_null(client);
+        const struct http_kit_reply *reply = http_kit_get(client, "/who");
+        assert_int_equal(SSL_session_reused(http_kit_ssl(client)), 1);
+        assert_int_equal(reply->body_len, client_der.len);
+        assert_memory_equal(reply->body, client_der.at, client_der.len);
+        http_kit_free(client);
+    }
+}
+
+/* The name in the certificate that a new connection gets. */
+static void
+served_name(char ret_name[64])
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+
+    assert_non_null(client);
+    AUTO(X509, certificate) = SSL_get1_peer_certificate(http_kit_ssl(client));
+    X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, ret_name, 64);
+    http_kit_free(client);
+}
+
+static bool
+comes_to_serve(const char *name)
+{
+    char served[64] = "";
+
+    for (int i = 0; i < 200 && strcmp(served, name) != 0; i++) {
+        usleep(50000);
+        served_name(served);
+    }
+    return strcmp(served, name) == 0;
+}
+
+static void
+changed_files_are_loaded_and_old_connections_go_on(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    struct http_kit *before = http_kit_connect_tls(port, context, NULL);
+    struct http_kit *silent = http_kit_connect(port); /* its handshake begins after the change */
+    char served[64];
+
+    served_name(served);
+    assert_string_equal(served, "first");
+    write_server_pair("/CN=second");
+    assert_true(comes_to_serve("second"));
+    assert_int_equal(http_kit_get(before, "/who")->status, 200);
+    http_kit_say(silent, "GET / HTTP/1.1\r\n\r\n");
+    assert_true(http_kit_is_closed(silent));
+    http_kit_free(before);
+    http_kit_free(silent);
+}
+
+static void
+files_that_do_not_fit_are_not_loaded_until_they_do(void **state)
+{
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    char served[64];
+
+    write_file(cert_file, certificate_pem(issue("/CN=third", key)));
+    usleep(3000000); /* longer than the server takes to look */
+    served_name(served);
+    assert_string_equal(served, "first");
+    write_file(key_file, kit_private_pem(arena, key));
+    assert_true(comes_to_serve("third"));
+}
+
+static void
+a_handshake_that_stalls_is_closed(void **state)
+{
+    struct http_kit *mute = http_kit_connect(port), *half = http_kit_connect(port);
+
+    http_kit_say_bytes(half, "\x16\x03\x01\x02\x00\x01\x00", 7); /* a ClientHello that never ends */
+    assert_true(http_kit_is_closed(mute));
+    assert_true(http_kit_is_closed(half));
+    http_kit_free(mute);
+    http_kit_free(half);
+}
+
+static void
+a_client_that_does_not_read_is_closed(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+
+    http_kit_say(client, "GET /big HTTP/1.1\r\nHost: test\r\n\r\n");
+    for (int i = 0; i < 2000 && atomic_load(&released) == 0; i++)
+        usleep(10000);
+    assert_int_equal(atomic_load(&released), 1);
+    http_kit_free(client);
+}
+
+static void
+a_large_body_arrives_whole(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+
+    const struct http_kit_reply *reply = http_kit_get(client, "/big");
+    assert_int_equal(reply->body_len, LARGE);
+    assert_memory_equal(reply->body, large, LARGE);
+    http_kit_free(client);
+}
+
+static void
+a_key_update_of_the_client_is_followed(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+
+    assert_int_equal(SSL_key_update(http_kit_ssl(client), SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    assert_int_equal(http_kit_get(client, "/who")->status, 200);
+    http_kit_free(client);
+}
+
+static void
+a_key_that_is_not_the_certificates_is_an_error_at_open(void **state)
+{
+    AUTO(EVP_PKEY, other) = kit_key("p256");
+    AUTO_STRUCT(request, rq) = request_new();
+    struct http_server *second;
+
+    write_file(key_file, kit_private_pem(arena, other));
+    const struct http_server_options options = {
+        .name = "second", .listen = "127.0.0.1:0", .routes = routes, .route_count = 1, .tls_cert_file = cert_file, .tls_key_file = key_file};
+    assert_int_equal(http_server_open(rq, &options, &second), ERR_INTERNAL);
+    assert_non_null(strstr(rq->failure.message, key_file));
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, start, close_server)
+#define TEST_ASKING(function) cmocka_unit_test_setup_teardown(function, start_asking, close_server)
+#define TEST_REQUIRING(function) cmocka_unit_test_setup_teardown(function, start_requiring, close_server)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(serves_tls_1_2_and_1_3),
+        TEST(refuses_tls_1_1_with_an_alert),
+        TEST(chooses_http_1_1_of_what_is_offered),
+        TEST(refuses_who_speaks_only_http_2_with_an_alert),
+        TEST(http_2_by_prior_knowledge_is_refused_behind_tls_too),
+        TEST_ASKING(an_optional_client_certificate_reaches_the_handler),
+        TEST_ASKING(an_optional_client_certificate_may_be_missing),
+        TEST_ASKING(a_client_certificate_of_strangers_is_refused_with_an_alert),
+        TEST_REQUIRING(a_required_client_certificate_must_come),
+        TEST_ASKING(certificates_of_many_clients_are_not_mixed_up),
+        TEST_ASKING(a_session_with_a_client_certificate_is_resumed),
+        TEST(changed_files_are_loaded_and_old_connections_go_on),
+        TEST(files_that_do_not_fit_are_not_loaded_until_they_do),
+        TEST(a_handshake_that_stalls_is_closed),
+        TEST(a_client_that_does_not_read_is_closed),
+        TEST(a_large_body_arrives_whole),
+        TEST(a_key_update_of_the_client_is_followed),
+        TEST(a_key_that_is_not_the_certificates_is_an_error_at_open),
+    };
+
+    return cmocka_run_group_tests(tests, make_files, remove_files);
+}
