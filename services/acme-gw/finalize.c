@@ -146,6 +146,13 @@ postpone(struct acme *acme, struct request *rq, const struct order *order)
     return store_postpone_order(acme, rq, order->id, seconds);
 }
 
+/* What another attempt can change is ra's trouble (a CA that is not there yet, too), not the client's. */
+static bool
+may_pass(enum error kind)
+{
+    return error_is_retriable(kind) || kind == ERR_INTERNAL || kind == ERR_NOT_FOUND;
+}
+
 /* ra has refused for good: the order is invalid, and whoever asks is told why. */
 static enum error
 record_refusal(struct acme *acme, struct request *rq, const struct order *order)
@@ -175,13 +182,6 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
     if (!error)
         order->status = ORDER_VALID;
     return error;
-}
-
-/* What another attempt can change is ra's trouble (a CA that is not there yet, too), not the client's. */
-static bool
-may_pass(enum error kind)
-{
-    return error_is_retriable(kind) || kind == ERR_INTERNAL || kind == ERR_NOT_FOUND;
 }
 
 /* OK: the order is valid, or stays `processing` with a later turn. An error: ra's refusal, recorded; or the database is away, and the lease stays. */
