@@ -21,7 +21,7 @@ const struct command commands[] = {
      cert_explain},
     {"cert", "revoke", "SERIAL|SHA256", 1, "reason= certificate=", "revokes, with a reason of RFC 5280", cert_revoke},
     {"crl", "publish", "", 0, "issuer=", "new CRLs now", crl_publish},
-    {"audit", "verify", "", 0, "", "proves that the audit log was not changed, shortened or reordered", audit_verify},
+    {"audit", "verify", "", 0, "head= key=", "proves that the audit log was not changed, shortened or reordered", audit_verify},
     {"migrate", "", "", 0, "", "brings the database and the streams to this version", migrate_run},
 };
 
