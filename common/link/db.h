@@ -14,10 +14,10 @@
  * with one Sync: one round trip, one transaction, all or nothing.
  *
  * Errors: connection trouble, disk full, shutdown: ERR_UNAVAILABLE with retry_after_s; no free connection before the deadline: ERR_BUSY;
- * unique, foreign-key or check violation: ERR_CONFLICT with the constraint's name (39 characters of it) in failure.reason; anything else ERR_INTERNAL with SQLSTATE in the
- * detail. Serialisation failures and deadlocks are retried inside (40001, 40P01). When a connection dies after the Sync was
- * sent, the outcome is unknown: ERR_TIMEOUT; repeat with the same idempotency key. So it is when the request's deadline passes while the server
- * works (the statement is cancelled). Without a deadline the answer is waited for as long as the connection lives.
+ * unique, foreign-key or check violation: ERR_CONFLICT with the constraint's name (its first 39 characters) in failure.reason; anything else
+ * ERR_INTERNAL with SQLSTATE in the detail. Serialisation failures and deadlocks are retried inside (40001, 40P01); ERR_BUSY when they last. When a
+ * connection dies after the Sync was sent, the outcome is unknown: ERR_TIMEOUT; repeat with the same idempotency key. So it is when the request's
+ * deadline passes while the server works (the statement is cancelled). Without a deadline the answer is waited for as long as the connection lives.
  * Threads: any; a connection serves one call at a time. Every call counts in rq->sql_round_trips.
  */
 #ifndef SIGNET_LINK_DB_H
