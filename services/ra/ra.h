@@ -353,7 +353,7 @@ enum error store_block_key(struct ra *ra, struct request *rq, const struct revoc
 /* ---- the rest ------------------------------------------------------------------------------------------------------------------------------ */
 
 enum error enroll(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, Pb__EnrollReply *ret_reply) MUST_CHECK;
-enum error revoke(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, Pb__RevokeReply *ret_reply) MUST_CHECK;
+enum error revoke_certificate(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, Pb__RevokeReply *ret_reply) MUST_CHECK;
 enum error explain(struct ra *ra, struct request *rq, const Pb__ExplainRequest *request, Pb__ExplainReply *ret_reply) MUST_CHECK;
 
 /* handlers.c */

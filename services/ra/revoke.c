@@ -177,7 +177,7 @@ store(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, struc
 }
 
 enum error
-revoke(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, Pb__RevokeReply *ret_reply)
+revoke_certificate(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, Pb__RevokeReply *ret_reply)
 {
     struct revocation revocation;
     struct bytes serial;

@@ -1,0 +1,582 @@
+/* From the request to the stored certificate, over repeats, refusals and the bad days of the signer. */
+#include "ra_fixture.h"
+
+static void
+issues_stores_audits_and_announces(void **state)
+{
+    struct fixture *fixture = *state;
+    struct request *rq = fixture->rq;
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+    struct certificate certificate;
+    unsigned before = rq->sql_round_trips;
+
+    issue(fixture, "warm-up", "warm.example");
+    before = rq->sql_round_trips;
+    assert_int_equal(enroll(&fixture->ra, rq, good_request(rq, fixture->key, "order-1", "a.example"), &reply), OK);
+    assert_int_equal(rq->sql_round_trips - before, 2);
+    assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED);
+    assert_string_equal(reply.issuer, ISSUER);
+    assert_int_equal(reply.n_chain, 1); /* without the root */
+    assert_true(bytes_equal(bytes_of_binary(reply.chain[0]), signer.certificate));
+    assert_int_equal(certificate_parse(rq, bytes_of_binary(reply.certificate), &certificate), OK);
+    assert_true(bytes_equal(certificate.serial, bytes_of_binary(reply.serial)));
+    assert_int_equal(certificate.not_after_s, reply.not_after_s);
+    assert_int_equal(certificate.not_after_s - certificate.not_before_s, 90 * DAY_S - 1);
+    assert_string_equal(name_format(rq->arena, certificate.subject), "CN=a.example");
+
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'issued' AND closed_at IS NOT NULL"), 2);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate_status WHERE issuer = '" ISSUER "' AND revoked_at IS NULL"), 2);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'certificate.issued' AND principal = 'acme-account:alice'"), 2);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.outbox WHERE subject = 'signet.event.certificate.issued'"), 2);
+    assert_int_equal(outbox_wakes, 2);
+    const char *where = arena_format(rq->arena, "SELECT count(*) FROM ra.issued_certificate WHERE expiry_month = %d AND serial = '\\x%s'",
+                                     serial_month_of(reply.not_after_s), bytes_hex(rq->arena, certificate.serial, 0));
+    assert_int_equal(ask_number(where), 1);
+}
+
+static void
+event_tells_everything(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bytes der = issue(fixture, "order-1", "a.example");
+    struct db_options options = {.name = "test", .url = postgres_kit_url(postgres), .password_file = "", .connections = 1};
+    static const struct db_statement read_outbox = {"read_outbox", "SELECT event_id, body FROM ra.outbox"};
+    struct db_rows *rows;
+    struct db *db;
+
+    assert_int_equal(db_open(fixture->rq, &options, &db), OK);
+    assert_int_equal(DB_QUERY0(db, fixture->rq, &read_outbox, &rows), OK);
+    const Pb__CertificateIssued *event =
+        (const Pb__CertificateIssued *)message_unpack(fixture->rq->arena, &pb__certificate_issued__descriptor, db_bytes(rows, 0, 1));
+    assert_non_null(event);
+    assert_true(bytes_equal(bytes_of_binary(event->certificate), der));
+    assert_string_equal(event->subject, "CN=a.example");
+    assert_string_equal(event->names[0]->value, "a.example");
+    assert_string_equal(event->key_type, "p256");
+    assert_string_equal(event->owner, "alice");
+    assert_string_equal(event->principal->id, "alice");
+    assert_string_equal(event->template_, "Web Server");
+    assert_true(text_starts_with(db_text(rows, 0, 0), "issued-01"));
+    db_close(db);
+}
+
+static void
+repeat_gets_the_same_certificate(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bytes first = issue(fixture, "order-1", "a.example");
+    /* The same CSR octets: a repeat is a repeat of the request. */
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-2", "b.example");
+    Pb__EnrollReply once = PB__ENROLL_REPLY__INIT, again = PB__ENROLL_REPLY__INIT;
+
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &once), OK);
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &again), OK);
+    assert_true(bytes_equal(bytes_of_binary(once.certificate), bytes_of_binary(again.certificate)));
+    assert_int_equal(again.n_chain, 1);
+    assert_false(bytes_equal(bytes_of_binary(once.certificate), first));
+    assert_int_equal(signer.signed_certificates, 2);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate"), 2);
+}
+
+static void
+repeat_is_answered_though_policy_would_refuse_now(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
+    Pb__EnrollReply once = PB__ENROLL_REPLY__INIT, again = PB__ENROLL_REPLY__INIT;
+
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &once), OK);
+    postgres_kit_run(postgres, "DELETE FROM ra.role_name");
+    struct ra other = {0};
+    open_ra(&other, fixture->rq);
+    assert_int_equal(enroll(&other, fixture->rq, request, &again), OK);
+    assert_true(bytes_equal(bytes_of_binary(once.certificate), bytes_of_binary(again.certificate)));
+    close_ra(&other);
+}
+
+static void
+same_key_with_another_request_conflicts(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
+    struct bytes csr = bytes_of_binary(request->csr);
+
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, good_request(fixture->rq, fixture->key, "order-1", "b.example"), &reply), ERR_CONFLICT);
+    failure_clear(fixture->rq);
+    request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
+    request->csr = binary_of_bytes(csr);
+    request->principal->id = "mallory";
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_CONFLICT);
+    failure_clear(fixture->rq);
+    request->channel = "est";
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.refused' AND result = 'conflict'"), 2);
+}
+
+/* ---- refusals ----------------------------------------------------------------------------------------------------------------------------- */
+
+struct refusal_case {
+    const char *name;
+    void (*spoil)(struct fixture *fixture, Pb__EnrollRequest *request);
+    enum error expected;
+    const char *layer;
+    bool audited;
+};
+
+static void
+set_csr(struct fixture *fixture, Pb__EnrollRequest *request, const struct kit_csr *wish)
+{
+    request->csr = binary_of_bytes(kit_csr(fixture->rq->arena, wish));
+}
+
+static void
+prove(struct fixture *fixture, Pb__EnrollRequest *request, const char *first, const char *second)
+{
+    Pb__Name *names = arena_array(fixture->rq->arena, 2, sizeof *names);
+
+    request->proven_names = arena_array(fixture->rq->arena, 2, sizeof(Pb__Name *));
+    request->n_proven_names = second == NULL ? 1 : 2;
+    request->names_are_proven = true;
+    for (size_t i = 0; i < 2; i++) {
+        pb__name__init(&names[i]);
+        names[i].type = PB__NAME_TYPE__NAME_TYPE_DNS;
+        names[i].value = i == 0 ? first : second;
+        request->proven_names[i] = &names[i];
+    }
+}
+
+static void
+missing_principal(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->principal = NULL;
+}
+
+static void
+long_key(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->idempotency_key = arena_format(fixture->rq->arena, "%0201d", 1);
+}
+
+static void
+empty_channel(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->channel = "";
+}
+
+static void
+large_csr(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->csr = binary_of_bytes(BYTES(arena_alloc(fixture->rq->arena, CSR_MAX + 1), CSR_MAX + 1));
+}
+
+static void
+unknown_name_type(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    prove(fixture, request, "a.example", NULL);
+    request->proven_names[0]->type = (Pb__NameType)77;
+}
+
+static void
+proven_without_names(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->names_are_proven = true;
+}
+
+static void
+garbage_csr(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->csr = binary_of_bytes(BYTES("garbage", 7));
+}
+
+static void
+broken_signature(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->csr.data[request->csr.len - 1] ^= 1;
+}
+
+static void
+weak_key(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    AUTO(EVP_PKEY, key) = kit_key("rsa-1024");
+    set_csr(fixture, request, &(struct kit_csr){.key = key, .subject = "/", .names = "DNS:a.example"});
+}
+
+static void
+asks_ca(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/", .names = "DNS:a.example", .asks_ca = true});
+}
+
+static void
+extra_name(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/", .names = "DNS:a.example,DNS:evil.example"});
+    prove(fixture, request, "a.example", NULL);
+}
+
+static void
+extra_common_name(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/CN=evil.example", .names = "DNS:a.example"});
+    prove(fixture, request, "a.example", NULL);
+}
+
+static void
+missing_name(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    prove(fixture, request, "a.example", "b.example");
+}
+
+static void
+unknown_template(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->template_ = "No-Such-Template";
+}
+
+static void
+unknown_issuer(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->issuer = "no-such-ca";
+}
+
+static void
+key_type_of_no_template(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    AUTO(EVP_PKEY, key) = kit_key("p384");
+    set_csr(fixture, request, &(struct kit_csr){.key = key, .subject = "/", .names = "DNS:a.example"});
+}
+
+static void
+too_long_validity(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    request->not_after_s = clock_now_s() + 91 * DAY_S;
+}
+
+static void
+no_name(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/O=Example"});
+}
+
+static const struct refusal_case refusals[] = {
+    {"refuses_request_without_principal", missing_principal, ERR_BAD_REQUEST, "", false},
+    {"refuses_idempotency_key_of_201_octets", long_key, ERR_TOO_LARGE, "", false},
+    {"refuses_empty_channel", empty_channel, ERR_BAD_REQUEST, "", false},
+    {"refuses_csr_beyond_the_limit", large_csr, ERR_TOO_LARGE, "", false},
+    {"refuses_unknown_type_of_proven_name", unknown_name_type, ERR_BAD_REQUEST, "", false},
+    {"refuses_proven_names_that_are_none", proven_without_names, ERR_BAD_REQUEST, "", false},
+    {"refuses_garbage_as_csr", garbage_csr, ERR_BAD_CSR, "", true},
+    {"refuses_csr_with_broken_signature", broken_signature, ERR_BAD_CSR, "", true},
+    {"refuses_csr_with_weak_key", weak_key, ERR_BAD_CSR, "", true},
+    {"refuses_csr_that_asks_for_ca", asks_ca, ERR_BAD_CSR, "", true},
+    {"refuses_csr_with_extra_name", extra_name, ERR_BAD_CSR, "", true},
+    {"refuses_csr_with_extra_common_name", extra_common_name, ERR_BAD_CSR, "", true},
+    {"refuses_csr_that_lacks_a_proven_name", missing_name, ERR_BAD_CSR, "", true},
+    {"refuses_unknown_template", unknown_template, ERR_NOT_FOUND, "", true},
+    {"refuses_unknown_issuer", unknown_issuer, ERR_NOT_FOUND, "", true},
+    {"refuses_key_type_beyond_the_template", key_type_of_no_template, ERR_DENIED, "AUTH-004", true},
+    {"refuses_validity_beyond_the_template", too_long_validity, ERR_DENIED, "AUTH-004", true},
+    {"refuses_csr_without_any_name", no_name, ERR_DENIED, "AUTH-004", true},
+};
+
+static void
+refuses_what_it_should(void **state)
+{
+    struct fixture *fixture = *state;
+
+    issue(fixture, "good", "a.example"); /* the acceptance beside the refusals */
+    for (size_t i = 0; i < COUNT_OF(refusals); i++) {
+        const struct refusal_case *c = &refusals[i];
+        Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+        Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, c->name, "a.example");
+        c->spoil(fixture, request);
+        enum error error = enroll(&fixture->ra, fixture->rq, request, &reply);
+        if (error != c->expected || !text_equal(fixture->rq->failure.layer, c->layer))
+            fail_msg("%s: %s, %s, %s", c->name, error_name(error), fixture->rq->failure.layer, fixture->rq->failure.message);
+        const char *records = arena_format(fixture->rq->arena,
+                                           "SELECT count(*) FROM audit.event WHERE action = 'enroll.refused' AND detail ->> 'key' = '%s' "
+                                           "AND result = '%s'",
+                                           c->name, error_name(error));
+        if (ask_number(records) != c->audited)
+            fail_msg("%s: audited or not, the contrary was expected", c->name);
+        failure_clear(fixture->rq);
+    }
+    assert_int_equal(signer.signed_certificates, 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent"), 1);
+}
+
+static void
+proven_names_are_certified_and_nothing_else_of_the_subject(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+    struct certificate certificate;
+
+    signer.templates[0]->subject = "csr";
+    set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/O=Bank/CN=b.example", .names = "DNS:A.example,DNS:b.example"});
+    prove(fixture, request, "B.example", "a.example");
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    signer.templates[0]->subject = "common-name";
+    assert_int_equal(certificate_parse(fixture->rq, bytes_of_binary(reply.certificate), &certificate), OK);
+    assert_string_equal(name_format(fixture->rq->arena, certificate.subject), "CN=b.example");
+}
+
+static void
+refuses_a_blocked_key(void **state)
+{
+    struct fixture *fixture = *state;
+    struct public_key key;
+    uint8_t sha256[32];
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    assert_int_equal(public_key_parse(fixture->rq, kit_spki(fixture->rq->arena, fixture->key), &key), OK);
+    public_key_sha256(&key, sha256);
+    postgres_kit_run(postgres, arena_format(fixture->rq->arena, "INSERT INTO ra.blocked_key (spki_sha256, why) VALUES ('\\x%s', 'test')",
+                                            bytes_hex(fixture->rq->arena, BYTES(sha256, 32), 0)));
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, good_request(fixture->rq, fixture->key, "order-1", "a.example"), &reply), ERR_BAD_CSR);
+    assert_int_equal(signer.signed_certificates, 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.refused'"), 1);
+}
+
+/* ---- approval ------------------------------------------------------------------------------------------------------------------------------- */
+
+static void
+approval_is_stored_and_audited_as_pending(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "code-1", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT, again = PB__ENROLL_REPLY__INIT;
+
+    set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/O=Example/CN=Our Programs"});
+    request->template_ = "Code-Signing";
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_PENDING);
+    assert_int_equal(reply.certificate.len, 0);
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &again), OK);
+    assert_true(bytes_equal(bytes_of_binary(reply.intent_id), bytes_of_binary(again.intent_id)));
+    assert_int_equal(signer.signed_certificates, 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'pending'"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.pending'"), 1);
+}
+
+/* ---- bad days --------------------------------------------------------------------------------------------------------------------------------- */
+
+static void
+intent_stays_open_while_the_signer_is_away_and_the_repeat_continues_it(void **state)
+{
+    static const enum error kinds[] = {ERR_BUSY, ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_INTERNAL};
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+        Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, error_name(kinds[i]), "a.example");
+        signer.failing = kinds[i];
+        assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), kinds[i]);
+        failure_clear(fixture->rq);
+        assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'open'"), 1);
+        char *id = postgres_kit_ask(postgres, "SELECT encode(id, 'hex') FROM ra.intent WHERE status = 'open'");
+        signer.failing = OK;
+        assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+        assert_string_equal(bytes_hex(fixture->rq->arena, bytes_of_binary(reply.intent_id), 0), id);
+        assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'open'"), 0);
+        free(id);
+    }
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action LIKE '%refused'"), 0);
+}
+
+static void
+unknown_warrant_key_is_an_operators_trouble(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    signer.failing = ERR_UNAUTHENTICATED;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, good_request(fixture->rq, fixture->key, "order-1", "a.example"), &reply), ERR_UNAVAILABLE);
+    assert_true(fixture->rq->failure.retry_after_s > 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'open'"), 1);
+}
+
+static void
+signers_refusal_closes_the_intent_for_good(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    signer.failing = ERR_DENIED;
+    signer.failing_message = "the CA's own limits forbid it";
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_DENIED);
+    failure_clear(fixture->rq);
+    signer.failing = OK;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_DENIED);
+    assert_string_equal(fixture->rq->failure.message, "the CA's own limits forbid it");
+    assert_int_equal(signer.signed_certificates, 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'refused' AND closed_at IS NOT NULL"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'intent.refused' AND result = 'denied'"), 1);
+}
+
+static void
+certificate_of_another_intent_is_not_stored(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    signer.answers_another = true;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, good_request(fixture->rq, fixture->key, "order-1", "a.example"), &reply), ERR_INTERNAL);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate"), 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'open'"), 1);
+}
+
+static void
+without_a_signer_nothing_is_known_and_nothing_done(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    signer.directory_failing = ERR_UNAVAILABLE;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, good_request(fixture->rq, fixture->key, "order-1", "a.example"), &reply), ERR_UNAVAILABLE);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent"), 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.record"), 0);
+}
+
+static void
+directory_stays_in_force_while_the_signer_is_away(void **state)
+{
+    struct fixture *fixture = *state;
+
+    issue(fixture, "order-1", "a.example");
+    signer.directory_failing = ERR_UNAVAILABLE;
+    issue(fixture, "order-2", "a.example");
+}
+
+static void
+missing_partition_is_made_again(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-2", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+    int month = serial_month_of(clock_now_s() + 90 * DAY_S - 3600);
+
+    issue(fixture, "order-1", "a.example");
+    postgres_kit_run(postgres, arena_format(fixture->rq->arena, "DROP TABLE ra.certificate_%d_%02d", 2000 + month / 12, month % 12 + 1));
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_UNAVAILABLE);
+    failure_clear(fixture->rq);
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+}
+
+/* ---- many at once --------------------------------------------------------------------------------------------------------------------------- */
+
+struct caller {
+    struct fixture *fixture;
+    struct request *rq;
+    Pb__EnrollRequest *request;
+    Pb__EnrollReply reply;
+    enum error error;
+};
+
+static void *
+call(void *argument)
+{
+    struct caller *caller = argument;
+
+    pb__enroll_reply__init(&caller->reply);
+    caller->error = enroll(&caller->fixture->ra, caller->rq, caller->request, &caller->reply);
+    return NULL;
+}
+
+#define CALLERS 24
+
+static void
+call_at_once(struct fixture *fixture, struct caller *callers, const char *(*key_of)(struct request *rq, int caller))
+{
+    pthread_t threads[CALLERS];
+    struct bytes csr = bytes_of_binary(good_request(fixture->rq, fixture->key, "x", "a.example")->csr);
+
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = (struct caller){.fixture = fixture, .rq = request_new()};
+        callers[i].request = good_request(callers[i].rq, fixture->key, key_of(callers[i].rq, i), "a.example");
+        callers[i].request->csr = binary_of_bytes(csr);
+    }
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, call, &callers[i]), 0);
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
+static const char *
+one_key(struct request *rq, int caller)
+{
+    return "order-1";
+}
+
+static const char *
+own_key(struct request *rq, int caller)
+{
+    return arena_format(rq->arena, "order-%d", caller);
+}
+
+static void
+callers_with_one_key_get_one_certificate(void **state)
+{
+    struct fixture *fixture = *state;
+    struct caller callers[CALLERS];
+
+    call_at_once(fixture, callers, one_key);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(callers[i].error, OK);
+        assert_true(bytes_equal(bytes_of_binary(callers[i].reply.certificate), bytes_of_binary(callers[0].reply.certificate)));
+    }
+    for (int i = 0; i < CALLERS; i++)
+        request_free(callers[i].rq);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.outbox"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.record"), 1);
+}
+
+static void
+callers_with_own_keys_get_own_certificates(void **state)
+{
+    struct fixture *fixture = *state;
+    struct caller callers[CALLERS];
+
+    call_at_once(fixture, callers, own_key);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(callers[i].error, OK);
+        request_free(callers[i].rq);
+    }
+    assert_int_equal(ask_number("SELECT count(DISTINCT serial) FROM ra.certificate"), CALLERS);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.outbox"), CALLERS);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.record"), CALLERS);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(issues_stores_audits_and_announces),
+        CASE(event_tells_everything),
+        CASE(repeat_gets_the_same_certificate),
+        CASE(repeat_is_answered_though_policy_would_refuse_now),
+        CASE(same_key_with_another_request_conflicts),
+        CASE(refuses_what_it_should),
+        CASE(proven_names_are_certified_and_nothing_else_of_the_subject),
+        CASE(refuses_a_blocked_key),
+        CASE(approval_is_stored_and_audited_as_pending),
+        CASE(intent_stays_open_while_the_signer_is_away_and_the_repeat_continues_it),
+        CASE(unknown_warrant_key_is_an_operators_trouble),
+        CASE(signers_refusal_closes_the_intent_for_good),
+        CASE(certificate_of_another_intent_is_not_stored),
+        CASE(without_a_signer_nothing_is_known_and_nothing_done),
+        CASE(directory_stays_in_force_while_the_signer_is_away),
+        CASE(missing_partition_is_made_again),
+        CASE(callers_with_one_key_get_one_certificate),
+        CASE(callers_with_own_keys_get_own_certificates),
+    };
+
+    return cmocka_run_group_tests(tests, start_servers, stop_servers);
+}
