@@ -31,10 +31,12 @@ static const struct db_statement select_seals = {
 static const struct db_statement select_records = {
     "select_records", "SELECT position, seal, body FROM audit.record WHERE position BETWEEN $1 AND $2 ORDER BY position LIMIT $3"};
 
+/* Of one moment, while sealing goes on: what waits, and what claims a place that no seal covers. */
 static const struct db_statement count_rest = {
-    "count_rest", "SELECT (SELECT count(*) FROM audit.record WHERE position IS NULL), (SELECT count(*) FROM audit.record WHERE position IS NOT NULL),"
-                  " (SELECT count(*) FROM audit.seal WHERE head IS NULL), (SELECT coalesce(sum(last_position - first_position + 1), 0)::bigint"
-                  " FROM audit.seal WHERE head IS NULL)"};
+    "count_rest", "SELECT (SELECT count(*) FROM audit.record r LEFT JOIN audit.seal s USING (seal) WHERE s.head IS NULL),"
+                  " (SELECT count(*) FROM audit.seal WHERE head IS NULL),"
+                  " (SELECT count(*) FROM audit.record r WHERE position IS NOT NULL AND NOT EXISTS"
+                  "   (SELECT FROM audit.seal s WHERE s.seal = r.seal AND r.position BETWEEN s.first_position AND s.last_position))"};
 
 static enum error
 unverified(struct request *rq, uint64_t seal, const char *what)
@@ -172,10 +174,10 @@ check_rest(struct ctl *ctl, struct request *rq, struct walk *walk)
 
     if (error)
         return error;
-    walk->unsealed = (uint64_t)(db_int(rows, 0, 0) + db_int(rows, 0, 3));
-    if (db_int(rows, 0, 2) > 1)
+    walk->unsealed = (uint64_t)db_int(rows, 0, 0);
+    if (db_int(rows, 0, 1) > 1)
         return unverified(rq, walk->seals + 1, "more than one seal waits for its signature");
-    if ((uint64_t)db_int(rows, 0, 1) > walk->records + (uint64_t)db_int(rows, 0, 3))
+    if (db_int(rows, 0, 2) > 0)
         return unverified(rq, walk->seals, "records claim places that no seal covers");
     if (walk->known_head.at != NULL && !walk->known_head_seen)
         return unverified(rq, walk->seals, "the head given with --head is not in the chain: its end was cut off");
