@@ -45,7 +45,7 @@ struct bus {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct bus_link *link;
-    bool link_closed; /* nats.c gave up on it */
+    int opened, closed; /* connections made, and those whose end nats.c has told of */
     bool closing;
     pthread_t keeper;
     struct part *parts;
@@ -102,6 +102,7 @@ on_reconnected(natsConnection *nats, void *context)
     tell_hearers(context);
 }
 
+/* The last that is ever called for a connection: by bus_close, or because nats.c gave up on it. */
 static void
 on_closed(natsConnection *nats, void *context)
 {
@@ -109,11 +110,9 @@ on_closed(natsConnection *nats, void *context)
     const char *detail = "";
     (void)natsConnection_GetLastError(nats, &detail);
     AUTO_LOCK(&bus->mutex);
-    if (bus->link == NULL || bus->link->nats != nats)
-        return;
     if (!bus->closing)
         log_line(LOG_LEVEL_ERROR, "bus.refused", "detail", detail, NULL);
-    bus->link_closed = true;
+    bus->closed++;
     pthread_cond_broadcast(&bus->changed);
 }
 
@@ -180,8 +179,9 @@ link_open(struct bus *bus)
     return link;
 }
 
+/* The first connection, or another for one that is closed for good. */
 static void
-link_replace(struct bus *bus)
+link_renew(struct bus *bus)
 {
     struct bus_link *fresh = link_open(bus);
     if (fresh == NULL)
@@ -189,14 +189,19 @@ link_replace(struct bus *bus)
     pthread_mutex_lock(&bus->mutex);
     struct bus_link *old = bus->link;
     bus->link = fresh;
-    bus->link_closed = natsConnection_IsClosed(fresh->nats);
+    bus->opened++;
     for (struct part *part = bus->parts; part != NULL; part = part->next)
         if (!part->stopped && part->about.attach != NULL)
             part->about.attach(part->about.context, fresh->nats);
     pthread_mutex_unlock(&bus->mutex);
     if (old != NULL)
         bus_link_release(old);
-    tell_hearers(bus);
+}
+
+static bool
+needs_link(const struct bus *bus)
+{
+    return bus->link == NULL || natsConnection_IsClosed(bus->link->nats);
 }
 
 static void *
@@ -205,7 +210,7 @@ keep(void *context)
     struct bus *bus = context;
     pthread_mutex_lock(&bus->mutex);
     while (!bus->closing) {
-        if (bus->link != NULL && !bus->link_closed) {
+        if (!needs_link(bus)) {
             pthread_cond_wait(&bus->changed, &bus->mutex);
             continue;
         }
@@ -216,7 +221,8 @@ keep(void *context)
         if (bus->closing)
             break;
         pthread_mutex_unlock(&bus->mutex);
-        link_replace(bus);
+        link_renew(bus);
+        tell_hearers(bus);
         pthread_mutex_lock(&bus->mutex);
     }
     pthread_mutex_unlock(&bus->mutex);
@@ -311,9 +317,9 @@ link_close(struct bus *bus, int64_t most_ms)
     if (bus_link_is_up(link))
         (void)natsConnection_FlushTimeout(link->nats, most_ms);
     natsConnection_Close(link->nats);
-    /* on_closed is the last that nats.c calls back; before it ran, the bus may not be freed. */
+    /* Before the last call back the bus may not be freed. */
     pthread_mutex_lock(&bus->mutex);
-    while (!bus->link_closed)
+    while (bus->closed < bus->opened)
         pthread_cond_wait(&bus->changed, &bus->mutex);
     pthread_mutex_unlock(&bus->mutex);
     assert(link->holds == 1); /* whoever still calls must be stopped before the bus */
@@ -345,7 +351,7 @@ bus_open(struct request *rq, const struct bus_options *options, struct bus **ret
         return fail_privately(rq, ERR_INTERNAL, "the settings of the bus are not usable", "%s: %s", natsStatus_GetText(status),
                               why == NULL ? "" : why);
     }
-    bus->link = link_open(bus);
+    link_renew(bus);
     if (pthread_create(&bus->keeper, NULL, keep, bus) != 0)
         abort();
     *ret_bus = TAKE(bus);

@@ -160,8 +160,8 @@ lease_open(struct service *service, struct request *rq, struct db *db, const str
     pthread_mutex_init(&lease->mutex, NULL);
     /* The drain goes backwards: the loop ends first, then what it handed out is finished. */
     service_at_drain(service, stop, lease);
+    *ret_lease = lease; /* before the first turn: its work asks for the holder */
     lease->loop = service_every(service, about->name, about->pause_ms, turn, lease);
-    *ret_lease = lease;
     return OK;
 }
 
