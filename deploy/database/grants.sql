@@ -45,3 +45,9 @@ REVOKE ALL ON FUNCTION ra.ensure_partition(int) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ra.ensure_partition(int) TO ra;
 GRANT SELECT, INSERT (body), UPDATE (position, seal) ON audit.record TO ra;
 GRANT SELECT, INSERT (seal, first_position, last_position, root, previous_head, sealed_at_us), UPDATE (head, signature, public_key, key_uri) ON audit.seal TO ra;
+
+-- crl-publisher: what it serves and when it makes the next; never removing, and no view of certificates
+GRANT USAGE ON SCHEMA crl TO crl_publisher;
+GRANT SELECT, INSERT, UPDATE (certificate, chain_pem, sha256, not_after, changed_at) ON crl.authority TO crl_publisher;
+GRANT SELECT, INSERT, UPDATE (due_at, wanted, met, failure, leased_until, lease_holder, attempts) ON crl.schedule TO crl_publisher;
+GRANT SELECT, INSERT, UPDATE (number, der, this_update, next_update, sha256, entries, published_at) ON crl.published TO crl_publisher;

@@ -1,0 +1,99 @@
+/*
+ * The CAs that we publish for. The signer's list is taken every few seconds and when a CA is created, into crl.authority: so what we serve depends
+ * on the signer no more once it was listed. Nothing is taken away: certificates of a CA that the signer has forgotten still point here.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crl_publisher.h"
+#include "link/message.h"
+#include "link/rpc.h"
+#include "pki/pem.h"
+
+struct authorities {
+    pthread_mutex_t mutex;
+    uint8_t kept[32]; /* SHA-256 of the list that is in the database already */
+};
+
+struct authorities *
+authorities_new(void)
+{
+    struct authorities *authorities = calloc(1, sizeof(*authorities));
+
+    if (authorities == NULL)
+        abort();
+    pthread_mutex_init(&authorities->mutex, NULL);
+    return authorities;
+}
+
+static const char *
+chain_pem_of(struct arena *arena, const Pb__Ca *ca)
+{
+    struct buffer pem = buffer_in(arena);
+    size_t i;
+
+    pem_append(&pem, "CERTIFICATE", BYTES(ca->certificate.data, ca->certificate.len));
+    for (i = 0; i < ca->n_chain; i++)
+        pem_append(&pem, "CERTIFICATE", BYTES(ca->chain[i].data, ca->chain[i].len));
+    return buffer_text(&pem);
+}
+
+static enum error
+row_of_ca(struct request *rq, const Pb__Ca *ca, struct authority_row *ret_row)
+{
+    struct bytes der = BYTES(ca->certificate.data, ca->certificate.len);
+    struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
+    uint8_t *digest = arena_alloc(rq->arena, 32);
+    const char *pem = chain_pem_of(rq->arena, ca);
+    enum error error = certificate_parse(rq, der, certificate);
+
+    if (error)
+        return error;
+    /* The PEM text begins with the certificate itself. */
+    certificate_sha256(bytes_of_text(pem), digest);
+    *ret_row = (struct authority_row){
+        .issuer = ca->name, .certificate = der, .chain_pem = pem, .sha256 = BYTES(digest, 32), .not_after_s = certificate->not_after_s};
+    return OK;
+}
+
+static enum error
+keep(struct publisher *publisher, struct request *rq, const Pb__ListCasReply *reply)
+{
+    struct authority_row *rows = arena_array(rq->arena, reply->n_cas, sizeof(*rows));
+    size_t count = 0, i;
+
+    for (i = 0; i < reply->n_cas; i++) {
+        enum error error;
+        if (reply->cas[i]->certificate.len == 0)
+            continue; /* waits for the certificate that a foreign CA signs */
+        error = row_of_ca(rq, reply->cas[i], &rows[count]);
+        if (error)
+            return error;
+        count++;
+    }
+    return store_keep_authorities(publisher, rq, rows, count);
+}
+
+enum error
+authorities_refresh(struct publisher *publisher, struct request *rq)
+{
+    Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
+    struct authorities *authorities = publisher->authorities;
+    const Pb__ListCasReply *reply;
+    uint8_t digest[32];
+    enum error error;
+
+    AUTO_LOCK(&authorities->mutex);
+    error = RPC_CALL(publisher->bus, rq, signer, ListCas, &request, &reply);
+    if (error)
+        return error;
+    certificate_sha256(message_pack(rq->arena, &reply->base), digest);
+    if (memcmp(digest, authorities->kept, sizeof(digest)) == 0)
+        return OK;
+    error = keep(publisher, rq, reply);
+    if (error)
+        return error;
+    memcpy(authorities->kept, digest, sizeof(digest));
+    lease_wake(publisher->lease);
+    return OK;
+}
