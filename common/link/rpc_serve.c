@@ -226,9 +226,13 @@ static void
 stop(void *context, int most_ms)
 {
     struct rpc_server *server = context;
+    /* Without a connection nobody can be answered, and draining would only wait out its time. */
+    AUTO_STRUCT(bus_link, link) = bus_hold(server->bus);
+    bool up = bus_link_is_up(link);
     for (unsigned i = 0; i < server->method_count; i++)
         if (server->methods[i].subscription != NULL)
-            (void)natsSubscription_DrainTimeout(server->methods[i].subscription, most_ms);
+            (void)(up ? natsSubscription_DrainTimeout(server->methods[i].subscription, most_ms)
+                      : natsSubscription_Unsubscribe(server->methods[i].subscription));
     for (unsigned i = 0; i < server->method_count; i++)
         if (server->methods[i].subscription != NULL)
             (void)natsSubscription_WaitForDrainCompletion(server->methods[i].subscription, most_ms);

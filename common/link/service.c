@@ -266,11 +266,15 @@ static void *
 cut_drain_short(void *argument)
 {
     const struct service *service = argument;
-    struct timespec bound = {.tv_sec = service->common.drain_ms / 1000, .tv_nsec = (long)(service->common.drain_ms % 1000) * 1000000};
+    int64_t until_ms = clock_monotonic_ms() + service->common.drain_ms;
+    int signal_number = 0;
     sigset_t set;
 
     waited_for(&set);
-    int signal_number = sigtimedwait(&set, NULL, &bound);
+    for (int64_t left_ms = service->common.drain_ms; left_ms > 0 && signal_number <= 0; left_ms = until_ms - clock_monotonic_ms()) {
+        struct timespec left = {.tv_sec = left_ms / 1000, .tv_nsec = (long)(left_ms % 1000) * 1000000};
+        signal_number = sigtimedwait(&set, NULL, &left); /* -1 at its end, and when interrupted */
+    }
     log_line(LOG_LEVEL_ERROR, "service.drain_cut", "reason", signal_number > 0 ? "a second signal" : "SIGNET_DRAIN_MS is over", NULL);
     _exit(EXIT_DRAIN_CUT);
 }
