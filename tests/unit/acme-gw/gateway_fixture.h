@@ -1,0 +1,407 @@
+/*
+ * A whole gateway in the test program: its real routes on a real HTTP server, its real tables in a real PostgreSQL under the rights of its role.
+ * Only what is beyond the bus is made here: rpc_call plays ra and the validator, and the lease loop turns when a test says so.
+ */
+#ifndef SIGNET_TESTS_ACME_GATEWAY_FIXTURE_H
+#define SIGNET_TESTS_ACME_GATEWAY_FIXTURE_H
+
+#include "unit/kit.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "acme.h"
+#include "base/clock.h"
+#include "jose_kit.h"
+#include "kit/http_kit.h"
+#include "kit/postgres_kit.h"
+#include "pki/serial.h"
+
+static struct postgres_kit *postgres;
+static struct acme gateway;
+static struct http_server *server;
+static struct request *process_rq;
+
+/* ---- beyond the bus ---- */
+
+static struct {
+    enum error enroll_error; /* OK: a certificate */
+    const char *enroll_layer;
+    bool enroll_pending;
+    atomic_int enrolments;
+    char enrolled_key[64]; /* the idempotency key of the last one */
+    char enrolled_names[256];
+    enum error revoke_error;
+    bool already_revoked;
+    char revoke_authority[32];
+    int revoke_reason;
+    enum error validate_error;
+    const char *validate_problem; /* NULL: valid */
+    char key_authorization[128];
+} beyond;
+
+static const uint8_t leaf_der[] = {0x30, 0x03, 0x02, 0x01, 0x01};
+static const uint8_t issuer_der[] = {0x30, 0x03, 0x02, 0x01, 0x02};
+
+static inline enum error
+play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCMessage **ret_reply)
+{
+    beyond.enrolments++;
+    snprintf(beyond.enrolled_key, sizeof beyond.enrolled_key, "%s", input->idempotency_key);
+    beyond.enrolled_names[0] = '\0';
+    for (size_t i = 0; i < input->n_proven_names; i++)
+        snprintf(beyond.enrolled_names + strlen(beyond.enrolled_names), sizeof beyond.enrolled_names - strlen(beyond.enrolled_names), "%s%s",
+                 i == 0 ? "" : " ", input->proven_names[i]->value);
+    if (beyond.enroll_error != OK) {
+        (void)fail(rq, beyond.enroll_error, "ra says %s", error_name(beyond.enroll_error));
+        return beyond.enroll_layer != NULL ? fail_layer(rq, beyond.enroll_layer) : beyond.enroll_error;
+    }
+    Pb__EnrollReply *reply = arena_alloc(rq->arena, sizeof *reply);
+    pb__enroll_reply__init(reply);
+    reply->status = beyond.enroll_pending ? PB__ENROLL_STATUS__ENROLL_STATUS_PENDING : PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED;
+    struct serial serial = serial_new(clock_now_s() + 90 * 86400);
+    struct bytes octets = bytes_copy(rq->arena, BYTES(serial.octets, SERIAL_LEN));
+    reply->serial = (ProtobufCBinaryData){.data = (uint8_t *)octets.at, .len = octets.len};
+    reply->certificate = (ProtobufCBinaryData){.data = (uint8_t *)leaf_der, .len = sizeof leaf_der};
+    reply->chain = arena_array(rq->arena, 1, sizeof *reply->chain);
+    reply->chain[0] = (ProtobufCBinaryData){.data = (uint8_t *)issuer_der, .len = sizeof issuer_der};
+    reply->n_chain = 1;
+    if (!beyond.enroll_pending)
+        postgres_kit_run(postgres, arena_format(rq->arena, "INSERT INTO ra.issued_certificate VALUES ('\\x%s', %d, 'test', '\\x%s')",
+                                                bytes_hex(rq->arena, octets, 0), serial_month_of(clock_now_s() + 90 * 86400),
+                                                bytes_hex(rq->arena, BYTES(leaf_der, sizeof leaf_der), 0)));
+    *ret_reply = &reply->base;
+    return OK;
+}
+
+static inline enum error
+play_revoke(struct request *rq, const Pb__RevokeRequest *input, const ProtobufCMessage **ret_reply)
+{
+    snprintf(beyond.revoke_authority, sizeof beyond.revoke_authority, "%s", input->authority);
+    beyond.revoke_reason = (int)input->reason;
+    assert_true(input->principal->id[0] != '\0');
+    if (beyond.revoke_error != OK)
+        return fail(rq, beyond.revoke_error, "ra says %s", error_name(beyond.revoke_error));
+    Pb__RevokeReply *reply = arena_alloc(rq->arena, sizeof *reply);
+    pb__revoke_reply__init(reply);
+    reply->already_revoked = beyond.already_revoked;
+    *ret_reply = &reply->base;
+    return OK;
+}
+
+static inline enum error
+play_validate(struct request *rq, const Pb__ValidateChallengeRequest *input, const ProtobufCMessage **ret_reply)
+{
+    snprintf(beyond.key_authorization, sizeof beyond.key_authorization, "%s", input->key_authorization);
+    if (beyond.validate_error != OK)
+        return fail(rq, beyond.validate_error, "the validator says %s", error_name(beyond.validate_error));
+    Pb__ValidateChallengeReply *reply = arena_alloc(rq->arena, sizeof *reply);
+    pb__validate_challenge_reply__init(reply);
+    reply->valid = beyond.validate_problem == NULL;
+    reply->problem = beyond.validate_problem == NULL ? "" : beyond.validate_problem;
+    reply->detail = beyond.validate_problem == NULL ? "" : "another text was found";
+    *ret_reply = &reply->base;
+    return OK;
+}
+
+enum error
+rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *callee, const char *subject_suffix, const char *method,
+         const ProtobufCMessage *input, const ProtobufCMessage **ret_reply)
+{
+    if (text_equal(method, "Enroll"))
+        return play_enroll(rq, (const Pb__EnrollRequest *)input, ret_reply);
+    if (text_equal(method, "Revoke"))
+        return play_revoke(rq, (const Pb__RevokeRequest *)input, ret_reply);
+    if (text_equal(method, "ValidateChallenge"))
+        return play_validate(rq, (const Pb__ValidateChallengeRequest *)input, ret_reply);
+    return fail(rq, ERR_UNAVAILABLE, "nobody serves %s", method);
+}
+
+/* ---- leases, turned by hand ---- */
+
+struct lease {
+    const char *holder;
+    atomic_int wakes;
+};
+
+static struct lease validations = {.holder = "gateway/validations"}, finalizations = {.holder = "gateway/finalizations"};
+
+void
+lease_wake(struct lease *lease)
+{
+    lease->wakes++;
+}
+
+const char *
+lease_holder(const struct lease *lease)
+{
+    return lease->holder;
+}
+
+/* One taking as the lease loop does it; the number of rows worked on. */
+static inline size_t
+turn(const struct db_statement *take, struct lease *lease, void (*work)(void *context, struct request *rq, const struct db_rows *rows, size_t row))
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct db_rows *rows;
+
+    assert_int_equal(DB_QUERY(gateway.db, rq, take, &rows, DB_INT(10), DB_INT(30), DB_TEXT(lease->holder)), OK);
+    for (size_t i = 0; i < db_count(rows); i++) {
+        AUTO_STRUCT(request, own) = request_new();
+        work(&gateway, own, rows, i);
+    }
+    return db_count(rows);
+}
+
+static inline size_t
+turn_validations(void)
+{
+    return turn(&store_take_validations, &validations, validation_work);
+}
+
+static inline size_t
+turn_finalizations(void)
+{
+    return turn(&store_take_finalizations, &finalizations, finalize_work);
+}
+
+/* ---- the gateway ---- */
+
+static inline char *
+read_whole(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char *text = calloc(1, 65536);
+
+    if (file == NULL)
+        fail_msg("%s cannot be read; run the tests from the top of the tree", path);
+    assert_true(fread(text, 1, 65535, file) > 0);
+    fclose(file);
+    return text;
+}
+
+/* Those statements of the one table of rights that are about this role. */
+static inline void
+grant_rights_of(const char *role)
+{
+    char *text = read_whole("deploy/database/grants.sql");
+    char *rest = text;
+
+    for (char *statement = strsep(&rest, ";"); statement != NULL; statement = strsep(&rest, ";"))
+        if (strstr(statement, "GRANT") != NULL && strstr(statement, role) != NULL && strstr(statement, "DO $$") == NULL)
+            postgres_kit_run(postgres, strstr(statement, "GRANT"));
+    free(text);
+}
+
+static inline void
+open_database(void)
+{
+    postgres = postgres_kit_start();
+    char *tables = read_whole("services/acme-gw/sql/001_tables.sql");
+    postgres_kit_run(postgres, tables);
+    free(tables);
+    postgres_kit_run(postgres,
+                     "CREATE SCHEMA ra; CREATE TABLE ra.issued_certificate (serial bytea, expiry_month int, issuer text, certificate bytea)");
+    postgres_kit_run(postgres, "CREATE ROLE acme_gw LOGIN");
+    grant_rights_of("acme_gw");
+    struct db_options options = {.name = "acme-gw", .url = postgres_kit_url_of_role(postgres, "acme_gw"), .password_file = "", .connections = 4};
+    assert_int_equal(db_open(process_rq, &options, &gateway.db), OK);
+}
+
+static inline int
+open_gateway(void **state)
+{
+    process_rq = request_new();
+    open_database();
+    gateway.config = (struct acme_config){.listen = "127.0.0.1:0",
+                                          .url = "http://acme.example",
+                                          .tls_cert_file = "",
+                                          .template_name = "Web Server",
+                                          .issuer = "",
+                                          .validity_days = 90,
+                                          .terms_url = "",
+                                          .website = "",
+                                          .caa_identities = "acme.example, ca.example"};
+    gateway.nonces = nonces_new(bytes_of_text("0123456789abcdef0123456789abcdef"));
+    gateway.accounts = account_cache_new();
+    gateway.validations = &validations;
+    gateway.finalizations = &finalizations;
+    acme_name_urls(&gateway, process_rq->arena);
+    struct http_server_options options = {.name = "acme",
+                                          .listen = "127.0.0.1:0",
+                                          .routes = acme_routes,
+                                          .route_count = acme_route_count,
+                                          .context = &gateway,
+                                          .render_failure = problem_render,
+                                          .decorate = acme_decorate,
+                                          .workers = 4,
+                                          .body_max = ACME_BODY_MAX,
+                                          .quiet = true};
+    assert_int_equal(http_server_open(process_rq, &options, &server), OK);
+    return 0;
+}
+
+static inline int
+close_gateway(void **state)
+{
+    http_server_close(server, 2000);
+    db_close(gateway.db);
+    account_cache_free(gateway.accounts);
+    nonces_free(gateway.nonces);
+    request_free(process_rq);
+    postgres_kit_stop(postgres);
+    return 0;
+}
+
+/* ---- a client ---- */
+
+struct client {
+    struct arena *arena;
+    EVP_PKEY *key;
+    const char *kid; /* NULL before it has an account */
+    struct http_kit *http;
+};
+
+static inline struct client
+client_new(void)
+{
+    return (struct client){.arena = arena_new(), .key = kit_key("p256"), .http = http_kit_connect(http_server_port(server))};
+}
+
+static inline void
+client_free(struct client *client)
+{
+    http_kit_free(client->http);
+    EVP_PKEY_free(client->key);
+    arena_free(client->arena);
+}
+
+#define CLIENT(name) __attribute__((cleanup(client_free))) struct client name = client_new()
+
+static inline const char *
+path_of(const char *url)
+{
+    return text_starts_with(url, gateway.base_url) ? url + strlen(gateway.base_url) : url;
+}
+
+static inline const char *
+client_nonce(struct client *client)
+{
+    return nonce_mint(gateway.nonces, client->arena);
+}
+
+static inline const struct http_kit_reply *
+client_send(struct client *client, const char *path, const char *content_type, const char *body)
+{
+    http_kit_say(client->http,
+                 arena_format(client->arena, "POST %s HTTP/1.1\r\nHost: acme.example\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s", path,
+                              content_type, strlen(body), body));
+    return http_kit_reply(client->http);
+}
+
+static inline const char *
+client_jws(struct client *client, const char *path, const char *payload, bool with_jwk)
+{
+    const char *who = with_jwk || client->kid == NULL ? arena_format(client->arena, "\"jwk\":%s", jose_jwk(client->arena, client->key))
+                                                      : arena_format(client->arena, "\"kid\":\"%s\"", client->kid);
+    const char *header =
+        arena_format(client->arena, "{\"alg\":\"ES256\",\"nonce\":\"%s\",\"url\":\"%s%s\",%s}", client_nonce(client), gateway.base_url, path, who);
+    return jose_jws(client->arena, client->key, "ES256", header, payload);
+}
+
+/* An URL or a path; payload "" is POST-as-GET. */
+static inline const struct http_kit_reply *
+client_post(struct client *client, const char *url, const char *payload)
+{
+    return client_send(client, path_of(url), "application/jose+json", client_jws(client, path_of(url), payload, false));
+}
+
+static inline const char *
+member(struct client *client, const struct http_kit_reply *reply, const char *name)
+{
+    const char *text = json_text(json_parse_object(client->arena, BYTES(reply->body, reply->body_len)), name);
+    return text == NULL ? "" : text;
+}
+
+static inline const char *
+first_of(struct client *client, const struct http_kit_reply *reply, const char *name)
+{
+    const json_t *list = json_object_get(json_parse_object(client->arena, BYTES(reply->body, reply->body_len)), name);
+    const char *text = json_string_value(json_array_get(list, 0));
+    return text == NULL ? "" : text;
+}
+
+static inline const char *
+header_of(struct client *client, const struct http_kit_reply *reply, const char *name)
+{
+    const char *value = http_kit_header(reply, name);
+    return value == NULL ? "" : arena_text(client->arena, value);
+}
+
+/* A problem document of this type, with what every answer carries. */
+static inline void
+assert_problem(struct client *client, const struct http_kit_reply *reply, int status, const char *type)
+{
+    const char *found = member(client, reply, "type");
+
+    if (reply->status != status || !text_ends_with(found, type))
+        fail_msg("%d %s, not %d %s: %.*s", reply->status, found, status, type, (int)reply->body_len, reply->body);
+    assert_string_equal(header_of(client, reply, "Content-Type"), problem_media_type);
+    assert_int_equal(strlen(header_of(client, reply, "Replay-Nonce")), NONCE_LEN);
+}
+
+static inline void
+assert_status(const struct http_kit_reply *reply, int status)
+{
+    if (reply->status != status)
+        fail_msg("%d, not %d: %.*s", reply->status, status, (int)reply->body_len, reply->body);
+}
+
+static inline void
+client_register(struct client *client)
+{
+    const struct http_kit_reply *reply = client_post(client, "/acme/new-account", "{\"termsOfServiceAgreed\":true}");
+    assert_status(reply, 201);
+    client->kid = header_of(client, reply, "Location");
+}
+
+struct made_order {
+    const char *url, *authorization, *finalize, *challenge;
+};
+
+static inline struct made_order
+client_order(struct client *client, const char *name)
+{
+    struct made_order made;
+    const struct http_kit_reply *reply =
+        client_post(client, "/acme/new-order", arena_format(client->arena, "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"%s\"}]}", name));
+
+    assert_status(reply, 201);
+    made.url = header_of(client, reply, "Location");
+    made.authorization = arena_text(client->arena, first_of(client, reply, "authorizations"));
+    made.finalize = arena_text(client->arena, member(client, reply, "finalize"));
+    reply = client_post(client, made.authorization, "");
+    assert_status(reply, 200);
+    const json_t *list = json_object_get(json_parse_object(client->arena, BYTES(reply->body, reply->body_len)), "challenges");
+    made.challenge = arena_text(client->arena, json_text(json_array_get(list, 0), "url"));
+    return made;
+}
+
+static inline struct made_order
+client_ready_order(struct client *client, const char *name)
+{
+    struct made_order made = client_order(client, name);
+
+    assert_status(client_post(client, made.challenge, "{}"), 200);
+    assert_int_equal(turn_validations(), 1);
+    return made;
+}
+
+static inline const char *
+client_csr(struct client *client, EVP_PKEY *key, const char *names)
+{
+    struct bytes der = kit_csr(client->arena, &(struct kit_csr){.key = key, .subject = "/", .names = names});
+    return arena_format(client->arena, "{\"csr\":\"%s\"}", base64url_encode(client->arena, der));
+}
+
+#endif
