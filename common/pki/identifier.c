@@ -62,7 +62,8 @@ check_label(const char *label, size_t len)
         return "has a label that begins or ends with a hyphen";
     for (size_t i = 0; i < len; i++)
         if (!is_letter(label[i]) && !is_digit(label[i]) && label[i] != '-')
-            return label[i] == '*' ? "has a wildcard elsewhere than as its whole first label" : "has a character that host names do not have";
+            return label[i] == '*' ? "has a wildcard that is not the whole first label of a longer name"
+                                   : "has a character that host names do not have";
     if (len >= 4 && label[2] == '-' && label[3] == '-') {
         if (strncmp(label, "xn", 2) != 0)
             return "has a label with hyphens in third and fourth place that is not an A-label";
@@ -194,6 +195,8 @@ read_authority(struct arena *arena, const char *authority, char **ret_canonical)
     if (is_v6 && *after++ != ']')
         return "has an IPv6 address without closing bracket";
     const char *text = arena_text_n(arena, host_start, host_len);
+    if (is_v6 && strchr(text, ':') == NULL)
+        return "has something else than an IPv6 address in brackets";
 
     if (*after != '\0' && (*after != ':' || !is_all_digits(after + 1, strlen(after + 1))))
         return "has a malformed port";

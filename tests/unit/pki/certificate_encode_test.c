@@ -155,12 +155,124 @@ what_was_encoded_is_read_back(void **state)
     assert_int_equal(X509_get_pathlen(judged), 0);
 }
 
+static struct certificate_plan
+small_plan(struct arena *arena, EVP_PKEY *key)
+{
+    return (struct certificate_plan){.serial = BYTES("\x01", 1),
+                                     .algorithm = SIG_ECDSA_SHA256,
+                                     .issuer = kit_name(arena, "/CN=Root"),
+                                     .subject = kit_name(arena, "/CN=a"),
+                                     .not_before_s = 1796083200,
+                                     .not_after_s = 1806083200,
+                                     .spki = kit_spki(arena, key),
+                                     .path_length = -1};
+}
+
+static void
+what_the_plan_leaves_out_is_not_there(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    struct certificate_plan plan = small_plan(rq->arena, key);
+    struct bytes der = sign_plan(rq->arena, &plan, key);
+    AUTO(X509, certificate) = openssl_reads_and_writes_the_same(der);
+    struct certificate parsed;
+
+    assert_int_equal(X509_get_ext_count(certificate), 0);
+    assert_int_equal(certificate_encode_extensions(rq->arena, &plan).len, 0);
+    assert_int_equal(certificate_parse(rq, der, &parsed), OK);
+    assert_int_equal(parsed.extension_count, 0);
+}
+
+static void
+names_are_critical_where_the_subject_is_empty(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    struct certificate_plan plan = small_plan(arena, key);
+    plan.subject = name_encode(arena, NULL, 0);
+    plan.names = names;
+    plan.name_count = 1;
+    AUTO(X509, certificate) = openssl_reads_and_writes_the_same(sign_plan(arena, &plan, key));
+
+    assert_true(is_critical(certificate, NID_subject_alt_name));
+}
+
+static void
+time_stamping_alone_is_critical_and_not_beside_others(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    const struct bytes purposes[] = {OID_TIME_STAMPING, OID_CODE_SIGNING};
+
+    for (size_t count = 1; count <= 2; count++) {
+        struct certificate_plan plan = small_plan(arena, key);
+        plan.extended_key_usage = purposes;
+        plan.extended_key_usage_count = count;
+        AUTO(X509, certificate) = openssl_reads_and_writes_the_same(sign_plan(arena, &plan, key));
+        assert_int_equal(is_critical(certificate, NID_ext_key_usage), count == 1);
+    }
+}
+
+static void
+an_ocsp_responder_says_that_it_is_not_checked(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    struct certificate_plan plan = small_plan(arena, key);
+    plan.ocsp_nocheck = true;
+    plan.extended_key_usage = &OID_OCSP_SIGNING;
+    plan.extended_key_usage_count = 1;
+    AUTO(X509, certificate) = openssl_reads_and_writes_the_same(sign_plan(arena, &plan, key));
+
+    assert_non_null(shown(arena, certificate, NID_id_pkix_OCSP_noCheck));
+    assert_true(X509_get_extended_key_usage(certificate) & XKU_OCSP_SIGN);
+}
+
+static void
+every_algorithm_verifies_with_openssl(void **state)
+{
+    static const struct {
+        const char *kind;
+        enum signature_algorithm algorithm;
+    } cases[] = {{"rsa-2048", SIG_RSA_SHA256}, {"rsa-2048", SIG_RSA_SHA384}, {"rsa-2048", SIG_RSA_SHA512}, {"p256", SIG_ECDSA_SHA256},
+                 {"p384", SIG_ECDSA_SHA384},   {"p521", SIG_ECDSA_SHA512},   {"ed25519", SIG_ED25519}};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(arena, arena) = arena_new();
+        AUTO(EVP_PKEY, key) = kit_key(cases[i].kind);
+        struct certificate_plan plan = small_plan(arena, key);
+        plan.algorithm = cases[i].algorithm;
+        AUTO(X509, certificate) = openssl_reads_and_writes_the_same(sign_plan(arena, &plan, key));
+        assert_int_equal(X509_verify(certificate, key), 1);
+    }
+}
+
+static void
+key_usages_have_the_names_and_bits_of_rfc_5280(void **state)
+{
+    static const char *const in_order[] = {"digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement",
+                                           "keyCertSign",      "cRLSign",        "encipherOnly",    "decipherOnly"};
+
+    for (int bit = 0; bit < 9; bit++)
+        assert_int_equal(key_usage_bit(in_order[bit]), bit);
+    assert_int_equal(key_usage_bit("contentCommitment"), 1);
+    assert_int_equal(key_usage_bit("digitalsignature"), -1);
+    assert_int_equal(key_usage_bit(""), -1);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_plan_becomes_the_certificate_that_it_says),
         cmocka_unit_test(what_was_encoded_is_read_back),
+        cmocka_unit_test(what_the_plan_leaves_out_is_not_there),
+        cmocka_unit_test(names_are_critical_where_the_subject_is_empty),
+        cmocka_unit_test(time_stamping_alone_is_critical_and_not_beside_others),
+        cmocka_unit_test(an_ocsp_responder_says_that_it_is_not_checked),
+        cmocka_unit_test(every_algorithm_verifies_with_openssl),
+        cmocka_unit_test(key_usages_have_the_names_and_bits_of_rfc_5280),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

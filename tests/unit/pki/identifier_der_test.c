@@ -1,0 +1,149 @@
+/* subjectAltName: OpenSSL's encodings are read, ours are OpenSSL's, and what should not be certified is refused. */
+#include "unit/kit.h"
+
+#include <string.h>
+
+#include <openssl/x509v3.h>
+
+#include "pki/identifier.h"
+
+static struct bytes
+openssl_names(struct arena *arena, const char *names)
+{
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
+
+    assert_non_null(extension);
+    ASN1_OCTET_STRING *value = X509_EXTENSION_get_data(extension);
+    struct bytes copy = bytes_copy(arena, BYTES(ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value)));
+    X509_EXTENSION_free(extension);
+    return copy;
+}
+
+static void
+reads_all_forms_in_their_order_and_encodes_the_same(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct bytes der =
+        openssl_names(rq->arena, "DNS:b.example,IP:192.0.2.1,email:me@example.org,URI:https://example.org/x,IP:2001:db8::1,DNS:*.a.example");
+    struct identifier *names;
+    size_t count;
+
+    assert_int_equal(identifiers_decode(rq, der, &names, &count), OK);
+    assert_int_equal(count, 6);
+    assert_string_equal(names[0].value, "b.example");
+    assert_string_equal(names[1].value, "192.0.2.1");
+    assert_string_equal(names[2].value, "me@example.org");
+    assert_string_equal(names[3].value, "https://example.org/x");
+    assert_string_equal(names[4].value, "2001:db8::1");
+    assert_string_equal(names[5].value, "*.a.example");
+    assert_int_equal(names[4].type, IDENTIFIER_IP);
+    assert_true(bytes_equal(identifiers_encode(rq->arena, names, count), der));
+}
+
+static void
+the_same_name_in_two_spellings_is_one(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct identifier *names;
+    size_t count;
+
+    assert_int_equal(identifiers_decode(rq, openssl_names(rq->arena, "DNS:a.example,DNS:A.EXAMPLE,DNS:b.example,DNS:a.example."), &names, &count),
+                     OK);
+    assert_int_equal(count, 2);
+    assert_string_equal(names[0].value, "a.example");
+    assert_string_equal(names[1].value, "b.example");
+}
+
+static void
+refuses_what_is_not_certified(void **state)
+{
+    static const struct {
+        const char *names, *why;
+    } cases[] = {
+        {"otherName:1.3.6.1.4.1.311.20.2.3;UTF8:me@example.org", "otherName"},
+        {"RID:1.2.3", "registeredID"},
+        {"DNS:192.0.2.1", "IP address"},
+        {"DNS:a_b.example", "a_b.example"},
+        {"DNS:good.example,DNS:*", "wildcard"},
+        {"URI:relative", "absolute"},
+        {"email:nobody", "local@domain"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct identifier *names;
+        size_t count = 77;
+        assert_int_equal(identifiers_decode(rq, openssl_names(rq->arena, cases[i].names), &names, &count), ERR_BAD_NAME);
+        if (strstr(rq->failure.message, cases[i].why) == NULL)
+            fail_msg("%s instead of %s", rq->failure.message, cases[i].why);
+        assert_int_equal(count, 77);
+    }
+}
+
+static void
+refuses_malformed_lists(void **state)
+{
+    static const struct {
+        const char *hex, *why;
+    } cases[] = {
+        {"", "malformed"},
+        {"3000", "empty"},
+        {"31038201"
+         "61",
+         "malformed"},
+        {"30048201"
+         "6100",
+         "malformed"},
+        {"3003820261", "malformed"},
+        {"300382016100", "malformed"},
+        {"3005820361006200", "malformed"},
+        {"30058203610062", "not printable"},
+        {"30038201ff", "not printable"},
+        {"30028200", "is empty"},
+        {"300587037f0000", "3 octets"},
+        {"300a8708c0000200ffffff00", "8 octets"},
+        {"3003a20161", "unknown"},
+        {"30021f00", "malformed"},
+        {"3004a4023000", "directoryName"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct identifier *names;
+        size_t count;
+        struct bytes der;
+        assert_true(bytes_from_hex(rq->arena, cases[i].hex, &der));
+        assert_int_equal(identifiers_decode(rq, der, &names, &count), ERR_BAD_NAME);
+        if (strstr(rq->failure.message, cases[i].why) == NULL)
+            fail_msg("%s: %s instead of %s", cases[i].hex, rq->failure.message, cases[i].why);
+    }
+}
+
+static void
+a_list_has_at_most_a_hundred_names(void **state)
+{
+    for (size_t count = IDENTIFIERS_MAX; count <= IDENTIFIERS_MAX + 1; count++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct identifier *many = arena_array(rq->arena, count, sizeof *many), *names;
+        size_t read;
+        for (size_t i = 0; i < count; i++)
+            many[i] = (struct identifier){IDENTIFIER_DNS, arena_format(rq->arena, "h%zu.example", i)};
+        struct bytes der = identifiers_encode(rq->arena, many, count);
+        assert_int_equal(identifiers_decode(rq, der, &names, &read), count <= IDENTIFIERS_MAX ? OK : ERR_BAD_NAME);
+        if (count <= IDENTIFIERS_MAX)
+            assert_true(identifiers_equal(many, count, names, read));
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_all_forms_in_their_order_and_encodes_the_same),
+        cmocka_unit_test(the_same_name_in_two_spellings_is_one),
+        cmocka_unit_test(refuses_what_is_not_certified),
+        cmocka_unit_test(refuses_malformed_lists),
+        cmocka_unit_test(a_list_has_at_most_a_hundred_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
