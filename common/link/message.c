@@ -27,44 +27,46 @@ allowance_free(void *context, void *at)
     /* The arena frees. */
 }
 
-static bool texts_are_utf8(const ProtobufCMessage *message);
+static bool accept_message(ProtobufCMessage *message);
 
 static bool
-value_is_utf8(const ProtobufCFieldDescriptor *field, const void *value)
+accept_value(const ProtobufCFieldDescriptor *field, void *value)
 {
     if (value == NULL)
         return true;
     if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return texts_are_utf8(value);
+        return accept_message(value);
     return text_is_utf8(bytes_of_text(value));
 }
 
 static bool
-field_is_utf8(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+accept_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
-    const uint8_t *base = (const uint8_t *)message;
+    uint8_t *base = (uint8_t *)message;
     const void *member = base + field->offset;
     const void *quantifier = base + field->quantifier_offset;
     if (field->label != PROTOBUF_C_LABEL_REPEATED) {
         bool is_other_case = (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) && *(const uint32_t *)quantifier != field->id;
-        return is_other_case || value_is_utf8(field, *(const void *const *)member);
+        return is_other_case || accept_value(field, *(void *const *)member);
     }
     size_t count = *(const size_t *)quantifier;
-    const void *const *values = *(const void *const *const *)member;
+    void *const *values = *(void *const *const *)member;
     for (size_t i = 0; i < count; i++)
-        if (!value_is_utf8(field, values[i]))
+        if (!accept_value(field, values[i]))
             return false;
     return true;
 }
 
+/* Texts must be UTF-8. Fields of a later version are forgotten: protobuf-c would pack them again, in ways that it cannot read. */
 static bool
-texts_are_utf8(const ProtobufCMessage *message)
+accept_message(ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
+    message->n_unknown_fields = 0;
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
         bool has_texts = field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE;
-        if (has_texts && !field_is_utf8(message, field))
+        if (has_texts && !accept_field(message, field))
             return false;
     }
     return true;
@@ -83,6 +85,6 @@ message_unpack(struct arena *arena, const ProtobufCMessageDescriptor *type, stru
 {
     struct allowance allowance = {.arena = arena, .left = MESSAGE_UNPACKED_MAX};
     ProtobufCAllocator allocator = {.alloc = allowance_alloc, .free = allowance_free, .allocator_data = &allowance};
-    const ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, from.len, from.at);
-    return message != NULL && texts_are_utf8(message) ? message : NULL;
+    ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, from.len, from.at);
+    return message != NULL && accept_message(message) ? message : NULL;
 }

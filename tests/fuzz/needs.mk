@@ -1,0 +1,2 @@
+# What a fuzz target needs beside base and pki.
+FUZZ_NEEDS_message := common/link/message.c
