@@ -20,6 +20,9 @@ CLANG := $(firstword $(wildcard /usr/bin/clang-14) clang)
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
+# What LeakSanitizer is to overlook, in tests and in services that tests start.
+export LSAN_OPTIONS := suppressions=$(CURDIR)/tests/lsan-suppressions:print_suppressions=0
+
 VARIANT := $(if $(SAN),san,$(notdir $(CC)))
 BUILD   := build/$(VARIANT)
 BIN     := $(BUILD)/bin

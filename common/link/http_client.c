@@ -231,11 +231,12 @@ reason_of(CURLcode code, CURL *curl)
 {
     curl_off_t connected_us = 0;
 
+    /* libcurl counts a connection as made only after the handshake: the code must be asked first. */
+    if (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM ||
+        code == CURLE_SSL_CACERT_BADFILE)
+        return "tls";
     curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &connected_us);
-    if (connected_us == 0)
-        return "connect";
-    bool is_tls = code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
-    return is_tls ? "tls" : "";
+    return connected_us == 0 ? "connect" : "";
 }
 
 static enum error

@@ -225,13 +225,3 @@ http_kit_ssl(const struct http_kit *client)
 {
     return client->ssl;
 }
-
-#if defined(__SANITIZE_ADDRESS__)
-/* libh2o keeps recycled buffers per thread and frees neither them nor its message queues: up to 200 KB for each loop that ever ended. */
-const char *__lsan_default_suppressions(void);
-const char *
-__lsan_default_suppressions(void)
-{
-    return "leak:h2o_mem_alloc_recycle\nleak:h2o_multithread_create_queue\n";
-}
-#endif
