@@ -30,7 +30,7 @@ void bus_close(struct bus *bus, int most_ms);
 /* Readiness: OK, or ERR_UNAVAILABLE with the reason. */
 enum error bus_check(void *bus, struct request *rq);
 
-/* Called on each reconnect (and never at the first connect), on a thread of the library: set a flag, wake a thread. */
+/* Called on each reconnect (and never at the first connect), on a thread of the library: set a flag, wake a thread, call no bus function. */
 void bus_on_reconnect(struct bus *bus, void (*heard)(void *context), void *context);
 
 #endif

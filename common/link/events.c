@@ -116,8 +116,10 @@ follow(void *context)
     while (!follower_is_stopping(follower)) {
         natsStatus status = hold_session(follower);
         follower->lag = -1;
+        const char *why = nats_GetLastError(NULL);
         if (!is_ordinary_end(status) && status != told)
-            log_line(LOG_LEVEL_WARNING, "events.not_followed", "subject", follower->about.subject, "detail", natsStatus_GetText(status), NULL);
+            log_line(LOG_LEVEL_WARNING, "events.not_followed", "subject", follower->about.subject, "status", natsStatus_GetText(status), "detail",
+                     why == NULL ? "" : why, NULL);
         told = status;
         if (status != NATS_OK && status != NATS_INVALID_SUBSCRIPTION)
             pause_between_sessions(follower);

@@ -7,8 +7,9 @@
  *
  * A durable follower sees every event at least once, in any replica, also those of its absence. The event id (header Nats-Msg-Id, given to the
  * handler) is the key that makes handling idempotent. A handler that returns an error gets the same events again after a pause.
+ * Events that come again are handed over one by one, so that a bad one does not hold up the others.
  * `durable` NULL follows for this process only, from now on: every replica sees every event; `missed` is called when some may have
- * been lost (reconnect, slow consumer): forget what you cached.
+ * been lost (once at the beginning, after a reconnect, when the handler refused one or was too slow): forget what you cached.
  * Threads: one own thread per follower.
  */
 #ifndef SIGNET_LINK_EVENTS_H

@@ -25,6 +25,7 @@ struct lease_about {
     void *context;
 };
 
+/* `ret_lease` is set before the first row is worked on. The drain finishes what was begun; a lease_wake after it does nothing. */
 enum error lease_open(struct service *service, struct request *rq, struct db *db, const struct lease_about *about, struct lease **ret_lease)
     MUST_CHECK;
 void lease_wake(struct lease *lease);

@@ -5,6 +5,7 @@
  * into it in the transaction of the fact (outbox_step gives the step for db_atomic). After the commit it calls outbox_wake. The relay publishes
  * to JetStream with Nats-Msg-Id = event id (so that a repeat is stored once), waits for the acknowledgements of the batch, deletes the rows.
  * Rows of a process that died are taken by any replica's relay within a second. Rows are taken with FOR UPDATE SKIP LOCKED.
+ * When the bus closes, what was committed until then is published first.
  */
 #ifndef SIGNET_LINK_OUTBOX_H
 #define SIGNET_LINK_OUTBOX_H
