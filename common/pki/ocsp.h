@@ -25,6 +25,9 @@ struct ocsp_request {
 /* ERR_BAD_REQUEST: malformedRequest. ERR_DENIED never. Unknown hash algorithms are kept with empty hashes (answered "unknown"). */
 enum error ocsp_request_parse(struct request *rq, struct bytes der, struct ocsp_request *ret_request) MUST_CHECK;
 
+/* One CertID alone, as it travels from the responder to the signer. ERR_BAD_REQUEST. */
+enum error ocsp_cert_id_parse(struct request *rq, struct bytes der, struct ocsp_cert_id *ret_id) MUST_CHECK;
+
 /* SHA-1 and SHA-256 of an issuer's Name and of its key's bit string: what CertIDs are matched against. */
 struct ocsp_issuer_hashes {
     uint8_t name_sha1[20], key_sha1[20], name_sha256[32], key_sha256[32];

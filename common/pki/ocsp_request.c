@@ -51,6 +51,18 @@ read_cert_id(struct der *request, struct ocsp_cert_id *ret_id)
     return true;
 }
 
+enum error
+ocsp_cert_id_parse(struct request *rq, struct bytes der, struct ocsp_cert_id *ret_id)
+{
+    struct der in = der_of(der);
+    struct ocsp_cert_id id;
+
+    if (!read_cert_id(&in, &id) || !der_at_end(&in))
+        return malformed(rq, "CertID");
+    *ret_id = id;
+    return OK;
+}
+
 /* Critical extensions that we do not know make the request one that we do not understand. */
 static enum error
 check_single_extensions(struct request *rq, struct der *request)
