@@ -7,7 +7,10 @@
  */
 #include "ra.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "pki/audit_chain.h"
 #include "pki/merkle.h"
 
 #define SEAL_DEADLINE_MS 10000
@@ -66,6 +69,26 @@ choose(struct db *db, struct request *rq, void *context)
     return store_seal(db, rq, &choice->seal, &records);
 }
 
+/* A head that is not the hash of what was sent would break the chain for good: it is not stored. */
+static enum error
+check_head(struct request *rq, const struct seal *seal, const Pb__SignAuditHeadReply *reply)
+{
+    struct audit_seal sealed = {
+        .seal = (uint64_t)seal->number,
+        .first_position = (uint64_t)seal->first_position,
+        .last_position = (uint64_t)seal->last_position,
+        .sealed_at_us = seal->sealed_at_us,
+    };
+    uint8_t head[32];
+
+    memcpy(sealed.root, seal->root.at, sizeof sealed.root);
+    memcpy(sealed.previous_head, seal->previous_head.at, sizeof sealed.previous_head);
+    audit_head(&sealed, head);
+    if (!bytes_equal(bytes_of_binary(reply->head), BYTES(head, sizeof head)) || reply->signature.len == 0 || reply->public_key.len == 0)
+        return fail_privately(rq, ERR_INTERNAL, "internal error", "the signer's head of seal %lld is not that of the batch", (long long)seal->number);
+    return OK;
+}
+
 enum error
 seal_turn(struct ra *ra, struct request *rq, size_t *ret_sealed)
 {
@@ -86,6 +109,8 @@ seal_turn(struct ra *ra, struct request *rq, size_t *ret_sealed)
     request.previous_head = binary_of_bytes(choice.seal.previous_head);
     request.sealed_at_us = choice.seal.sealed_at_us;
     error = RPC_CALL(ra->bus, rq, signer, SignAuditHead, &request, &reply);
+    if (!error)
+        error = check_head(rq, &choice.seal, reply);
     if (error)
         return error;
     return store_signed_seal(ra->db, rq, choice.seal.number, reply);

@@ -18,6 +18,7 @@
 #include "kit/pki_kit.h"
 #include "kit/postgres_kit.h"
 #include "link/message.h"
+#include "pki/audit_chain.h"
 #include "pki/merkle.h"
 #include "pki/name.h"
 #include "ra.h"
@@ -39,8 +40,8 @@ struct fake_signer {
     enum error directory_failing;
     const char *failing_message;
     int signed_certificates, signed_heads, directory_reads;
-    bool answers_another;                  /* gives a certificate that is not that of the intent */
-    void (*before_answer)(void *context);  /* called once, after signing, with the answer on its way */
+    bool answers_another;                 /* gives a certificate, or a head, that is not what was asked */
+    void (*before_answer)(void *context); /* called once, after signing, with the answer on its way */
     void *before_answer_context;
     struct bytes last_serial; /* in `arena` */
 };
@@ -87,14 +88,13 @@ start_signer(void)
     signer.key = kit_key("p256");
     signer.warrant_key = kit_key("ed25519");
     signer.root = kit_certificate(signer.arena, &(struct kit_certificate){.key = signer.key, .subject = "/CN=Test Root", .is_ca = true});
-    signer.certificate =
-        kit_certificate(signer.arena, &(struct kit_certificate){.key = signer.key,
-                                                                .subject = "/CN=Test Issuing",
-                                                                .issuer_der = signer.root,
-                                                                .issuer_key = signer.key,
-                                                                .is_ca = true,
-                                                                .not_before_s = clock_now_s() - DAY_S,
-                                                                .not_after_s = clock_now_s() + 3650LL * DAY_S});
+    signer.certificate = kit_certificate(signer.arena, &(struct kit_certificate){.key = signer.key,
+                                                                                 .subject = "/CN=Test Issuing",
+                                                                                 .issuer_der = signer.root,
+                                                                                 .issuer_key = signer.key,
+                                                                                 .is_ca = true,
+                                                                                 .not_before_s = clock_now_s() - DAY_S,
+                                                                                 .not_after_s = clock_now_s() + 3650LL * DAY_S});
     fake_template("Web Server");
     Pb__Template *code = fake_template("Code-Signing");
     code->n_name_types = 0;
@@ -208,7 +208,15 @@ fake_sign_head(struct request *rq, const Pb__SignAuditHeadRequest *request, cons
 
     if (signer.failing != OK)
         return fail(rq, signer.failing, "the fake signer fails");
-    *head = merkle_leaf(message_pack(rq->arena, &request->base));
+    struct audit_seal seal = {.seal = request->seal,
+                              .first_position = request->first_position,
+                              .last_position = request->last_position,
+                              .sealed_at_us = request->sealed_at_us};
+    memcpy(seal.root, request->root.data, sizeof seal.root);
+    memcpy(seal.previous_head, request->previous_head.data, sizeof seal.previous_head);
+    audit_head(&seal, head->octets);
+    if (signer.answers_another)
+        head->octets[0] ^= 1;
     pb__sign_audit_head_reply__init(reply);
     reply->head = binary_of_bytes(BYTES(head->octets, 32));
     reply->signature = binary_of_bytes(kit_sign(rq->arena, signer.key, EVP_sha256(), BYTES(head->octets, 32)));

@@ -1,0 +1,176 @@
+/* Group commit: batches under load, no wait when idle, and one bad item that must not spoil the others. */
+#include "unit/kit.h"
+
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "ra.h"
+
+struct item {
+    bool bad;
+    bool committed;
+};
+
+struct recorder {
+    pthread_mutex_t mutex;
+    size_t batches, largest, items;
+    enum error trouble; /* every batch meets it */
+    pthread_cond_t changed;
+    size_t held; /* batches that wait for `open` */
+    bool open;
+};
+
+static enum error
+record(void *context, struct request *rq, void *const *items, size_t count)
+{
+    struct recorder *recorder = context;
+
+    pthread_mutex_lock(&recorder->mutex);
+    recorder->batches++;
+    recorder->items += count;
+    recorder->largest = count > recorder->largest ? count : recorder->largest;
+    recorder->held++;
+    pthread_cond_broadcast(&recorder->changed);
+    while (!recorder->open)
+        pthread_cond_wait(&recorder->changed, &recorder->mutex);
+    recorder->held--;
+    pthread_mutex_unlock(&recorder->mutex);
+    if (recorder->trouble)
+        return fail(rq, recorder->trouble, "trouble");
+    for (size_t i = 0; i < count; i++) {
+        if (((struct item *)items[i])->bad)
+            return fail(rq, ERR_CONFLICT, "bad item");
+    }
+    rq->sql_round_trips++;
+    for (size_t i = 0; i < count; i++)
+        ((struct item *)items[i])->committed = true;
+    return OK;
+}
+
+#define CALLERS 40
+
+struct caller {
+    struct commit_queue *queue;
+    struct request *rq;
+    struct item item;
+    enum error error;
+    pthread_t thread;
+};
+
+static void *
+run(void *argument)
+{
+    struct caller *caller = argument;
+
+    caller->error = commit_queue_run(caller->queue, caller->rq, &caller->item);
+    return NULL;
+}
+
+/* The first batches are held until all callers have come, so that the rest must become one batch. */
+static void
+run_all(struct recorder *recorder, struct caller *callers)
+{
+    struct commit_queue *queue = commit_queue_new(record, recorder);
+
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i].queue = queue;
+        callers[i].rq = request_new();
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, run, &callers[i]), 0);
+    }
+    pthread_mutex_lock(&recorder->mutex);
+    while (recorder->held < 2)
+        pthread_cond_wait(&recorder->changed, &recorder->mutex);
+    pthread_mutex_unlock(&recorder->mutex);
+    clock_sleep_ms(50); /* the others queue; were they late, there would only be more batches */
+    pthread_mutex_lock(&recorder->mutex);
+    recorder->open = true;
+    pthread_cond_broadcast(&recorder->changed);
+    pthread_mutex_unlock(&recorder->mutex);
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+    commit_queue_free(queue);
+}
+
+static void
+free_callers(struct caller *callers)
+{
+    for (int i = 0; i < CALLERS; i++)
+        request_free(callers[i].rq);
+}
+
+static void
+lone_item_is_committed_alone(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .open = true};
+    struct commit_queue *queue = commit_queue_new(record, &recorder);
+    AUTO_STRUCT(request, rq) = request_new();
+    struct item item = {0};
+
+    assert_int_equal(commit_queue_run(queue, rq, &item), OK);
+    assert_true(item.committed);
+    assert_int_equal(rq->sql_round_trips, 1);
+    assert_int_equal(recorder.batches, 1);
+    commit_queue_free(queue);
+}
+
+static void
+waiting_items_share_a_batch(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+
+    run_all(&recorder, callers);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(callers[i].error, OK);
+        assert_true(callers[i].item.committed);
+        assert_int_equal(callers[i].rq->sql_round_trips, 1);
+    }
+    assert_int_equal(recorder.items, CALLERS);
+    assert_true(recorder.largest > 1);
+    assert_true(recorder.batches < CALLERS);
+    free_callers(callers);
+}
+
+static void
+one_bad_item_fails_alone(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+
+    callers[7].item.bad = true;
+    run_all(&recorder, callers);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(callers[i].error, i == 7 ? ERR_CONFLICT : OK);
+        assert_int_equal(callers[i].rq->failure.kind, i == 7 ? ERR_CONFLICT : OK);
+        assert_int_equal(callers[i].item.committed, i != 7);
+    }
+    free_callers(callers);
+}
+
+static void
+trouble_outside_is_everybodys_and_not_tried_again(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .trouble = ERR_TIMEOUT};
+    struct caller callers[CALLERS] = {0};
+
+    run_all(&recorder, callers);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(callers[i].error, ERR_TIMEOUT);
+        assert_string_equal(callers[i].rq->failure.message, "trouble");
+    }
+    assert_int_equal(recorder.items, CALLERS);
+    free_callers(callers);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lone_item_is_committed_alone),
+        cmocka_unit_test(waiting_items_share_a_batch),
+        cmocka_unit_test(one_bad_item_fails_alone),
+        cmocka_unit_test(trouble_outside_is_everybodys_and_not_tried_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
