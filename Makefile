@@ -170,7 +170,7 @@ fuzz:
 $(FUZZ_BUILD)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	@$(CLANG) $(CPPFLAGS) -I$(dir $<) $(addprefix -I,$(wildcard services/*)) $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
-FUZZ_COMMON := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(wildcard common/base/*.c common/pki/*.c common/link/http_path.c))
+FUZZ_COMMON := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(wildcard common/base/*.c common/pki/*.c))
 # A target that drives a parser of a service names its file: FUZZ_NEEDS_jws := services/acme-gw/jws.c
 -include tests/fuzz/needs.mk
 $(foreach name,$(FUZZ_NAMES),$(eval $(FUZZ_BUILD)/bin/$(name): $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(FUZZ_NEEDS_$(name)))))
