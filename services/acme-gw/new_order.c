@@ -28,7 +28,7 @@ take_names(struct request *rq, const json_t *payload, struct identifier **ret_na
     if (count == 0)
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"identifiers\" must be an array with at least one identifier");
     if (count > IDENTIFIERS_MAX)
-        return refuse(rq, ERR_TOO_LARGE, "malformed", "an order has at most %d identifiers, this one has %zu", IDENTIFIERS_MAX, count);
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "an order has at most %d identifiers, this one has %zu", IDENTIFIERS_MAX, count);
     struct identifier *names = arena_array(rq->arena, count, sizeof *names);
     for (size_t i = 0; i < count; i++) {
         enum error error = name_from_json(rq, json_array_get(list, i), &names[i]);

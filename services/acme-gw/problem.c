@@ -125,6 +125,7 @@ failure_json(struct request *rq, int status)
     const char *type = type_of_failure(failure);
     json_t *problem = problem_json(rq->arena, type, failure->message, status);
 
+    (void)request_traceparent(rq); /* answers on the loop draw their trace only when somebody asks */
     put(problem, "instance", json_string(arena_format(rq->arena, "urn:signet:trace:%s", rq->trace_id)));
     if (failure->layer[0] != '\0')
         put(problem, "layer", json_string(failure->layer));

@@ -1,0 +1,258 @@
+/* Challenges: from "look at me" to ready or invalid, in one step for every reader, whoever dies in between. */
+#include "gateway_fixture.h"
+
+static struct client me;
+
+static int
+begin(void **state)
+{
+    memset(&beyond, 0, sizeof beyond);
+    validations.wakes = 0;
+    me = client_new();
+    client_register(&me);
+    return 0;
+}
+
+static int
+end(void **state)
+{
+    client_free(&me);
+    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.chain");
+    return 0;
+}
+
+static const char *
+status_of(const char *url)
+{
+    const struct http_kit_reply *reply = client_post(&me, url, "");
+    assert_status(reply, 200);
+    return member(&me, reply, "status");
+}
+
+static void
+a_challenge_is_processing_at_once_and_valid_after_a_turn(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+    const struct http_kit_reply *reply = client_post(&me, made.challenge, "{}");
+
+    assert_status(reply, 200);
+    assert_string_equal(member(&me, reply, "status"), "processing");
+    assert_int_equal(validations.wakes, 1);
+    assert_non_null(strstr(reply->head, arena_format(me.arena, "Link: <%s>;rel=\"up\"", made.authorization)));
+    const char *token = arena_text(me.arena, member(&me, reply, "token"));
+    assert_string_equal(status_of(made.authorization), "pending");
+    assert_string_equal(status_of(made.url), "pending");
+
+    assert_int_equal(turn_validations(), 1);
+    assert_string_equal(status_of(made.authorization), "valid");
+    assert_string_equal(status_of(made.url), "ready");
+    reply = client_post(&me, made.challenge, "");
+    assert_string_equal(member(&me, reply, "status"), "valid");
+    assert_string_not_equal(member(&me, reply, "validated"), "");
+    struct jwk jwk;
+    AUTO_STRUCT(request, rq) = request_new();
+    assert_int_equal(jwk_parse(rq, json_parse_object(rq->arena, bytes_of_text(jose_jwk(rq->arena, me.key))), &jwk), OK);
+    assert_string_equal(beyond.key_authorization,
+                        arena_format(me.arena, "%s.%s", token, base64url_encode(me.arena, BYTES(jwk.thumbprint, THUMBPRINT_LEN))));
+}
+
+static void
+a_look_at_a_challenge_begins_nothing(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    assert_string_equal(status_of(made.challenge), "pending");
+    assert_int_equal(turn_validations(), 0);
+    assert_int_equal(validations.wakes, 0);
+}
+
+static void
+a_second_post_changes_nothing(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    assert_int_equal(turn_validations(), 1);
+    const struct http_kit_reply *reply = client_post(&me, made.challenge, "{}");
+    assert_status(reply, 200);
+    assert_string_equal(member(&me, reply, "status"), "valid");
+    assert_int_equal(turn_validations(), 0);
+}
+
+static void
+what_the_validator_found_makes_all_three_invalid(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    beyond.validate_problem = "incorrectResponse";
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    assert_int_equal(turn_validations(), 1);
+    assert_string_equal(status_of(made.authorization), "invalid");
+    const struct http_kit_reply *reply = client_post(&me, made.challenge, "");
+    assert_string_equal(member(&me, reply, "status"), "invalid");
+    assert_non_null(strstr(reply->body, "incorrectResponse"));
+    assert_non_null(strstr(reply->body, "another text was found"));
+    reply = client_post(&me, made.url, "");
+    assert_string_equal(member(&me, reply, "status"), "invalid");
+    assert_non_null(strstr(reply->body, "incorrectResponse"));
+}
+
+static void
+an_order_is_ready_when_the_last_name_is(void **state)
+{
+    const struct http_kit_reply *reply = client_post(
+        &me, "/acme/new-order", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example\"},{\"type\":\"dns\",\"value\":\"b.example\"}]}");
+    const char *url = header_of(&me, reply, "Location");
+    const json_t *list = json_object_get(json_parse_object(me.arena, BYTES(reply->body, reply->body_len)), "authorizations");
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *authorization_url = json_string_value(json_array_get(list, i));
+        assert_string_equal(status_of(url), "pending");
+        reply = client_post(&me, authorization_url, "");
+        const json_t *challenges = json_object_get(json_parse_object(me.arena, BYTES(reply->body, reply->body_len)), "challenges");
+        assert_status(client_post(&me, json_text(json_array_get(challenges, 0), "url"), "{}"), 200);
+        assert_int_equal(turn_validations(), 1);
+    }
+    assert_string_equal(status_of(url), "ready");
+}
+
+static void
+make_due(void)
+{
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET due_at = now() - interval '1 second' WHERE due_at IS NOT NULL");
+}
+
+static void
+an_absent_validator_is_asked_again(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    beyond.validate_error = ERR_UNAVAILABLE;
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    assert_int_equal(turn_validations(), 1);
+    assert_int_equal(turn_validations(), 0);
+    assert_string_equal(status_of(made.challenge), "processing");
+    beyond.validate_error = OK;
+    make_due();
+    assert_int_equal(turn_validations(), 1);
+    assert_string_equal(status_of(made.url), "ready");
+}
+
+static void
+a_validator_that_never_comes_is_told_in_the_end(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    beyond.validate_error = ERR_UNAVAILABLE;
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET attempts = 1000");
+    assert_int_equal(turn_validations(), 1);
+    assert_string_equal(status_of(made.challenge), "invalid");
+    assert_string_equal(status_of(made.url), "invalid");
+}
+
+/* kill -9 while the validator was asked: the row is leased to somebody who is not there any more. */
+static void
+a_dead_holders_challenge_is_taken_when_the_lease_runs_out(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET lease_holder = 'dead', leased_until = now() + interval '1 hour', attempts = 1");
+    assert_int_equal(turn_validations(), 0);
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET leased_until = now() - interval '1 second'");
+    assert_int_equal(turn_validations(), 1);
+    assert_string_equal(status_of(made.url), "ready");
+}
+
+static void
+a_late_holder_changes_nothing(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+    AUTO_STRUCT(request, rq) = request_new();
+
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET lease_holder = 'somebody else', leased_until = now() + interval '1 hour'");
+    const char *id = strrchr(made.challenge, '/') + 1;
+    assert_int_equal(store_end_validation(&gateway, rq, id, false, "{}"), OK);
+    assert_int_equal(store_end_validation(&gateway, rq, id, true, NULL), OK);
+    assert_int_equal(store_postpone_validation(&gateway, rq, id, 0), OK);
+    assert_string_equal(status_of(made.challenge), "processing");
+    assert_string_equal(status_of(made.url), "pending");
+}
+
+static void
+an_expired_authorization_cannot_be_begun(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    postgres_kit_run(postgres, "UPDATE acme.authorization SET expires_at = now() - interval '1 second'");
+    assert_string_equal(status_of(made.authorization), "invalid");
+    assert_problem(&me, client_post(&me, made.challenge, "{}"), 400, "malformed");
+    assert_int_equal(turn_validations(), 0);
+}
+
+static void
+a_valid_authorization_expires(void **state)
+{
+    struct made_order made = client_ready_order(&me, "host.example");
+
+    postgres_kit_run(postgres, "UPDATE acme.authorization SET expires_at = now() - interval '1 second'");
+    assert_string_equal(status_of(made.authorization), "expired");
+}
+
+/* Two validations of one order that end in the same moment: whichever commits second must see the first. */
+static void *
+end_one(void *argument)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    assert_int_equal(store_end_validation(&gateway, rq, argument, true, NULL), OK);
+    return NULL;
+}
+
+static void
+concurrent_ends_make_the_order_ready(void **state)
+{
+    for (int round = 0; round < 20; round++) {
+        const struct http_kit_reply *reply = client_post(&me, "/acme/new-order",
+                                                         "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example\"},{\"type\":\"dns\",\"value\":"
+                                                         "\"b.example\"},{\"type\":\"dns\",\"value\":\"c.example\"}]}");
+        const char *url = header_of(&me, reply, "Location");
+        postgres_kit_run(postgres, "UPDATE acme.challenge SET status = 'processing', due_at = now(), lease_holder = 'gateway/validations' "
+                                   "WHERE status = 'pending'");
+        char *ids = postgres_kit_ask(postgres, "SELECT string_agg(id, ' ') FROM acme.challenge WHERE status = 'processing'");
+        size_t count;
+        char **each = text_split(me.arena, ids, ' ', &count);
+        pthread_t threads[3];
+        assert_int_equal(count, 3);
+        for (size_t i = 0; i < 3; i++)
+            pthread_create(&threads[i], NULL, end_one, each[i]);
+        for (size_t i = 0; i < 3; i++)
+            pthread_join(threads[i], NULL);
+        free(ids);
+        assert_string_equal(status_of(url), "ready");
+    }
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_challenge_is_processing_at_once_and_valid_after_a_turn),
+        CASE(a_look_at_a_challenge_begins_nothing),
+        CASE(a_second_post_changes_nothing),
+        CASE(what_the_validator_found_makes_all_three_invalid),
+        CASE(an_order_is_ready_when_the_last_name_is),
+        CASE(an_absent_validator_is_asked_again),
+        CASE(a_validator_that_never_comes_is_told_in_the_end),
+        CASE(a_dead_holders_challenge_is_taken_when_the_lease_runs_out),
+        CASE(a_late_holder_changes_nothing),
+        CASE(an_expired_authorization_cannot_be_begun),
+        CASE(a_valid_authorization_expires),
+        CASE(concurrent_ends_make_the_order_ready),
+    };
+    return cmocka_run_group_tests_name("validation", tests, open_gateway, close_gateway);
+}
