@@ -10,18 +10,20 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+/* A record has at most twelve texts, and names: together with the keys and digests they stay below AUDIT_BODY_MAX. */
 #define AUDIT_TEXT_MAX 300
+#define AUDIT_NAMES_MAX 3000
+#define ESCAPE_MAX 6
 
+/* At most AUDIT_TEXT_MAX octets of JSON, never half a character or half an escape. */
 static void
 put_escaped(struct buffer *out, const char *text)
 {
-    size_t len = strlen(text), used = 0;
+    size_t len = strlen(text), used = 0, most = out->len + AUDIT_TEXT_MAX;
 
-    while (used < len) {
+    while (used < len && out->len + ESCAPE_MAX <= most) {
         size_t character = text_utf8_length(BYTES(text + used, len - used));
         unsigned char octet = (unsigned char)text[used];
-        if (used + character > AUDIT_TEXT_MAX)
-            break;
         if (character == 0)
             buffer_append_text(out, "?");
         else if (octet == '"' || octet == '\\')
@@ -72,7 +74,8 @@ put_names(struct buffer *out, Pb__Name *const *names, size_t count)
     if (count == 0)
         return;
     buffer_append_format(out, ",\"name_count\":%zu,\"names\":[", count);
-    for (size_t i = 0; i < count && i < AUDIT_NAMES_MAX; i++) {
+    size_t most = out->len + AUDIT_NAMES_MAX;
+    for (size_t i = 0; i < count && out->len + AUDIT_TEXT_MAX <= most; i++) {
         buffer_append_format(out, "%s\"", i == 0 ? "" : ",");
         put_escaped(out, names[i]->value);
         buffer_append_text(out, "\"");

@@ -247,7 +247,6 @@ struct announcement announce_revoked(struct request *rq, const struct revocation
 /* ---- audit.c: the text of a record -------------------------------------------------------------------------------------------------------- */
 
 #define AUDIT_BODY_MAX 8192
-#define AUDIT_NAMES_MAX 20
 
 const char *audit_issued(struct request *rq, const struct intent *intent, struct bytes certificate);
 const char *audit_pending(struct request *rq, const struct intent *intent);

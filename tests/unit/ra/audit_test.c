@@ -1,0 +1,111 @@
+/* The text of a record: JSON whatever strangers write, and never longer than the table takes. */
+#include "unit/kit.h"
+
+#include <string.h>
+
+#include <jansson.h>
+
+#include "ra.h"
+
+static Pb__EnrollRequest *
+request_with(struct request *rq, const char *text, size_t names)
+{
+    Pb__EnrollRequest *request = arena_alloc(rq->arena, sizeof *request);
+    Pb__Principal *principal = arena_alloc(rq->arena, sizeof *principal);
+
+    pb__enroll_request__init(request);
+    pb__principal__init(principal);
+    principal->kind = principal->id = text;
+    request->principal = principal;
+    request->channel = request->idempotency_key = request->template_ = request->owner = request->issuer = text;
+    request->client_address = request->asset = text;
+    request->n_proven_names = names;
+    request->proven_names = arena_array(rq->arena, names, sizeof(Pb__Name *));
+    for (size_t i = 0; i < names; i++) {
+        request->proven_names[i] = arena_alloc(rq->arena, sizeof(Pb__Name));
+        pb__name__init(request->proven_names[i]);
+        request->proven_names[i]->value = text;
+    }
+    request->csr = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t) "csr", .len = 3};
+    return request;
+}
+
+static json_t *
+parse(const char *record)
+{
+    json_error_t error;
+    json_t *json = json_loads(record, JSON_REJECT_DUPLICATES, &error);
+
+    if (json == NULL)
+        fail_msg("%s: %s", error.text, record);
+    return json;
+}
+
+static void
+refusal_says_who_what_and_why(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__EnrollRequest *request = request_with(rq, "alice", 2);
+
+    (void)!fail(rq, ERR_DENIED, "Domain not authorized for user role: a.example");
+    (void)!fail_layer(rq, "AUTH-002");
+    json_t *json = parse(audit_enroll_refused(rq, request));
+    assert_string_equal(json_string_value(json_object_get(json, "action")), "enroll.refused");
+    assert_string_equal(json_string_value(json_object_get(json, "principal")), "alice:alice");
+    assert_string_equal(json_string_value(json_object_get(json, "result")), "denied");
+    assert_string_equal(json_string_value(json_object_get(json, "layer")), "AUTH-002");
+    assert_string_equal(json_string_value(json_object_get(json, "message")), "Domain not authorized for user role: a.example");
+    assert_string_equal(json_string_value(json_object_get(json, "trace")), rq->trace_id);
+    assert_int_equal(json_integer_value(json_object_get(json, "name_count")), 2);
+    assert_int_equal(json_array_size(json_object_get(json, "names")), 2);
+    assert_int_equal(strlen(json_string_value(json_object_get(json, "at"))), strlen("2026-11-20T23:50:55.123456Z"));
+    assert_int_equal(strlen(json_string_value(json_object_get(json, "csr_sha256"))), 64);
+    json_decref(json);
+}
+
+static void
+texts_of_strangers_stay_inside_their_quotes(void **state)
+{
+    static const char *const texts[] = {
+        "\",\"result\":\"ok", "back\\slash\\", "line\nbreak\r\t\x01\x7f", "caf\xc3\xa9 \xe2\x82\xac", "half \xe2\x82", "\xff\xfe", ""};
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        Pb__EnrollRequest *request = request_with(rq, texts[i], 1);
+        (void)!fail(rq, ERR_BAD_CSR, "%s", texts[i]);
+        const char *record = audit_enroll_refused(rq, request);
+        json_t *json = parse(record);
+        assert_null(strchr(record, '\n'));
+        assert_string_equal(json_string_value(json_object_get(json, "result")), "bad-csr");
+        json_decref(json);
+    }
+}
+
+/* Every octet becomes six ("\u0001"), in as many and as long texts as the checks let in. */
+static void
+worst_request_fits_the_table(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    char *longest = arena_alloc(rq->arena, 4000);
+
+    memset(longest, 1, 3999);
+    Pb__EnrollRequest *request = request_with(rq, longest, 100);
+    (void)!fail(rq, ERR_BAD_CSR, "%s", longest);
+    const char *record = audit_enroll_refused(rq, request);
+    assert_true(strlen(record) <= AUDIT_BODY_MAX);
+    json_t *json = parse(record);
+    assert_int_equal(json_integer_value(json_object_get(json, "name_count")), 100);
+    json_decref(json);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refusal_says_who_what_and_why),
+        cmocka_unit_test(texts_of_strangers_stay_inside_their_quotes),
+        cmocka_unit_test(worst_request_fits_the_table),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
