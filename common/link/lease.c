@@ -32,7 +32,7 @@ struct taken {
     struct lease *lease;
     struct request *rq; /* owns the rows */
     struct db_rows *rows;
-    int unfinished; /* guarded by the lease's mutex */
+    atomic_int holders;
 };
 
 struct job {
@@ -41,17 +41,25 @@ struct job {
 };
 
 static void
-finish(struct lease *lease, struct taken *taken)
+release(struct taken *taken)
 {
+    if (atomic_fetch_sub(&taken->holders, 1) > 1)
+        return;
+    request_free(taken->rq);
+    free(taken);
+}
+
+static void
+finish(struct job *job)
+{
+    struct taken *taken = job->taken;
+    struct lease *lease = taken->lease;
+    free(job);
+    release(taken);
     pthread_mutex_lock(&lease->mutex);
     lease->idle++;
     bool wake = lease->has_more;
-    bool last = --taken->unfinished == 0;
     pthread_mutex_unlock(&lease->mutex);
-    if (last) {
-        request_free(taken->rq);
-        free(taken);
-    }
     if (wake)
         lease_wake(lease);
 }
@@ -67,8 +75,7 @@ work(void *argument)
     rq.deadline_ms = clock_monotonic_ms() + INT64_C(1000) * lease->about.seconds;
     lease->about.work(lease->about.context, &rq, db_rows_view(taken->rows, rq.arena), job->row);
     request_end(&rq, rq.failure.kind);
-    free(job);
-    finish(lease, taken);
+    finish(job);
 }
 
 static void *
@@ -85,15 +92,14 @@ hand_out(struct lease *lease, struct request *rq, struct db_rows *rows)
 {
     size_t count = db_count(rows);
     struct taken *taken = allocate(sizeof(*taken));
-    *taken = (struct taken){.lease = lease, .rq = rq, .rows = rows, .unfinished = (int)count};
+    *taken = (struct taken){.lease = lease, .rq = rq, .rows = rows, .holders = (int)count + 1};
     for (size_t i = 0; i < count; i++) {
         struct job *job = allocate(sizeof(*job));
         *job = (struct job){.taken = taken, .row = i};
-        if (!workers_try(lease->workers, work, job)) { /* closing: the row's next taker comes when the lease runs out */
-            free(job);
-            finish(lease, taken);
-        }
+        if (!workers_try(lease->workers, work, job)) /* closing: the row's next taker comes when the lease runs out */
+            finish(job);
     }
+    release(taken);
 }
 
 static int

@@ -108,8 +108,10 @@ rpc_incoming_answer(void *context, enum error error, const ProtobufCMessage *rep
     assert(!incoming->answered);
     incoming->answered = true;
     struct bytes body = error == OK ? message_pack(rq->arena, reply) : BYTES_NONE;
-    if (body.len > RPC_BODY_MAX)
+    if (body.len > RPC_BODY_MAX) {
+        failure_clear(rq);
         error = fail(rq, ERR_TOO_LARGE, "the answer is larger than %d bytes; ask for less", RPC_BODY_MAX);
+    }
     incoming->result = error;
     natsStatus status = error == OK ? send_body(incoming, body) : send_refusal(incoming, error);
     if (status != NATS_OK)

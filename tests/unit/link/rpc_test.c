@@ -318,7 +318,7 @@ refuses_a_small_body_that_unpacks_to_a_huge_message(void **state)
     int len = 1000 * 1000;
     char *body = arena_alloc(fixture->rq->arena, (size_t)len);
     for (int i = 0; i < len; i += 2)
-        memcpy(body + i, "\x2a\x00", 2); /* half a million empty names */
+        body[i] = 0x2a; /* half a million empty names */
     const char *message;
     assert_int_equal(send_raw(fixture, "signet.ra.enroll", body, len, &message), ERR_BAD_REQUEST);
 }
