@@ -2,29 +2,12 @@
  * The CAs that we publish for. The signer's list is taken every few seconds and when a CA is created, into crl.authority: so what we serve depends
  * on the signer no more once it was listed. Nothing is taken away: certificates of a CA that the signer has forgotten still point here.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "crl_publisher.h"
 #include "link/message.h"
 #include "link/rpc.h"
 #include "pki/pem.h"
-
-struct authorities {
-    pthread_mutex_t mutex;
-    uint8_t kept[32]; /* SHA-256 of the list that is in the database already */
-};
-
-struct authorities *
-authorities_new(void)
-{
-    struct authorities *authorities = calloc(1, sizeof(*authorities));
-
-    if (authorities == NULL)
-        abort();
-    pthread_mutex_init(&authorities->mutex, NULL);
-    return authorities;
-}
 
 static const char *
 chain_pem_of(struct arena *arena, const Pb__Ca *ca)
@@ -78,22 +61,21 @@ enum error
 authorities_refresh(struct publisher *publisher, struct request *rq)
 {
     Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
-    struct authorities *authorities = publisher->authorities;
     const Pb__ListCasReply *reply;
     uint8_t digest[32];
     enum error error;
 
-    AUTO_LOCK(&authorities->mutex);
+    AUTO_LOCK(&publisher->listing);
     error = RPC_CALL(publisher->bus, rq, signer, ListCas, &request, &reply);
     if (error)
         return error;
     certificate_sha256(message_pack(rq->arena, &reply->base), digest);
-    if (memcmp(digest, authorities->kept, sizeof(digest)) == 0)
+    if (memcmp(digest, publisher->kept_list, sizeof(digest)) == 0)
         return OK;
     error = keep(publisher, rq, reply);
     if (error)
         return error;
-    memcpy(authorities->kept, digest, sizeof(digest));
+    memcpy(publisher->kept_list, digest, sizeof(digest));
     lease_wake(publisher->lease);
     return OK;
 }

@@ -37,7 +37,8 @@ struct publisher {
     struct bus *bus;
     struct db *db;
     struct shelf *shelf;
-    struct authorities *authorities;
+    pthread_mutex_t listing;
+    uint8_t kept_list[32]; /* SHA-256 of the signer's list that is in the database already; guarded by `listing` */
     /* Set once, just after their own threads may have begun. */
     struct lease *_Atomic lease;
     struct service_loop *_Atomic alarm;
@@ -70,7 +71,6 @@ events_handler on_certificate_revoked;
 events_handler on_ca_created;
 
 /* authorities.c: the CAs, as the signer lists them */
-struct authorities *authorities_new(void);
 /* Takes the signer's list into the database; a CA that is new or changed is due for a CRL at once. */
 enum error authorities_refresh(struct publisher *publisher, struct request *rq) MUST_CHECK;
 

@@ -41,15 +41,13 @@ static void take_authorities(void *context, struct request *rq);
 int
 main(int argc, char **argv)
 {
-    struct publisher publisher = {0};
+    struct publisher publisher = {.listing = PTHREAD_MUTEX_INITIALIZER};
     struct service *service = service_start(argc, argv, &about, &publisher.config);
     AUTO_STRUCT(request, rq) = request_new();
 
     service_must(service, rq, check_times(rq, &publisher.config));
     publisher.db = service_database(service);
     publisher.bus = service_bus(service);
-    publisher.authorities = authorities_new();
-
     open_shelf(&publisher, service, rq);
     schedule_open(&publisher, service, rq);
     service_every(service, "authorities", 5000, take_authorities, &publisher);
