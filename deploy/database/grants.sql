@@ -51,3 +51,15 @@ GRANT USAGE ON SCHEMA crl TO crl_publisher;
 GRANT SELECT, INSERT, UPDATE (certificate, chain_pem, sha256, not_after, changed_at) ON crl.authority TO crl_publisher;
 GRANT SELECT, INSERT, UPDATE (due_at, wanted, met, failure, leased_until, lease_holder, attempts) ON crl.schedule TO crl_publisher;
 GRANT SELECT, INSERT, UPDATE (number, der, this_update, next_update, sha256, entries, published_at) ON crl.published TO crl_publisher;
+
+-- signer: CAs and what belongs to them; versions of templates and finished rows are never changed; of revocations only the view for CRLs
+GRANT USAGE ON SCHEMA ca, ra TO signer;
+GRANT SELECT, INSERT, DELETE, UPDATE (status, public_key, evidence, csr, certificate, serial, not_before, not_after, path_length, is_default, begun_at)
+    ON ca.authority TO signer;
+GRANT SELECT, INSERT ON ca.chain, ca.template TO signer;
+GRANT SELECT, INSERT, UPDATE (number) ON ca.crl_number TO signer;
+GRANT SELECT, INSERT, UPDATE (key_uri, begun_at, public_key, evidence) ON ca.service_key TO signer;
+GRANT SELECT, INSERT, UPDATE (certificate) ON ca.responder_certificate TO signer;
+GRANT SELECT, INSERT, DELETE, UPDATE ON ca.outbox TO signer;
+GRANT USAGE ON SEQUENCE ca.outbox_id_seq TO signer;
+GRANT SELECT ON ra.revoked_serial TO signer;

@@ -1,0 +1,24 @@
+/* What a signer keeps between requests. Called by main.c, and by tests that bring their own database and token. */
+#include "signer.h"
+
+void
+signer_init(struct signer *signer)
+{
+    signer->authorities = authority_cache_new();
+    signer->templates = template_cache_new();
+    signer->responders = responder_cache_new();
+    signer->certificates = metric_counter("signet_signer_signed_total", "what was signed", "what", "certificate");
+    signer->crls = metric_counter("signet_signer_signed_total", "what was signed", "what", "crl");
+    signer->ocsp_responses = metric_counter("signet_signer_signed_total", "what was signed", "what", "ocsp-response");
+    signer->lint_refusals = metric_counter("signet_signer_lint_refusals_total", "certificates that were encoded and not signed", NULL, NULL);
+    signer->bad_signatures = metric_counter("signet_signer_bad_signatures_total", "signatures of the HSM that did not verify", NULL, NULL);
+}
+
+void
+signer_free(struct signer *signer)
+{
+    authority_cache_free(signer->authorities);
+    template_cache_free(signer->templates);
+    responder_cache_free(signer->responders);
+    warrant_keys_free(signer);
+}

@@ -1,0 +1,61 @@
+/*
+ * Keys beside the CAs' own: one signs the heads of the audit chain, one per CA signs OCSP responses. Made on first use, by whichever replica is
+ * first: it commits a row that claims the name, makes the key on the token, and completes the row. The others ask again in a second. If it dies in
+ * between, the claim runs out and the next caller makes another key.
+ */
+#include "signer.h"
+
+#include <string.h>
+
+#define KEY_TYPE "p256"
+
+static const char *
+label_of(struct request *rq, const char *name)
+{
+    const char *colon = strchr(name, ':');
+
+    return colon == NULL ? arena_format(rq->arena, "signet-%s", name)
+                         : arena_format(rq->arena, "signet-%.*s-%s", (int)(colon - name), name, colon + 1);
+}
+
+static enum error
+make(struct signer *signer, struct request *rq, const char *name)
+{
+    const char *uri = hsm_key_new_uri(signer, rq, label_of(rq, name));
+    struct made_key made;
+    bool claimed;
+
+    enum error error = store_claim_service_key(signer, rq, name, uri, &claimed);
+    if (error != OK)
+        return error;
+    if (!claimed) {
+        fail(rq, ERR_UNAVAILABLE, "the key %s is being made; ask again", name);
+        return fail_retry_after(rq, 1);
+    }
+    error = hsm_key_make(signer, rq, uri, KEY_TYPE, &made);
+    if (error != OK)
+        return error;
+    return store_set_service_key(signer, rq, name, uri, &made);
+}
+
+enum error
+service_key_load(struct signer *signer, struct request *rq, const char *name, struct service_key *ret_key)
+{
+    struct service_key key = {0};
+    bool found;
+
+    enum error error = store_find_service_key(signer, rq, name, &found, &key);
+    if (error == OK && !found) {
+        error = make(signer, rq, name);
+        if (error == OK)
+            error = store_find_service_key(signer, rq, name, &found, &key);
+    }
+    if (error != OK)
+        return error;
+    if (!found) {
+        fail(rq, ERR_UNAVAILABLE, "the key %s was claimed by another replica; ask again", name);
+        return fail_retry_after(rq, 1);
+    }
+    *ret_key = key;
+    return OK;
+}

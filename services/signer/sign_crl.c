@@ -1,0 +1,119 @@
+/*
+ * rpc SignCrl: called by crl-publisher on its schedule and after revocations. The number is taken, and committed, first and the entries are read
+ * after that: so of two CRLs the one with the greater number never knows less than what was revoked before the other was asked for.
+ */
+#include "signer.h"
+
+#include "base/clock.h"
+#include "link/rpc.h"
+#include "pki/crl.h"
+
+#define LIFE_MOST_S (400 * 86400)
+#define CLOCK_LEEWAY_S 300
+/* RFC 5280 §3.3: an entry stays until one CRL after the certificate's end; a week covers every usual schedule. */
+#define KEEP_AFTER_EXPIRY_S (7 * 86400)
+#define CRL_MAX (RPC_BODY_MAX - 1024) /* one message of the bus carries it */
+#define ENTRIES_MAX (CRL_MAX / 36)    /* the shortest entry */
+
+static enum error
+check_request(struct request *rq, const Pb__SignCrlRequest *request, int64_t *ret_after)
+{
+    struct bytes after = bytes_of_binary(request->after_number);
+    int64_t number = 0;
+
+    if (request->this_update_s > clock_now_s() + CLOCK_LEEWAY_S || request->this_update_s < 0)
+        return fail(rq, ERR_BAD_REQUEST, "thisUpdate lies in the future");
+    if (request->next_update_s <= request->this_update_s || request->next_update_s > request->this_update_s + LIFE_MOST_S)
+        return fail(rq, ERR_BAD_REQUEST, "nextUpdate must be after thisUpdate, by at most 400 days");
+    while (after.len > 0 && after.at[0] == 0)
+        after = BYTES(after.at + 1, after.len - 1);
+    if (after.len > 7)
+        return fail(rq, ERR_CONFLICT, "the last CRL number is greater than any that is given out here");
+    for (size_t i = 0; i < after.len; i++)
+        number = number << 8 | after.at[i];
+    *ret_after = number;
+    return OK;
+}
+
+static struct bytes
+encode_number(struct arena *arena, int64_t number)
+{
+    uint8_t *octets = arena_alloc(arena, 8);
+    size_t skip = 0;
+
+    for (int i = 0; i < 8; i++)
+        octets[i] = (uint8_t)(number >> (56 - 8 * i));
+    while (skip < 7 && octets[skip] == 0)
+        skip++;
+    return BYTES(octets + skip, 8 - skip);
+}
+
+static enum error
+check_own(struct request *rq, struct bytes der, const struct crl_plan *plan)
+{
+    struct crl crl;
+
+    if (crl_parse(rq, der, &crl) == OK && bytes_equal(crl.number, plan->number) && crl.entry_count == plan->entry_count &&
+        crl.this_update_s == plan->this_update_s && crl.next_update_s == plan->next_update_s && bytes_equal(crl.issuer, plan->issuer))
+        return OK;
+    failure_clear(rq);
+    return fail_privately(rq, ERR_INTERNAL, "internal error", "our own CRL does not read as it was planned");
+}
+
+static enum error
+fail_too_large(struct request *rq, const struct authority *authority)
+{
+    return fail(rq, ERR_TOO_LARGE, "the CRL of %s would be larger than %d octets", authority->row.name, CRL_MAX);
+}
+
+enum error
+sign_crl(struct signer *signer, struct request *rq, const Pb__SignCrlRequest *request, Pb__SignCrlReply *ret_reply)
+{
+    const struct authority *authority;
+    struct crl_entry *entries;
+    struct bytes signature;
+    size_t count;
+    int64_t after = 0, number = 0;
+
+    request_note(rq, "issuer", "%s", request->issuer);
+    enum error error = check_request(rq, request, &after);
+    if (error == OK)
+        error = authority_load(signer, rq, request->issuer, &authority);
+    if (error == OK)
+        error = store_next_crl_number(signer, rq, authority->row.name, after, &number);
+    if (error == OK)
+        error = store_revoked(signer, rq, authority->row.name, request->this_update_s - KEEP_AFTER_EXPIRY_S, ENTRIES_MAX + 1, &entries, &count);
+    if (error != OK)
+        return error;
+    if (count > ENTRIES_MAX)
+        return fail_too_large(rq, authority);
+    request_note(rq, "number", "%lld", (long long)number);
+    request_note(rq, "entries", "%zu", count);
+    struct crl_plan plan = {
+        .algorithm = authority->key.algorithm,
+        .issuer = authority->certificate.subject,
+        .this_update_s = request->this_update_s,
+        .next_update_s = request->next_update_s,
+        .number = encode_number(rq->arena, number),
+        .authority_key_id = authority->subject_key_id,
+        .entries = entries,
+        .entry_count = count,
+    };
+    struct bytes tbs = crl_encode_tbs(rq->arena, &plan);
+    if (tbs.len > CRL_MAX)
+        return fail_too_large(rq, authority);
+    error = hsm_key_sign(signer, rq, &authority->key, tbs, &signature);
+    if (error != OK)
+        return error;
+    struct bytes crl = signed_join(rq->arena, tbs, plan.algorithm, signature);
+    error = check_own(rq, crl, &plan);
+    if (error != OK)
+        return error;
+    metric_add(signer->crls, 1);
+    ret_reply->crl = binary_of_bytes(crl);
+    ret_reply->number = binary_of_bytes(plan.number);
+    ret_reply->this_update_s = plan.this_update_s;
+    ret_reply->next_update_s = plan.next_update_s;
+    ret_reply->entries = (uint32_t)count;
+    return OK;
+}

@@ -1,0 +1,278 @@
+/* The signer's own header: its context, its nouns, and what each file offers the others. */
+#ifndef SIGNET_SIGNER_H
+#define SIGNET_SIGNER_H
+
+#include <openssl/evp.h>
+#include <stdatomic.h>
+
+#include "base/request.h"
+#include "hsm_pool.h"
+#include "link/bus.h"
+#include "link/db.h"
+#include "link/metrics.h"
+#include "link/outbox.h"
+#include "pki/certificate.h"
+#include "pki/crl.h"
+#include "pki/oid.h"
+#include "signet/v1/event.pb-c.h"
+#include "signet/v1/signer.pb-c.h"
+
+#define CHAIN_MAX 8
+#define WARRANT_KEYS_MAX 8
+#define EXTENDED_KEY_USAGES_MAX 16
+
+static inline struct bytes
+bytes_of_binary(ProtobufCBinaryData from)
+{
+    return BYTES(from.data, from.len);
+}
+
+static inline ProtobufCBinaryData
+binary_of_bytes(struct bytes from)
+{
+    return (ProtobufCBinaryData){.len = from.len, .data = (uint8_t *)from.at};
+}
+
+struct signer_config {
+    const char *hsm_module, *hsm_token, *hsm_pin_file, *hsm_worker;
+    int hsm_workers, hsm_queue, hsm_start_ms, hsm_operation_ms, hsm_generate_ms, hsm_retire_after;
+    int threads, queue;
+    const char *warrant_key_files;
+    const char *ocsp_url, *publish_url;
+    int responder_days;
+};
+
+struct signer {
+    struct signer_config config;
+    struct db *db;
+    struct bus *bus;
+    struct outbox *outbox;
+    struct hsm_pool *hsm;
+    EVP_PKEY *warrant_keys[WARRANT_KEYS_MAX];
+    size_t warrant_key_count;
+    struct authority_cache *authorities;
+    struct template_cache *templates;
+    struct responder_cache *responders;
+    struct metric *certificates, *crls, *ocsp_responses, *lint_refusals, *bad_signatures;
+};
+
+/* ---- keys on the token ------------------------------------------------------------------------------------------------------------------- */
+
+/* How to sign with a key, and how to check what came of it. */
+struct token_key {
+    char label[HSM_LABEL_MAX];
+    struct bytes id;
+    struct public_key public_key;
+    EVP_PKEY *verify; /* the same, imported once */
+    enum signature_algorithm algorithm;
+};
+
+/* hsm_key.c. `uri` and `spki` must live as long as the key; the key is closed with hsm_key_close. */
+enum error hsm_key_open(struct request *rq, const char *uri, struct bytes spki, enum signature_algorithm algorithm, struct token_key *ret_key)
+    MUST_CHECK;
+void hsm_key_close(struct token_key *key);
+/* Hashes, signs on the HSM, and verifies before anybody sees the signature. */
+enum error hsm_key_sign(struct signer *signer, struct request *rq, const struct token_key *key, struct bytes message, struct bytes *ret_signature)
+    MUST_CHECK;
+
+/* hsm_key_make.c: the key that this URI names: generated, or found when an earlier attempt or somebody else made it. */
+struct made_key {
+    struct bytes spki;
+    const char *evidence; /* JSON */
+};
+/* ERR_BAD_REQUEST: the HSM makes no such keys. ERR_DENIED: the key is not protected as a CA's must be. */
+enum error hsm_key_make(struct signer *signer, struct request *rq, const char *uri, const char *key_type, struct made_key *ret_key) MUST_CHECK;
+/* A new URI on the default token with a random id. */
+const char *hsm_key_new_uri(struct signer *signer, struct request *rq, const char *label);
+bool hsm_key_type_is_known(const char *key_type);
+/* SIG_UNKNOWN when the digest has an unknown name; "" is the usual one of the key. */
+enum signature_algorithm hsm_key_algorithm(const char *key_type, const char *digest);
+
+/* evidence.c */
+const char *evidence_format(struct signer *signer, struct request *rq, const struct hsm_key_facts *facts);
+
+/* service_key.c: a key beside the CAs' own, made on first use; `name` is 'audit' or 'ocsp:<CA>'. P-256. Its memory is the caller's arena. */
+struct service_key {
+    const char *uri;
+    struct bytes spki;
+};
+enum error service_key_load(struct signer *signer, struct request *rq, const char *name, struct service_key *ret_key) MUST_CHECK;
+
+/* ---- CAs ------------------------------------------------------------------------------------------------------------------------------------ */
+
+enum authority_status { AUTHORITY_CREATING, AUTHORITY_WAITING, AUTHORITY_ACTIVE, AUTHORITY_RETIRED };
+
+/* A row of ca.authority. Texts and octets live in the arena it was read into. */
+struct authority_row {
+    const char *name;
+    enum authority_status status;
+    struct bytes subject;
+    const char *key_uri, *key_type, *digest, *parent, *evidence; /* parent: "" for none */
+    bool csr_only, is_default;
+    int id, path_length;
+    struct bytes serial, public_key, csr, certificate; /* public_key, csr, certificate: none while they are not made */
+    int64_t not_before_s, not_after_s, created_at_s;
+    struct bytes chain[CHAIN_MAX];
+    size_t chain_count;
+};
+
+const char *authority_status_name(enum authority_status status);
+
+/* A CA that can sign: from the cache, unchanging. */
+struct authority {
+    atomic_int holders;
+    struct arena *arena;
+    struct authority_row row;
+    struct certificate certificate;
+    struct token_key key;
+    struct bytes subject_key_id;
+    bool is_self_signed;
+    int path_length;                          /* of the certificate; -1: no limit */
+    const char *crl_url, *aia_url, *ocsp_url; /* for what it issues; "" when not configured */
+};
+
+/* authority.c. The CA is held until the request ends. ERR_NOT_FOUND: no such CA, or it has no certificate yet. */
+struct authority_cache *authority_cache_new(void);
+void authority_cache_free(struct authority_cache *cache);
+/* All of them are read anew: after a write, and when another replica has written. */
+void authority_cache_forget(struct authority_cache *cache);
+enum error authority_load(struct signer *signer, struct request *rq, const char *name, const struct authority **ret_authority) MUST_CHECK;
+
+/* ---- templates ------------------------------------------------------------------------------------------------------------------------------ */
+
+struct template
+{
+    const Pb__Template *about;
+    unsigned key_usage; /* bits of RFC 5280 */
+    struct bytes extended_key_usage[EXTENDED_KEY_USAGES_MAX];
+    size_t extended_key_usage_count;
+};
+
+/* template.c */
+struct template_cache *template_cache_new(void);
+void template_cache_free(struct template_cache *cache);
+enum error template_load(struct signer *signer, struct request *rq, const char *name, uint32_t version, const struct template **ret_template)
+    MUST_CHECK;
+/* Strict: every field, and the fields among each other. ERR_BAD_REQUEST. What is resolved lives in `arena`, and borrows from `about`. */
+enum error template_check(struct request *rq, struct arena *arena, const Pb__Template *about, struct template *ret_template) MUST_CHECK;
+/* How the key type is called in templates: "rsa", "p256", … */
+const char *template_key_name(enum key_type type);
+
+/* ---- certificates --------------------------------------------------------------------------------------------------------------------------- */
+
+/* warrant.c */
+enum error warrant_keys_load(struct signer *signer, struct request *rq) MUST_CHECK;
+void warrant_keys_free(struct signer *signer);
+enum error warrant_check(struct signer *signer, struct request *rq, struct bytes intent, struct bytes warrant) MUST_CHECK;
+
+/* An intent, read and checked in its form. */
+struct intent {
+    const Pb__CertificateIntent *about;
+    struct bytes serial, subject;
+    struct public_key key;
+    struct identifier *names;
+    size_t name_count;
+};
+
+/* intent.c: form, then what CA and template allow. */
+enum error intent_read(struct request *rq, struct bytes packed, struct intent *ret_intent) MUST_CHECK;
+enum error intent_check(struct request *rq, const struct intent *intent, const struct template *template, const struct authority *authority)
+    MUST_CHECK;
+
+/* encode.c: the same intent, template and CA always give the same octets. */
+/* The key usages of the template that this kind of key can have. */
+unsigned encode_key_usage(const struct template *template, enum key_type type);
+struct certificate_plan encode_plan(struct request *rq, const struct intent *intent, const struct template *template,
+                                    const struct authority *authority);
+
+/* lint.c: re-reads a TBS of ours and compares it with its plan, then applies the rules of the field. ERR_INTERNAL: it must never have been encoded.
+ */
+enum error lint_check(struct request *rq, struct bytes tbs, const struct certificate_plan *plan) MUST_CHECK;
+
+/* issue.c: encode, lint, sign, verify; for every certificate that leaves here. `key` signs, and must be the key of plan->issuer. */
+enum error issue_certificate(struct signer *signer, struct request *rq, const struct certificate_plan *plan, const struct token_key *key,
+                             struct bytes *ret_certificate) MUST_CHECK;
+
+/* responder.c: the delegated OCSP responder of a CA, renewed by itself. Held until the request ends. */
+struct responder {
+    atomic_int holders;
+    struct arena *arena;
+    struct token_key key;
+    struct bytes certificate;
+    struct bytes key_id; /* SHA-1 */
+    int64_t not_before_s, not_after_s;
+};
+struct responder_cache *responder_cache_new(void);
+void responder_cache_free(struct responder_cache *cache);
+enum error responder_load(struct signer *signer, struct request *rq, const struct authority *authority, const struct responder **ret_responder)
+    MUST_CHECK;
+
+/* ca_profile.c: the certificate of a CA, its request, and its contract form. */
+enum error ca_profile_subject(struct request *rq, const Pb__CreateCaRequest *request, struct bytes *ret_subject) MUST_CHECK;
+struct certificate_plan ca_profile_plan(struct request *rq, const struct authority_row *row, const struct public_key *key,
+                                        const struct authority *parent);
+Pb__Ca *ca_profile_message(struct request *rq, const struct authority_row *row);
+/* Chain, default, event: everything that makes a CA active, in one transaction. */
+enum error ca_profile_activate(struct signer *signer, struct request *rq, struct authority_row *row) MUST_CHECK;
+
+/* ---- store.c, store_authority.c, store_template.c: all SQL
+ * ------------------------------------------------------------------------------------------- */
+
+enum error store_find_authority(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct authority_row *ret_row)
+    MUST_CHECK;
+enum error store_list_authorities(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
+    MUST_CHECK;
+enum error store_begin_authority(struct signer *signer, struct request *rq, const struct authority_row *row, bool *ret_begun) MUST_CHECK;
+/* True when an attempt that broke off is now ours to finish. */
+enum error store_resume_authority(struct signer *signer, struct request *rq, const char *name, bool *ret_ours) MUST_CHECK;
+/* The attempt has ended without success; the next one need not wait. */
+enum error store_release_authority(struct signer *signer, struct request *rq, const char *name) MUST_CHECK;
+/* Only while there is no key. */
+enum error store_abandon_authority(struct signer *signer, struct request *rq, const char *name) MUST_CHECK;
+enum error store_set_authority_key(struct signer *signer, struct request *rq, const char *name, const struct made_key *key) MUST_CHECK;
+enum error store_set_authority_csr(struct signer *signer, struct request *rq, const char *name, struct bytes csr) MUST_CHECK;
+enum error store_activate_authority(struct signer *signer, struct request *rq, const struct authority_row *row, const char *event_id,
+                                    const ProtobufCMessage *event) MUST_CHECK;
+
+enum error store_next_crl_number(struct signer *signer, struct request *rq, const char *authority, int64_t after, int64_t *ret_number) MUST_CHECK;
+enum error store_revoked(struct signer *signer, struct request *rq, const char *authority, int64_t alive_at_s, size_t most,
+                         struct crl_entry **ret_entries, size_t *ret_count) MUST_CHECK;
+
+enum error store_find_service_key(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct service_key *ret_key)
+    MUST_CHECK;
+enum error store_claim_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, bool *ret_claimed) MUST_CHECK;
+enum error store_set_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, const struct made_key *key) MUST_CHECK;
+
+enum error store_find_responder(struct signer *signer, struct request *rq, const char *authority, bool *ret_found, struct bytes *ret_certificate)
+    MUST_CHECK;
+enum error store_begin_responder(struct signer *signer, struct request *rq, const char *authority, struct bytes serial, int64_t not_before_s,
+                                 int64_t not_after_s) MUST_CHECK;
+enum error store_set_responder(struct signer *signer, struct request *rq, struct bytes serial, struct bytes certificate) MUST_CHECK;
+
+/* version 0: the newest. `name` "": the newest of each. */
+enum error store_list_templates(struct signer *signer, struct request *rq, const char *name, uint32_t version, Pb__Template ***ret_templates,
+                                size_t *ret_count) MUST_CHECK;
+enum error store_add_template(struct signer *signer, struct request *rq, const Pb__Template *template, uint32_t *ret_version) MUST_CHECK;
+
+/* context.c: caches and metrics of a signer whose config is filled; the rest is main's. */
+void signer_init(struct signer *signer);
+void signer_free(struct signer *signer);
+
+/* ---- contracts: one file each -------------------------------------------------------------------------------------------------------------------
+ */
+
+enum error sign_certificate(struct signer *signer, struct request *rq, const Pb__SignCertificateRequest *request,
+                            Pb__SignCertificateReply *ret_reply);
+enum error sign_crl(struct signer *signer, struct request *rq, const Pb__SignCrlRequest *request, Pb__SignCrlReply *ret_reply);
+enum error sign_ocsp(struct signer *signer, struct request *rq, const Pb__SignOcspRequest *request, Pb__SignOcspReply *ret_reply);
+enum error sign_audit_head(struct signer *signer, struct request *rq, const Pb__SignAuditHeadRequest *request, Pb__SignAuditHeadReply *ret_reply);
+enum error create_ca(struct signer *signer, struct request *rq, const Pb__CreateCaRequest *request, Pb__CreateCaReply *ret_reply);
+enum error import_ca(struct signer *signer, struct request *rq, const Pb__ImportCaRequest *request, Pb__ImportCaReply *ret_reply);
+enum error list_cas(struct signer *signer, struct request *rq, const Pb__ListCasRequest *request, Pb__ListCasReply *ret_reply);
+enum error list_templates(struct signer *signer, struct request *rq, const Pb__ListTemplatesRequest *request, Pb__ListTemplatesReply *ret_reply);
+enum error import_template(struct signer *signer, struct request *rq, const Pb__ImportTemplateRequest *request, Pb__ImportTemplateReply *ret_reply);
+
+/* handlers.c: the contract bound to those files. */
+ProtobufCService *signer_handlers(void);
+
+#endif

@@ -1,0 +1,133 @@
+/* The SQL of everything but CAs and templates: CRL numbers and entries, keys beside the CAs', responder certificates. */
+#include "signer.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* An attempt at making a key that is older than this has died: generation is bounded by SIGNET_SIGNER_HSM_GENERATE_MS. */
+#define ATTEMPT_LASTS "interval '90 seconds'"
+
+/* ---- CRLs ---------------------------------------------------------------------------------------------------------------------------------- */
+
+enum error
+store_next_crl_number(struct signer *signer, struct request *rq, const char *authority, int64_t after, int64_t *ret_number)
+{
+    /* The row's lock makes callers stand in line; the commit is before the signature. */
+    static const struct db_statement next_crl_number = {"next_crl_number",
+                                                        "INSERT INTO ca.crl_number AS n (authority, number) VALUES ($1, $2 + 1) "
+                                                        "ON CONFLICT (authority) DO UPDATE SET number = greatest(n.number, $2) + 1 RETURNING number"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(signer->db, rq, &next_crl_number, &rows, DB_TEXT(authority), DB_BIGINT(after));
+    if (error != OK)
+        return error;
+    *ret_number = db_int(rows, 0, 0);
+    return OK;
+}
+
+enum error
+store_revoked(struct signer *signer, struct request *rq, const char *authority, int64_t alive_at_s, size_t most, struct crl_entry **ret_entries,
+              size_t *ret_count)
+{
+    static const struct db_statement list_revoked = {
+        "list_revoked",
+        "SELECT serial, revoked_at, reason, invalidity_at FROM ra.revoked_serial WHERE issuer = $1 AND not_after >= $2 "
+        "UNION ALL SELECT serial, revoked_at, reason, NULL FROM ca.authority WHERE parent = $1 AND revoked_at IS NOT NULL AND not_after >= $2 "
+        "ORDER BY serial LIMIT $3"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(signer->db, rq, &list_revoked, &rows, DB_TEXT(authority), DB_TIME_S(alive_at_s), DB_BIGINT((int64_t)most));
+    if (error != OK)
+        return error;
+    size_t count = db_count(rows);
+    struct crl_entry *entries = arena_array(rq->arena, count, sizeof *entries);
+    for (size_t i = 0; i < count; i++)
+        entries[i] = (struct crl_entry){.serial = db_bytes(rows, i, 0),
+                                        .revoked_at_s = db_time_s(rows, i, 1),
+                                        .reason = (int)db_int(rows, i, 2),
+                                        .invalidity_s = db_time_s(rows, i, 3)};
+    *ret_entries = entries;
+    *ret_count = count;
+    return OK;
+}
+
+/* ---- keys beside the CAs' -------------------------------------------------------------------------------------------------------------------- */
+
+enum error
+store_find_service_key(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct service_key *ret_key)
+{
+    static const struct db_statement find_service_key = {"find_service_key",
+                                                         "SELECT key_uri, public_key FROM ca.service_key WHERE name = $1 AND public_key IS NOT NULL"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(signer->db, rq, &find_service_key, &rows, DB_TEXT(name));
+    if (error != OK)
+        return error;
+    *ret_found = db_count(rows) > 0;
+    if (*ret_found)
+        *ret_key = (struct service_key){.uri = db_text(rows, 0, 0), .spki = db_bytes(rows, 0, 1)};
+    return OK;
+}
+
+enum error
+store_claim_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, bool *ret_claimed)
+{
+    static const struct db_statement claim_service_key = {
+        "claim_service_key",
+        "INSERT INTO ca.service_key AS k (name, key_uri) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET key_uri = $2, begun_at = now() "
+        "WHERE k.public_key IS NULL AND k.begun_at < now() - " ATTEMPT_LASTS};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(signer->db, rq, &claim_service_key, &rows, DB_TEXT(name), DB_TEXT(uri));
+    if (error != OK)
+        return error;
+    *ret_claimed = db_affected(rows) == 1;
+    return OK;
+}
+
+enum error
+store_set_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, const struct made_key *key)
+{
+    static const struct db_statement set_service_key = {
+        "set_service_key", "UPDATE ca.service_key SET public_key = $3, evidence = $4 WHERE name = $1 AND key_uri = $2 AND public_key IS NULL"};
+
+    return DB_QUERY(signer->db, rq, &set_service_key, NULL, DB_TEXT(name), DB_TEXT(uri), DB_BYTES(key->spki), DB_TEXT(key->evidence));
+}
+
+/* ---- responder certificates ------------------------------------------------------------------------------------------------------------------- */
+
+enum error
+store_find_responder(struct signer *signer, struct request *rq, const char *authority, bool *ret_found, struct bytes *ret_certificate)
+{
+    static const struct db_statement find_responder = {
+        "find_responder",
+        "SELECT certificate FROM ca.responder_certificate WHERE authority = $1 AND certificate IS NOT NULL ORDER BY not_after DESC LIMIT 1"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(signer->db, rq, &find_responder, &rows, DB_TEXT(authority));
+    if (error != OK)
+        return error;
+    *ret_found = db_count(rows) > 0;
+    if (*ret_found)
+        *ret_certificate = db_bytes(rows, 0, 0);
+    return OK;
+}
+
+enum error
+store_begin_responder(struct signer *signer, struct request *rq, const char *authority, struct bytes serial, int64_t not_before_s,
+                      int64_t not_after_s)
+{
+    static const struct db_statement begin_responder = {
+        "begin_responder", "INSERT INTO ca.responder_certificate (serial, authority, not_before, not_after) VALUES ($1, $2, $3, $4)"};
+
+    return DB_QUERY(signer->db, rq, &begin_responder, NULL, DB_BYTES(serial), DB_TEXT(authority), DB_TIME_S(not_before_s), DB_TIME_S(not_after_s));
+}
+
+enum error
+store_set_responder(struct signer *signer, struct request *rq, struct bytes serial, struct bytes certificate)
+{
+    static const struct db_statement set_responder = {
+        "set_responder", "UPDATE ca.responder_certificate SET certificate = $2 WHERE serial = $1 AND certificate IS NULL"};
+
+    return DB_QUERY(signer->db, rq, &set_responder, NULL, DB_BYTES(serial), DB_BYTES(certificate));
+}

@@ -1,0 +1,233 @@
+/* The SQL of CAs: rows of ca.authority with their chains, from 'creating' to 'active'. */
+#include "signer.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* An attempt longer than this has died: CreateCa's own deadline is 60 s. */
+#define ATTEMPT_LASTS "interval '90 seconds'"
+
+#define AUTHORITY_COLUMNS                                                                                                                     \
+    "name, status, subject, key_uri, key_type, digest, coalesce(parent, ''), coalesce(evidence, ''), csr_only, is_default, id, path_length, " \
+    "serial, "                                                                                                                                \
+    "public_key, csr, certificate, not_before, not_after, created_at"
+enum {
+    COLUMN_NAME,
+    COLUMN_STATUS,
+    COLUMN_SUBJECT,
+    COLUMN_KEY_URI,
+    COLUMN_KEY_TYPE,
+    COLUMN_DIGEST,
+    COLUMN_PARENT,
+    COLUMN_EVIDENCE,
+    COLUMN_CSR_ONLY,
+    COLUMN_IS_DEFAULT,
+    COLUMN_ID,
+    COLUMN_PATH_LENGTH,
+    COLUMN_SERIAL,
+    COLUMN_PUBLIC_KEY,
+    COLUMN_CSR,
+    COLUMN_CERTIFICATE,
+    COLUMN_NOT_BEFORE,
+    COLUMN_NOT_AFTER,
+    COLUMN_CREATED_AT
+};
+
+static const char *const status_names[] = {
+    [AUTHORITY_CREATING] = "creating",
+    [AUTHORITY_WAITING] = "waiting-for-certificate",
+    [AUTHORITY_ACTIVE] = "active",
+    [AUTHORITY_RETIRED] = "retired",
+};
+
+const char *
+authority_status_name(enum authority_status status)
+{
+    return status_names[status];
+}
+
+static enum authority_status
+status_of(const char *name)
+{
+    size_t i = 0;
+
+    while (!text_equal(status_names[i], name))
+        assert(++i < sizeof status_names / sizeof status_names[0]);
+    return (enum authority_status)i;
+}
+
+static struct authority_row
+read_row(const struct db_rows *rows, size_t row)
+{
+    return (struct authority_row){
+        .name = db_text(rows, row, COLUMN_NAME),
+        .status = status_of(db_text(rows, row, COLUMN_STATUS)),
+        .subject = db_bytes(rows, row, COLUMN_SUBJECT),
+        .key_uri = db_text(rows, row, COLUMN_KEY_URI),
+        .key_type = db_text(rows, row, COLUMN_KEY_TYPE),
+        .digest = db_text(rows, row, COLUMN_DIGEST),
+        .parent = db_text(rows, row, COLUMN_PARENT),
+        .evidence = db_text(rows, row, COLUMN_EVIDENCE),
+        .csr_only = db_bool(rows, row, COLUMN_CSR_ONLY),
+        .is_default = db_bool(rows, row, COLUMN_IS_DEFAULT),
+        .id = (int)db_int(rows, row, COLUMN_ID),
+        .path_length = (int)db_int(rows, row, COLUMN_PATH_LENGTH),
+        .serial = db_bytes(rows, row, COLUMN_SERIAL),
+        .public_key = db_bytes(rows, row, COLUMN_PUBLIC_KEY),
+        .csr = db_bytes(rows, row, COLUMN_CSR),
+        .certificate = db_bytes(rows, row, COLUMN_CERTIFICATE),
+        .not_before_s = db_time_s(rows, row, COLUMN_NOT_BEFORE),
+        .not_after_s = db_time_s(rows, row, COLUMN_NOT_AFTER),
+        .created_at_s = db_time_s(rows, row, COLUMN_CREATED_AT),
+    };
+}
+
+static const struct db_statement list_authorities = {"list_authorities",
+                                                     "SELECT " AUTHORITY_COLUMNS " FROM ca.authority WHERE $1 = '' OR name = $1 ORDER BY id"};
+static const struct db_statement list_chains = {
+    "list_chains", "SELECT authority, certificate FROM ca.chain WHERE $1 = '' OR authority = $1 ORDER BY authority, position"};
+
+static void
+add_chain(struct authority_row *rows, size_t count, const char *authority, struct bytes certificate)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(rows[i].name, authority) && rows[i].chain_count < CHAIN_MAX)
+            rows[i].chain[rows[i].chain_count++] = certificate;
+}
+
+enum error
+store_list_authorities(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
+{
+    struct db_rows *found, *chains;
+    const struct db_step steps[] = {DB_STEP(&list_authorities, &found, DB_TEXT(name)), DB_STEP(&list_chains, &chains, DB_TEXT(name))};
+
+    enum error error = db_atomic(signer->db, rq, steps, 2);
+    if (error != OK)
+        return error;
+    size_t count = db_count(found);
+    struct authority_row *rows = arena_array(rq->arena, count, sizeof *rows);
+    for (size_t i = 0; i < count; i++)
+        rows[i] = read_row(found, i);
+    for (size_t i = 0; i < db_count(chains); i++)
+        add_chain(rows, count, db_text(chains, i, 0), db_bytes(chains, i, 1));
+    *ret_rows = rows;
+    *ret_count = count;
+    return OK;
+}
+
+enum error
+store_find_authority(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct authority_row *ret_row)
+{
+    struct authority_row *rows;
+    size_t count;
+
+    assert(!text_is_empty(name));
+    enum error error = store_list_authorities(signer, rq, name, &rows, &count);
+    if (error != OK)
+        return error;
+    *ret_found = count > 0;
+    if (count > 0)
+        *ret_row = rows[0];
+    return OK;
+}
+
+static const struct db_statement begin_authority = {
+    "begin_authority",
+    "INSERT INTO ca.authority (name, status, subject, key_uri, key_type, digest, parent, csr_only, path_length, serial, not_before, not_after) "
+    "VALUES ($1, 'creating', $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10, $11) ON CONFLICT (name) DO NOTHING"};
+
+enum error
+store_begin_authority(struct signer *signer, struct request *rq, const struct authority_row *row, bool *ret_begun)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(signer->db, rq, &begin_authority, &rows, DB_TEXT(row->name), DB_BYTES(row->subject), DB_TEXT(row->key_uri),
+                                DB_TEXT(row->key_type), DB_TEXT(row->digest), DB_TEXT(row->parent), DB_BOOL(row->csr_only), DB_INT(row->path_length),
+                                DB_BYTES(row->serial), DB_TIME_S(row->not_before_s), DB_TIME_S(row->not_after_s));
+
+    if (error != OK)
+        return error;
+    *ret_begun = db_affected(rows) == 1;
+    return OK;
+}
+
+static const struct db_statement resume_authority = {
+    "resume_authority", "UPDATE ca.authority SET begun_at = now() WHERE name = $1 AND status = 'creating' AND begun_at < now() - " ATTEMPT_LASTS};
+
+enum error
+store_resume_authority(struct signer *signer, struct request *rq, const char *name, bool *ret_ours)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(signer->db, rq, &resume_authority, &rows, DB_TEXT(name));
+
+    if (error != OK)
+        return error;
+    *ret_ours = db_affected(rows) == 1;
+    return OK;
+}
+
+enum error
+store_release_authority(struct signer *signer, struct request *rq, const char *name)
+{
+    static const struct db_statement release_authority = {"release_authority",
+                                                          "UPDATE ca.authority SET begun_at = '-infinity' WHERE name = $1 AND status = 'creating'"};
+
+    return DB_QUERY(signer->db, rq, &release_authority, NULL, DB_TEXT(name));
+}
+
+enum error
+store_abandon_authority(struct signer *signer, struct request *rq, const char *name)
+{
+    static const struct db_statement abandon_authority = {"abandon_authority",
+                                                          "DELETE FROM ca.authority WHERE name = $1 AND status = 'creating' AND public_key IS NULL"};
+
+    return DB_QUERY(signer->db, rq, &abandon_authority, NULL, DB_TEXT(name));
+}
+
+enum error
+store_set_authority_key(struct signer *signer, struct request *rq, const char *name, const struct made_key *key)
+{
+    static const struct db_statement set_authority_key = {
+        "set_authority_key", "UPDATE ca.authority SET public_key = $2, evidence = $3 WHERE name = $1 AND status = 'creating' AND public_key IS NULL"};
+
+    return DB_QUERY(signer->db, rq, &set_authority_key, NULL, DB_TEXT(name), DB_BYTES(key->spki), DB_TEXT(key->evidence));
+}
+
+enum error
+store_set_authority_csr(struct signer *signer, struct request *rq, const char *name, struct bytes csr)
+{
+    static const struct db_statement set_authority_csr = {
+        "set_authority_csr", "UPDATE ca.authority SET csr = $2, status = 'waiting-for-certificate' WHERE name = $1 AND status = 'creating'"};
+
+    return DB_QUERY(signer->db, rq, &set_authority_csr, NULL, DB_TEXT(name), DB_BYTES(csr));
+}
+
+/* The first intermediate becomes the default: a template that names no CA needs one. What was activated by somebody else meanwhile stays. */
+static const struct db_statement activate_authority = {
+    "activate_authority",
+    "UPDATE ca.authority SET status = 'active', certificate = $2, serial = $3, not_before = $4, not_after = $5, path_length = $6,"
+    " is_default = $7 AND NOT EXISTS (SELECT FROM ca.authority WHERE is_default)"
+    " WHERE name = $1 AND status IN ('creating', 'waiting-for-certificate')"};
+static const struct db_statement add_chain_certificates = {
+    "add_chain_certificates", "INSERT INTO ca.chain (authority, position, certificate) SELECT $1, ordinality - 1, certificate "
+                              "FROM unnest($2::bytea[]) WITH ORDINALITY AS c (certificate, ordinality) ON CONFLICT DO NOTHING"};
+
+enum error
+store_activate_authority(struct signer *signer, struct request *rq, const struct authority_row *row, const char *event_id,
+                         const ProtobufCMessage *event)
+{
+    bool is_intermediate = row->chain_count > 0;
+    struct db_rows *updated;
+    const struct db_step steps[] = {
+        DB_STEP(&activate_authority, &updated, DB_TEXT(row->name), DB_BYTES(row->certificate), DB_BYTES(row->serial), DB_TIME_S(row->not_before_s),
+                DB_TIME_S(row->not_after_s), DB_INT(row->path_length), DB_BOOL(is_intermediate)),
+        DB_STEP(&add_chain_certificates, NULL, DB_TEXT(row->name), DB_BYTES_ARRAY(row->chain, row->chain_count)),
+        outbox_step(signer->outbox, rq, event_id, "signet.event.ca.created", event),
+    };
+
+    enum error error = db_atomic(signer->db, rq, steps, 3);
+    if (error == OK)
+        outbox_wake(signer->outbox);
+    return error;
+}
