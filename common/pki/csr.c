@@ -27,7 +27,7 @@ read_extended_key_usage(struct request *rq, struct bytes value, struct csr *csr)
         return malformed(rq, "extKeyUsage");
     purposes = der_of(content);
     while (!der_at_end(&purposes))
-        if (!der_take(&purposes, DER_OID, &oid) || oid.len == 0)
+        if (!der_take_oid(&purposes, &oid))
             return malformed(rq, "extKeyUsage");
     csr->extended_key_usage = content;
     return OK;
@@ -104,7 +104,7 @@ read_attributes(struct request *rq, struct der attributes, struct csr *csr)
     for (size_t count = 0; !der_at_end(&attributes); count++) {
         struct der attribute, values;
         struct bytes type;
-        if (count == ATTRIBUTES_MAX || !der_enter(&attributes, DER_SEQUENCE, &attribute) || !der_take(&attribute, DER_OID, &type) ||
+        if (count == ATTRIBUTES_MAX || !der_enter(&attributes, DER_SEQUENCE, &attribute) || !der_take_oid(&attribute, &type) ||
             !der_enter(&attribute, DER_SET, &values) || !der_at_end(&attribute))
             return malformed(rq, "attributes");
         for (size_t i = 0; i < count; i++)

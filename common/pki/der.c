@@ -263,6 +263,22 @@ der_take_bits(struct der *in, struct bytes *ret_octets)
 }
 
 bool
+der_take_oid(struct der *in, struct bytes *ret_oid)
+{
+    struct der rest = *in;
+    struct bytes oid;
+
+    if (!der_take(&rest, DER_OID, &oid) || oid.len == 0 || oid.at[oid.len - 1] >= 0x80)
+        return false;
+    for (size_t i = 0; i < oid.len; i++)
+        if (oid.at[i] == 0x80 && (i == 0 || oid.at[i - 1] < 0x80))
+            return false;
+    *ret_oid = oid;
+    *in = rest;
+    return true;
+}
+
+bool
 der_is_one_value(struct bytes whole)
 {
     struct der in = der_of(whole);

@@ -65,6 +65,8 @@ bool der_take_unsigned(struct der *in, struct bytes *ret_magnitude);
 bool der_take_time(struct der *in, int64_t *ret_unix_s);
 /* BIT STRING of whole octets. */
 bool der_take_bits(struct der *in, struct bytes *ret_octets);
+/* OBJECT IDENTIFIER: its content octets, which are not empty and whose arcs are whole and minimal (X.690 §8.19.2). */
+bool der_take_oid(struct der *in, struct bytes *ret_oid);
 /* True when exactly one well-formed value fills `whole` to the last octet. */
 bool der_is_one_value(struct bytes whole);
 

@@ -13,7 +13,7 @@ take_extension(struct der *in, struct extension *ret_extension)
     struct extension extension = {.critical = false};
     struct der inside;
 
-    if (!der_enter(in, DER_SEQUENCE, &inside) || !der_take(&inside, DER_OID, &extension.oid) || extension.oid.len == 0)
+    if (!der_enter(in, DER_SEQUENCE, &inside) || !der_take_oid(&inside, &extension.oid))
         return false;
     /* FALSE is the default and should be left out (X.690 §11.5); encoders in the field write it none the less. */
     if (der_peek(&inside) == DER_BOOLEAN && !der_take_bool(&inside, &extension.critical))

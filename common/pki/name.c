@@ -35,7 +35,7 @@ take_attribute(struct der *rdn, struct attribute *ret_attribute)
     struct attribute attribute = {.begins_rdn = false};
     struct der inside, value;
 
-    if (!der_enter(rdn, DER_SEQUENCE, &inside) || !der_take(&inside, DER_OID, &attribute.type) || attribute.type.len == 0 ||
+    if (!der_enter(rdn, DER_SEQUENCE, &inside) || !der_take_oid(&inside, &attribute.type) ||
         !der_take_whole(&inside, &attribute.string, &attribute.whole) || !der_at_end(&inside))
         return false;
     value = der_of(attribute.whole);

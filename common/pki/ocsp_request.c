@@ -33,7 +33,7 @@ read_cert_id(struct der *request, struct ocsp_cert_id *ret_id)
     if (!der_take_whole(request, NULL, &id.der))
         return false;
     whole = der_of(id.der);
-    if (!der_enter(&whole, DER_SEQUENCE, &inside) || !der_enter(&inside, DER_SEQUENCE, &algorithm) || !der_take(&algorithm, DER_OID, &oid))
+    if (!der_enter(&whole, DER_SEQUENCE, &inside) || !der_enter(&inside, DER_SEQUENCE, &algorithm) || !der_take_oid(&algorithm, &oid))
         return false;
     if (!der_take(&inside, DER_OCTET_STRING, &name_hash) || !der_take(&inside, DER_OCTET_STRING, &key_hash) ||
         !der_take_unsigned(&inside, &id.serial) || !der_at_end(&inside))

@@ -73,7 +73,7 @@ read_ec(struct der *parameters, struct bytes key_bits, struct public_key *key)
     struct bytes oid;
 
     /* RFC 5480 §2.1.1: implicit and specified curves are not used. */
-    if (!der_take(parameters, DER_OID, &oid) || !der_at_end(parameters))
+    if (!der_take_oid(parameters, &oid) || !der_at_end(parameters))
         return "the curve of the EC key is not named";
     for (size_t i = 0; i < CURVE_COUNT; i++) {
         if (!oid_is(oid, *curves[i].oid))
@@ -109,7 +109,7 @@ read_spki(struct bytes spki, struct public_key *key)
     struct bytes oid, key_bits;
 
     if (!der_enter(&outer, DER_SEQUENCE, &info) || !der_at_end(&outer) || !der_enter(&info, DER_SEQUENCE, &algorithm) ||
-        !der_take(&algorithm, DER_OID, &oid) || !der_take_bits(&info, &key_bits) || !der_at_end(&info))
+        !der_take_oid(&algorithm, &oid) || !der_take_bits(&info, &key_bits) || !der_at_end(&info))
         return "the public key is malformed";
     if (oid_is(oid, OID_RSA_ENCRYPTION))
         return read_rsa(&algorithm, key_bits, key);

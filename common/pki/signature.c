@@ -36,7 +36,7 @@ signature_algorithm_parse(struct bytes algorithm_identifier_der)
         if (bytes_equal(algorithm_identifier_der, identifiers[i]))
             return i;
     /* RFC 4055 §5: RSA identifiers without parameters are accepted too. */
-    if (!der_enter(&in, DER_SEQUENCE, &inside) || !der_at_end(&in) || !der_take(&inside, DER_OID, &oid) || !der_at_end(&inside))
+    if (!der_enter(&in, DER_SEQUENCE, &inside) || !der_at_end(&in) || !der_take_oid(&inside, &oid) || !der_at_end(&inside))
         return SIG_UNKNOWN;
     for (size_t i = 0; i < sizeof without_parameters / sizeof without_parameters[0]; i++)
         if (oid_is(oid, *without_parameters[i].oid))

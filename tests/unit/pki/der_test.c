@@ -235,6 +235,26 @@ takes_bit_strings_of_whole_octets(void **state)
     assert_false(der_take_bits(&empty, &octets));
 }
 
+static void
+takes_oids_with_whole_and_minimal_arcs(void **state)
+{
+    static const struct {
+        const char *der;
+        bool good;
+    } cases[] = {{"0603550403", true},           {"060488378001", false}, {"060488378100", true}, {"06028100", true},  {"0600", false},
+                 {"0603550480", false},          {"06025584", false},     {"0603558001", false},  {"06028001", false}, {"0403550403", false},
+                 {"06080180808080808001", false}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        AUTO_STRUCT(arena, arena) = arena_new();
+        struct der in = der_of(hex(arena, cases[i].der));
+        size_t before = in.len;
+        struct bytes oid;
+        assert_int_equal(der_take_oid(&in, &oid), cases[i].good);
+        assert_int_equal(in.len, cases[i].good ? 0 : before);
+    }
+}
+
 int
 main(void)
 {
@@ -250,6 +270,7 @@ main(void)
         cmocka_unit_test(takes_booleans_in_their_two_forms_only),
         cmocka_unit_test(takes_times_of_rfc_5280_only),
         cmocka_unit_test(takes_bit_strings_of_whole_octets),
+        cmocka_unit_test(takes_oids_with_whole_and_minimal_arcs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
