@@ -22,12 +22,12 @@ chain_pem_of(struct arena *arena, const Pb__Ca *ca)
 }
 
 static enum error
-row_of_ca(struct request *rq, const Pb__Ca *ca, struct authority_row *ret_row)
+row_of_ca(struct request *rq, struct arena *arena, const Pb__Ca *ca, struct authority_row *ret_row)
 {
     struct bytes der = BYTES(ca->certificate.data, ca->certificate.len);
     struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
-    uint8_t *digest = arena_alloc(rq->arena, 32);
-    const char *pem = chain_pem_of(rq->arena, ca);
+    uint8_t *digest = arena_alloc(arena, 32);
+    const char *pem = chain_pem_of(arena, ca);
     enum error error = certificate_parse(rq, der, certificate);
 
     if (error)
@@ -46,13 +46,13 @@ keep(struct publisher *publisher, struct request *rq, const Pb__ListCasReply *re
     size_t count = 0, i;
 
     for (i = 0; i < reply->n_cas; i++) {
-        enum error error;
+        AUTO_STRUCT(request, reading) = request_new();
         if (reply->cas[i]->certificate.len == 0)
             continue; /* waits for the certificate that a foreign CA signs */
-        error = row_of_ca(rq, reply->cas[i], &rows[count]);
-        if (error)
-            return error;
-        count++;
+        if (row_of_ca(reading, rq->arena, reply->cas[i], &rows[count]) == OK)
+            count++;
+        else /* the others shall not wait for this one to be mended */
+            request_note(rq, "left_out", "%s: %s", reply->cas[i]->name, reading->failure.message);
     }
     return store_keep_authorities(publisher, rq, rows, count);
 }
