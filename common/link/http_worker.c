@@ -126,9 +126,10 @@ http_worker_receive(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messag
 {
     struct http_loop *loop = H2O_STRUCT_FROM_MEMBER(struct http_loop, receiver, receiver);
 
-    while (!h2o_linklist_is_empty(messages)) {
-        h2o_multithread_message_t *message = H2O_STRUCT_FROM_MEMBER(h2o_multithread_message_t, link, messages->next);
-        h2o_linklist_unlink(&message->link);
+    for (h2o_linklist_t *at = messages->next, *next; at != messages; at = next) {
+        h2o_multithread_message_t *message = H2O_STRUCT_FROM_MEMBER(h2o_multithread_message_t, link, at);
+        next = at->next;
+        h2o_linklist_unlink(at);
         if (message == &loop->drain_message) {
             http_accept_close(loop);
             h2o_context_request_shutdown(&loop->context);

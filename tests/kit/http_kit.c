@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define ROOM ((size_t)128 * 1024)
+
 struct http_kit {
     int fd;
     SSL *ssl;
@@ -40,6 +42,9 @@ http_kit_connect(int port)
     int on = 1;
 
     must(client != NULL, "memory");
+    client->room = ROOM;
+    client->in = calloc(1, ROOM);
+    must(client->in != NULL, "memory");
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     must(client->fd >= 0, "socket");
     setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
@@ -104,8 +109,8 @@ http_kit_say(struct http_kit *client, const char *text)
 static bool
 read_more(struct http_kit *client)
 {
-    if (client->room - client->len < 65536) {
-        client->room = client->room * 2 + 131072;
+    if (client->room - client->len < ROOM / 2) {
+        client->room *= 2;
         client->in = realloc(client->in, client->room);
         must(client->in != NULL, "memory");
     }
@@ -125,8 +130,7 @@ forget_reply(struct http_kit *client)
     memmove(client->in, client->in + client->consumed, client->len - client->consumed);
     client->len -= client->consumed;
     client->consumed = 0;
-    if (client->in != NULL)
-        client->in[client->len] = '\0';
+    client->in[client->len] = '\0';
     free(client->head);
     client->head = NULL;
     client->reply = (struct http_kit_reply){.head = "", .body = ""};
@@ -137,15 +141,14 @@ read_reply(struct http_kit *client, bool to_head)
 {
     char *end;
 
-    if (client->in != NULL)
-        forget_reply(client);
-    client->reply = (struct http_kit_reply){.head = "", .body = ""};
-    while (client->in == NULL || (end = strstr(client->in, "\r\n\r\n")) == NULL)
+    forget_reply(client);
+    while ((end = strstr(client->in, "\r\n\r\n")) == NULL)
         if (!read_more(client))
             return &client->reply;
     size_t head_len = (size_t)(end - client->in) + 4;
     client->head = strndup(client->in, head_len);
-    must(client->head != NULL && sscanf(client->head, "HTTP/1.1 %d", &client->reply.status) == 1, "not an HTTP/1.1 answer");
+    must(client->head != NULL && strncmp(client->head, "HTTP/1.1 ", 9) == 0, "not an HTTP/1.1 answer");
+    client->reply.status = (int)strtol(client->head + 9, NULL, 10);
     client->reply.head = client->head;
     const char *length = strcasestr(client->head, "\r\ncontent-length:");
     size_t body_len = length == NULL || to_head || client->reply.status < 200 ? 0 : strtoul(length + 17, NULL, 10);

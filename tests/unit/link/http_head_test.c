@@ -54,7 +54,7 @@ refuses_a_head_over_the_limit_as_431(void **state)
 
     int len = snprintf(head, sizeof head, LINE "Host: a\r\nX: ");
     memset(head + len, 'x', HTTP_HEAD_MAX);
-    strcpy(head + len + HTTP_HEAD_MAX, "\r\n\r\n");
+    memcpy(head + len + HTTP_HEAD_MAX, "\r\n\r\n", 5);
     assert_non_null(http_head_problem(BYTES(head, strlen(head)), false, &status));
     assert_int_equal(status, 431);
 }
@@ -68,7 +68,7 @@ accepts_a_head_just_below_the_limit(void **state)
     int len = snprintf(head, sizeof head, LINE "Host: a\r\nX: ");
     int fill = HTTP_HEAD_MAX - len - 4;
     memset(head + len, 'x', (size_t)fill);
-    strcpy(head + len + fill, "\r\n\r\n");
+    memcpy(head + len + fill, "\r\n\r\n", 5);
     assert_null(http_head_problem(BYTES(head, strlen(head)), false, &status));
 }
 

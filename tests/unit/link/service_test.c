@@ -280,11 +280,19 @@ wait_for_step(struct child *child, const char *step, const char *key)
     return NULL;
 }
 
+/* Of "127.0.0.1:8080" or "8080". */
+static int
+port_at_end(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    return (int)strtol(colon == NULL ? address : colon + 1, NULL, 10);
+}
+
 static void
 wait_until_started(struct child *child)
 {
     const char *admin = wait_for_step(child, "service.start", "admin");
-    child->admin_port = atoi(strrchr(admin, ':') + 1);
+    child->admin_port = port_at_end(admin);
     assert_true(child->admin_port > 0);
 }
 
@@ -579,7 +587,7 @@ metrics_count_requests_by_step_and_describe_the_process(void **state)
 
     spawn(&child, be_serving, NULL);
     wait_until_started(&child);
-    int port = atoi(wait_for_step(&child, "test.serves", "port"));
+    int port = port_at_end(wait_for_step(&child, "test.serves", "port"));
     for (int i = 0; i < 3; i++) {
         struct http_kit *client = http_kit_connect(port);
         snprintf(body, sizeof body, "/hello/%d", i);
@@ -684,7 +692,7 @@ a_service_on_the_bus_answers_the_survey(void **state)
     assert_string_equal(report->version, SIGNET_VERSION);
     assert_int_equal(report->pid, child.pid);
     assert_int_equal(report->lag, 7);
-    assert_int_equal(atoi(strrchr(report->admin, ':') + 1), child.admin_port);
+    assert_int_equal(port_at_end(report->admin), child.admin_port);
     assert_false(report->ready);
     close(open(ready_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     wait_for_readyz(&child, 200, text, sizeof text);
