@@ -112,8 +112,8 @@ answer_pending(const struct intent *intent, Pb__EnrollReply *ret_reply)
 enum error
 enroll(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, Pb__EnrollReply *ret_reply)
 {
-    struct intent intent;
-    struct bytes certificate;
+    struct intent intent = {0};
+    struct bytes certificate = BYTES_NONE;
     enum error error = application_check(rq, request);
     if (error)
         return error;

@@ -19,7 +19,7 @@ explain(struct ra *ra, struct request *rq, const Pb__ExplainRequest *request, Pb
         return error;
 
     layers_judge(rq->arena, policy, &application, verdicts);
-    ret_reply->layers = arena_array(rq->arena, LAYER_COUNT, sizeof *ret_reply->layers);
+    ret_reply->layers = arena_array(rq->arena, LAYER_COUNT, sizeof(Pb__LayerVerdict *));
     ret_reply->n_layers = LAYER_COUNT;
     ret_reply->would_issue = true;
     for (enum layer layer = LAYER_IDENTITY; layer < LAYER_COUNT; layer++) {

@@ -17,7 +17,7 @@
 static Pb__Name **
 plan_names(struct request *rq, const struct application *application)
 {
-    Pb__Name **names = arena_array(rq->arena, application->name_count, sizeof *names);
+    Pb__Name **names = arena_array(rq->arena, application->name_count, sizeof(Pb__Name *));
 
     for (size_t i = 0; i < application->name_count; i++) {
         names[i] = arena_alloc(rq->arena, sizeof **names);

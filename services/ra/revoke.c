@@ -179,8 +179,8 @@ store(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, struc
 enum error
 revoke_certificate(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, Pb__RevokeReply *ret_reply)
 {
-    struct revocation revocation;
-    struct bytes serial;
+    struct revocation revocation = {0};
+    struct bytes serial = BYTES_NONE;
     enum error error = check_request(rq, request);
 
     if (!error)

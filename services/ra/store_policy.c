@@ -52,7 +52,7 @@ read_roles(struct arena *arena, const struct db_rows *roles, const struct db_row
 enum error
 policy_load(struct request *rq, struct db *db, const struct policy **ret_policy)
 {
-    struct db_rows *roles, *members, *templates, *names, *owners;
+    struct db_rows *roles = NULL, *members = NULL, *templates = NULL, *names = NULL, *owners = NULL;
     struct db_step steps[] = {
         {.statement = &list_roles, .ret_rows = &roles},         {.statement = &list_members, .ret_rows = &members},
         {.statement = &list_templates, .ret_rows = &templates}, {.statement = &list_names, .ret_rows = &names},

@@ -52,7 +52,7 @@ store_revoke(struct ra *ra, struct request *rq, const struct revocation *revocat
              const struct announcement *announcement, bool *ret_stored)
 {
     struct bytes key = BYTES(revocation->key_sha256, sizeof revocation->key_sha256);
-    struct db_rows *rows;
+    struct db_rows *rows = NULL;
     const struct db_step steps[] = {
         DB_STEP(&insert_revocation, &rows, DB_INT(revocation->expiry_month), DB_BYTES(revocation->serial), DB_TEXT(revocation->issuer),
                 DB_TIME_S(revocation->revoked_at_s), DB_SMALLINT(revocation->reason),

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "link/rpc.h"
 #include "pki/csr.h"
 #include "pki/oid.h"
@@ -166,10 +167,11 @@ main(int argc, char **argv)
 {
     AUTO_STRUCT(request, rq) = request_new();
 
-    if (argc != 5 || atoi(argv[3]) < 1 || atoi(argv[4]) < 1)
+    int64_t count, callers;
+    if (argc != 5 || !text_parse_number(argv[3], 1, 10000000, &count) || !text_parse_number(argv[4], 1, 1000, &callers))
         die("usage", "issue ISSUER TEMPLATE COUNT CALLERS");
     log_open("bench", "bench", LOG_LEVEL_ERROR);
-    struct bench bench = {.issuer = argv[1], .template = argv[2], .run = clock_now_us(), .count = (size_t)atoi(argv[3])};
+    struct bench bench = {.issuer = argv[1], .template = argv[2], .run = clock_now_us(), .count = (size_t)count};
     const struct bus_options options = {.name = "signetctl",
                                         .url = getenv("SIGNET_NATS_URL"),
                                         .ca_file = getenv("SIGNET_NATS_CA_FILE"),
@@ -181,11 +183,12 @@ main(int argc, char **argv)
     bench.times_us = arena_array(rq->arena, bench.count, sizeof(*bench.times_us));
     make_csrs(&bench, rq->arena);
 
-    int64_t took_us = run(&bench, (size_t)atoi(argv[4]));
+    int64_t took_us = run(&bench, (size_t)callers);
     qsort(bench.times_us, bench.count, sizeof(*bench.times_us), compare);
+    int64_t p50_us = bench.times_us[bench.count / 2], p99_us = bench.times_us[bench.count * 99 / 100], max_us = bench.times_us[bench.count - 1];
     printf("{\"count\": %zu, \"callers\": %s, \"per_second\": %.0f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f, \"repeats\": %zu}\n",
-           bench.count, argv[4], (double)bench.count * 1e6 / (double)took_us, (double)bench.times_us[bench.count / 2] / 1000.0,
-           (double)bench.times_us[bench.count * 99 / 100] / 1000.0, (double)bench.times_us[bench.count - 1] / 1000.0, atomic_load(&bench.repeats));
+           bench.count, argv[4], (double)bench.count * 1e6 / (double)took_us, (double)p50_us / 1000.0, (double)p99_us / 1000.0,
+           (double)max_us / 1000.0, atomic_load(&bench.repeats));
     bus_close(bench.bus, 1000);
     return 0;
 }

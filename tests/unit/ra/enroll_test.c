@@ -8,10 +8,9 @@ issues_stores_audits_and_announces(void **state)
     struct request *rq = fixture->rq;
     Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
     struct certificate certificate;
-    unsigned before = rq->sql_round_trips;
 
     issue(fixture, "warm-up", "warm.example");
-    before = rq->sql_round_trips;
+    unsigned before = rq->sql_round_trips;
     assert_int_equal(enroll(&fixture->ra, rq, good_request(rq, fixture->key, "order-1", "a.example"), &reply), OK);
     assert_int_equal(rq->sql_round_trips - before, 2);
     assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED);
