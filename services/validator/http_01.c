@@ -14,6 +14,7 @@
 #define URL_MAX 2000
 #define CONNECT_MS 5000
 #define FETCH_MS 10000
+#define PORT_HTTP 80
 
 DEFINE_AUTO(CURLU, curl_url_cleanup);
 
@@ -85,7 +86,8 @@ next_hop(struct request *rq, const struct proof *proof, const char *location, st
         return found(rq, "connection", "a redirect leads to %.100s: only http and https are followed", location);
     if (!text_parse_number(part_of(rq->arena, url, CURLUPART_PORT), 1, 65535, &port) || !port_is_allowed(&proof->rules, (int)port))
         return found(rq, "connection", "a redirect leads to %.100s: only the usual ports are followed", location);
-    hop.port = (int)port;
+    /* Where http-01 is fetched from another port than 80, all the hosts of that network have their port 80 there. */
+    hop.port = port == PORT_HTTP ? proof->rules.http01_port : (int)port;
     enum error error = check_host(rq, part_of(rq->arena, url, CURLUPART_HOST), &hop);
     if (!error)
         *ret_hop = hop;
