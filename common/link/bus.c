@@ -7,24 +7,14 @@
  */
 #include "link/bus_nats.h"
 
-#include <assert.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/text.h"
 
-#define CONNECT_TIMEOUT_MS 2000
-#define PING_INTERVAL_MS 5000
-#define PINGS_UNANSWERED_MAX 2
-#define RECONNECT_FIRST_MS 10
-#define RECONNECT_MOST_MS 1000
 #define REOPEN_PAUSE_MS 1000
 #define RETRY_AFTER_S 2
-#define SERVERS_MAX 16
 
 struct reconnect_hearer {
     void (*heard)(void *context);
@@ -114,17 +104,6 @@ on_closed(natsConnection *nats, void *context)
         log_line(LOG_LEVEL_ERROR, "bus.refused", "detail", detail, NULL);
     bus->closed++;
     pthread_cond_broadcast(&bus->changed);
-}
-
-static int64_t
-reconnect_delay(natsConnection *nats, int attempts, void *context)
-{
-    int64_t delay = RECONNECT_FIRST_MS;
-    for (int i = 1; i < attempts && delay < RECONNECT_MOST_MS; i++)
-        delay *= 2;
-    uint8_t jitter;
-    random_bytes(&jitter, sizeof(jitter));
-    return (delay < RECONNECT_MOST_MS ? delay : RECONNECT_MOST_MS) + delay * jitter / 1024;
 }
 
 /* ---- connections ---- */
@@ -233,87 +212,29 @@ keep(void *context)
 /* ---- opening and closing ---- */
 
 static natsStatus
-set_servers(struct request *rq, natsOptions *options, const char *url)
-{
-    size_t count;
-    char **servers = text_split(rq->arena, url, ',', &count);
-    if (count == 0 || count > SERVERS_MAX)
-        return NATS_ADDRESS_MISSING;
-    return natsOptions_SetServers(options, (const char **)servers, (int)count);
-}
-
-static natsStatus
-set_tls(natsOptions *options, const struct bus_options *from)
-{
-    if (text_is_empty(from->ca_file))
-        return NATS_OK;
-    natsStatus status = natsOptions_SetSecure(options, true);
-    if (status == NATS_OK)
-        status = natsOptions_LoadCATrustedCertificates(options, from->ca_file);
-    if (status == NATS_OK && !text_is_empty(from->cert_file))
-        status = natsOptions_LoadCertificatesChain(options, from->cert_file, from->key_file);
-    return status;
-}
-
-static natsStatus
-set_behaviour(struct bus *bus, natsOptions *options, const char *inbox_prefix)
-{
-    natsStatus status = natsOptions_SetName(options, bus->name);
-    if (status == NATS_OK)
-        status = natsOptions_SetCustomInboxPrefix(options, inbox_prefix);
-    /* Without it a publish, also of a reply, waits a millisecond for the flusher. */
-    if (status == NATS_OK)
-        status = natsOptions_SetSendAsap(options, true);
-    if (status == NATS_OK)
-        status = natsOptions_SetFailRequestsOnDisconnect(options, true);
-    /* One delivery thread for all subscriptions: whatever runs there only hands over. */
-    if (status == NATS_OK)
-        status = natsOptions_UseGlobalMessageDelivery(options, true);
-    if (status == NATS_OK)
-        status = natsOptions_SetTimeout(options, CONNECT_TIMEOUT_MS);
-    if (status == NATS_OK)
-        status = natsOptions_SetPingInterval(options, PING_INTERVAL_MS);
-    if (status == NATS_OK)
-        status = natsOptions_SetMaxPingsOut(options, PINGS_UNANSWERED_MAX);
-    if (status == NATS_OK)
-        status = natsOptions_SetMaxReconnect(options, -1);
-    if (status == NATS_OK)
-        status = natsOptions_SetCustomReconnectDelay(options, reconnect_delay, NULL);
-    if (status == NATS_OK)
-        status = natsOptions_SetRetryOnFailedConnect(options, true, on_connected, bus);
-    if (status == NATS_OK)
-        status = natsOptions_SetErrorHandler(options, on_error, bus);
-    if (status == NATS_OK)
-        status = natsOptions_SetDisconnectedCB(options, on_disconnected, bus);
-    if (status == NATS_OK)
-        status = natsOptions_SetReconnectedCB(options, on_reconnected, bus);
-    if (status == NATS_OK)
-        status = natsOptions_SetClosedCB(options, on_closed, bus);
-    return status;
-}
-
-static natsStatus
 make_options(struct bus *bus, struct request *rq, const struct bus_options *from)
 {
-    AUTO(natsOptions, options) = NULL;
-    natsStatus status = natsOptions_Create(&options);
+    natsStatus status = bus_make_options(rq, from, &bus->options);
     if (status == NATS_OK)
-        status = set_servers(rq, options, from->url);
+        status = natsOptions_SetRetryOnFailedConnect(bus->options, true, on_connected, bus);
     if (status == NATS_OK)
-        status = set_tls(options, from);
+        status = natsOptions_SetErrorHandler(bus->options, on_error, bus);
     if (status == NATS_OK)
-        status = set_behaviour(bus, options, arena_format(bus->arena, "_INBOX.%s", bus->name));
+        status = natsOptions_SetDisconnectedCB(bus->options, on_disconnected, bus);
     if (status == NATS_OK)
-        bus->options = TAKE(options);
+        status = natsOptions_SetReconnectedCB(bus->options, on_reconnected, bus);
+    if (status == NATS_OK)
+        status = natsOptions_SetClosedCB(bus->options, on_closed, bus);
     return status;
 }
 
-static void
+/* False when someone still uses the link: his call ends now, but not his use of the bus. */
+static bool
 link_close(struct bus *bus, int64_t most_ms)
 {
     struct bus_link *link = bus->link;
     if (link == NULL)
-        return;
+        return true;
     if (bus_link_is_up(link))
         (void)natsConnection_FlushTimeout(link->nats, most_ms);
     natsConnection_Close(link->nats);
@@ -321,9 +242,10 @@ link_close(struct bus *bus, int64_t most_ms)
     pthread_mutex_lock(&bus->mutex);
     while (bus->closed < bus->opened)
         pthread_cond_wait(&bus->changed, &bus->mutex);
+    bool is_free = link->holds == 1;
     pthread_mutex_unlock(&bus->mutex);
-    assert(link->holds == 1); /* whoever still calls must be stopped before the bus */
     bus_link_release(link);
+    return is_free;
 }
 
 static void
@@ -377,9 +299,6 @@ bus_close(struct bus *bus, int most_ms)
     int64_t until = clock_monotonic_ms() + most_ms;
     for (struct part *part = bus->parts; part != NULL; part = part->next)
         part_stop(bus, part, until - clock_monotonic_ms());
-    for (struct part *part = bus->parts; part != NULL; part = part->next)
-        if (part->about.free != NULL)
-            part->about.free(part->about.context);
     pthread_mutex_lock(&bus->mutex);
     bus->closing = true;
     pthread_cond_broadcast(&bus->changed);
@@ -387,8 +306,12 @@ bus_close(struct bus *bus, int most_ms)
     pthread_join(bus->keeper, NULL);
 
     int64_t left = until - clock_monotonic_ms();
-    link_close(bus, left > 1 ? left : 1);
-    bus_free(bus);
+    bool is_free = link_close(bus, left > 1 ? left : 1);
+    for (struct part *part = bus->parts; part != NULL; part = part->next)
+        if (part->about.free != NULL)
+            part->about.free(part->about.context);
+    if (is_free)
+        bus_free(bus); /* else a handler outlived the drain, and the process is about to end */
 }
 
 /* ---- questions and parts ---- */

@@ -53,6 +53,9 @@ void bus_add_part(struct bus *bus, const struct bus_part *part);
 /* The sum of the parts' lags; -1 when one is unknown. */
 int64_t bus_lag(struct bus *bus);
 
+/* Everything but the functions to call back: bus_options.c, for bus.c. */
+natsStatus bus_make_options(struct request *rq, const struct bus_options *from, natsOptions **ret_options);
+
 DEFINE_AUTO(natsMsg, natsMsg_Destroy);
 DEFINE_AUTO(natsOptions, natsOptions_Destroy);
 DEFINE_AUTO(natsSubscription, natsSubscription_Destroy);

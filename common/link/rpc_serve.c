@@ -40,6 +40,9 @@ struct rpc_server {
     struct served_method *methods;
     unsigned method_count;
     struct workers *workers;
+    pthread_mutex_t mutex;
+    pthread_cond_t completed;
+    int subscriptions; /* that may still deliver, of all connections */
 };
 
 struct delivery {
@@ -206,6 +209,32 @@ deliver(natsConnection *nats, natsSubscription *subscription, natsMsg *message, 
 
 /* ---- the table's life ---- */
 
+/* The last that nats.c calls for a subscription. */
+static void
+complete(void *context)
+{
+    struct rpc_server *server = context;
+    AUTO_LOCK(&server->mutex);
+    server->subscriptions--;
+    pthread_cond_signal(&server->completed);
+}
+
+static natsStatus
+subscribe(struct served_method *method, natsConnection *nats, natsSubscription **ret_subscription)
+{
+    struct rpc_server *server = method->server;
+    natsStatus status = server->group == NULL
+                            ? natsConnection_Subscribe(ret_subscription, nats, method->subject, deliver, method)
+                            : natsConnection_QueueSubscribe(ret_subscription, nats, method->subject, server->group, deliver, method);
+    if (status != NATS_OK)
+        return status;
+    (void)natsSubscription_SetPendingLimits(*ret_subscription, PENDING_MESSAGES_MAX, PENDING_BYTES_MAX);
+    AUTO_LOCK(&server->mutex);
+    if (natsSubscription_SetOnCompleteCB(*ret_subscription, complete, server) == NATS_OK)
+        server->subscriptions++;
+    return NATS_OK;
+}
+
 static void
 attach(void *context, natsConnection *nats)
 {
@@ -213,40 +242,45 @@ attach(void *context, natsConnection *nats)
     for (unsigned i = 0; i < server->method_count; i++) {
         struct served_method *method = &server->methods[i];
         natsSubscription *subscription = NULL;
-        natsStatus status = server->group == NULL
-                                ? natsConnection_Subscribe(&subscription, nats, method->subject, deliver, method)
-                                : natsConnection_QueueSubscribe(&subscription, nats, method->subject, server->group, deliver, method);
-        if (status != NATS_OK)
+        if (subscribe(method, nats, &subscription) != NATS_OK)
             return; /* the connection was closed meanwhile; the bus comes again with the next one */
-        (void)natsSubscription_SetPendingLimits(subscription, PENDING_MESSAGES_MAX, PENDING_BYTES_MAX);
         natsSubscription_Destroy(method->subscription);
         method->subscription = subscription;
     }
+}
+
+/* After this nothing is delivered any more. What cannot be drained in time, or without a connection, is dropped: its callers ask again. */
+static void
+end_subscriptions(struct rpc_server *server, int most_ms)
+{
+    for (unsigned i = 0; i < server->method_count; i++)
+        if (server->methods[i].subscription != NULL)
+            (void)natsSubscription_DrainTimeout(server->methods[i].subscription, most_ms);
+    for (unsigned i = 0; i < server->method_count; i++) {
+        if (server->methods[i].subscription != NULL)
+            (void)natsSubscription_WaitForDrainCompletion(server->methods[i].subscription, most_ms);
+        natsSubscription_Destroy(server->methods[i].subscription);
+    }
+    AUTO_LOCK(&server->mutex);
+    while (server->subscriptions > 0)
+        pthread_cond_wait(&server->completed, &server->mutex);
 }
 
 static void
 stop(void *context, int most_ms)
 {
     struct rpc_server *server = context;
-    /* Without a connection nobody can be answered, and draining would only wait out its time. */
-    AUTO_STRUCT(bus_link, link) = bus_hold(server->bus);
-    bool up = bus_link_is_up(link);
-    for (unsigned i = 0; i < server->method_count; i++)
-        if (server->methods[i].subscription != NULL)
-            (void)(up ? natsSubscription_DrainTimeout(server->methods[i].subscription, most_ms)
-                      : natsSubscription_Unsubscribe(server->methods[i].subscription));
-    for (unsigned i = 0; i < server->method_count; i++)
-        if (server->methods[i].subscription != NULL)
-            (void)natsSubscription_WaitForDrainCompletion(server->methods[i].subscription, most_ms);
+    end_subscriptions(server, most_ms);
     workers_free(server->workers);
-    for (unsigned i = 0; i < server->method_count; i++)
-        natsSubscription_Destroy(server->methods[i].subscription);
 }
 
 static void
 free_server(void *context)
 {
-    arena_free(((struct rpc_server *)context)->arena);
+    struct rpc_server *server = context;
+    pthread_cond_destroy(&server->completed);
+    pthread_mutex_destroy(&server->mutex);
+    arena_free(server->arena);
 }
 
 static void
@@ -278,6 +312,8 @@ rpc_serve(struct bus *bus, struct request *rq, ProtobufCService *table, void *co
                                   .context = context,
                                   .group = options->every_instance ? NULL : service,
                                   .workers = workers_new(service, options->threads, options->queue_limit, nats_ReleaseThreadMemory)};
+    pthread_mutex_init(&server->mutex, NULL);
+    pthread_cond_init(&server->completed, NULL);
     list_methods(server, service, rpc_subject_of_service(arena, table->descriptor, options->subject_suffix));
     bus_add_part(bus, &(struct bus_part){.attach = attach, .stop = stop, .free = free_server, .context = server});
     return OK;
