@@ -39,14 +39,18 @@ struct store_page {
     struct bytes before_sha; /* and its SHA-256 */
     size_t limit;
 };
+struct store_found {
+    Pb__CatalogEntry **entries;
+    int64_t *issued_us; /* of each, for cursors */
+    size_t count;
+};
 
 /* All of a batch or nothing. What is there already stays as it is. */
 enum error store_add_certificates(struct inventory *inventory, struct request *rq, const struct event *events, size_t count) MUST_CHECK;
 enum error store_add_revocations(struct inventory *inventory, struct request *rq, const struct event *events, size_t count) MUST_CHECK;
 enum error store_find_certificates(struct inventory *inventory, struct request *rq, const Pb__FindCertificatesRequest *filter,
-                                   const struct store_page *page, Pb__CatalogEntry ***ret_entries, size_t *ret_count, int64_t *ret_last_us)
-    MUST_CHECK;
-/* By SHA-256, or by serial when `sha256` is empty. ERR_NOT_FOUND. */
+                                   const struct store_page *page, struct store_found *ret_found) MUST_CHECK;
+/* By SHA-256, or by serial when `sha256` is empty. ERR_NOT_FOUND; ERR_CONFLICT when several issuers used the serial. */
 enum error store_load_certificate(struct inventory *inventory, struct request *rq, struct bytes sha256, struct bytes serial,
                                   Pb__CatalogEntry **ret_entry, struct bytes *ret_certificate) MUST_CHECK;
 

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "pki/certificate.h"
+#include "pki/name.h"
 
 /* ---- writing, a batch of events in one transaction ---- */
 
@@ -27,7 +29,7 @@ static const struct db_statement insert_revocations = {
     "insert_revocations",
     "INSERT INTO inventory.revocation (issuer, serial, revoked_at, reason)"
     " SELECT DISTINCT ON (issuer, serial) issuer, serial, revoked_at, reason FROM unnest($1, $2, $3, $4) AS row (issuer, serial, revoked_at, reason)"
-    " ON CONFLICT DO NOTHING"};
+    " ORDER BY issuer, serial, revoked_at ON CONFLICT DO NOTHING"};
 
 static struct bytes
 bytes_of(ProtobufCBinaryData data)
@@ -90,29 +92,65 @@ columns_set(struct columns *columns, struct arena *arena, size_t row, const Pb__
     columns->issued_us[row] = issued->issued_at_s * 1000000;
 }
 
+/* What a search by name finds: names and the certificates that have them. */
+struct index {
+    const char **values;
+    struct bytes *sha256;
+    size_t count;
+};
+
+/* In lower case, because searches are. */
+static void
+index_add(struct index *index, struct arena *arena, const char *value, struct bytes sha256)
+{
+    index->values[index->count] = text_lower(arena, value);
+    index->sha256[index->count++] = sha256;
+}
+
+/* NULL when there is none: a certificate of foreign making need not be one that we can read. */
+static const char *
+common_name_of(struct request *rq, struct bytes der)
+{
+    struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
+
+    if (certificate_parse(rq, der, certificate) != OK) {
+        failure_clear(rq);
+        return NULL;
+    }
+    return name_common_name(rq->arena, certificate->subject);
+}
+
+static struct index
+index_of(struct request *rq, const struct event *events, size_t count, const struct columns *columns)
+{
+    size_t room = count, i, k; /* a common name each, and its alternative names */
+    struct index index = {0};
+
+    for (i = 0; i < count; i++)
+        room += ((const Pb__CertificateIssued *)events[i].message)->n_names;
+    index.values = arena_array(rq->arena, room, sizeof(*index.values));
+    index.sha256 = arena_array(rq->arena, room, sizeof(*index.sha256));
+    for (i = 0; i < count; i++) {
+        const Pb__CertificateIssued *issued = (const Pb__CertificateIssued *)events[i].message;
+        const char *common_name = common_name_of(rq, columns->certificate[i]);
+        if (!text_is_empty(common_name))
+            index_add(&index, rq->arena, common_name, columns->sha256[i]);
+        for (k = 0; k < issued->n_names; k++)
+            index_add(&index, rq->arena, issued->names[k]->value, columns->sha256[i]);
+    }
+    return index;
+}
+
 enum error
 store_add_certificates(struct inventory *inventory, struct request *rq, const struct event *events, size_t count)
 {
     struct columns columns = columns_new(rq->arena, count);
-    size_t name_count = 0, i, j;
-    const char **values;
-    struct bytes *owners;
+    struct index index;
+    size_t i;
 
-    for (i = 0; i < count; i++) {
-        const Pb__CertificateIssued *issued = (const Pb__CertificateIssued *)events[i].message;
-        columns_set(&columns, rq->arena, i, issued);
-        name_count += issued->n_names;
-    }
-    values = arena_array(rq->arena, name_count, sizeof(*values));
-    owners = arena_array(rq->arena, name_count, sizeof(*owners));
-    name_count = 0;
-    for (i = 0; i < count; i++) {
-        const Pb__CertificateIssued *issued = (const Pb__CertificateIssued *)events[i].message;
-        for (j = 0; j < issued->n_names; j++) {
-            values[name_count] = issued->names[j]->value;
-            owners[name_count++] = columns.sha256[i];
-        }
-    }
+    for (i = 0; i < count; i++)
+        columns_set(&columns, rq->arena, i, (const Pb__CertificateIssued *)events[i].message);
+    index = index_of(rq, events, count, &columns);
 
     const struct db_step steps[] = {
         DB_STEP(&insert_certificates, NULL, DB_BYTES_ARRAY(columns.sha256, count), DB_BYTES_ARRAY(columns.serial, count),
@@ -121,7 +159,7 @@ store_add_certificates(struct inventory *inventory, struct request *rq, const st
                 DB_TEXT_ARRAY(columns.template_, count), DB_TEXT_ARRAY(columns.protocol, count), DB_TEXT_ARRAY(columns.owner, count),
                 DB_TEXT_ARRAY(columns.principal_kind, count), DB_TEXT_ARRAY(columns.principal_id, count), DB_TEXT_ARRAY(columns.key_type, count),
                 DB_TIME_ARRAY(columns.issued_us, count), DB_BYTES_ARRAY(columns.certificate, count)),
-        DB_STEP(&insert_names, NULL, DB_TEXT_ARRAY(values, name_count), DB_BYTES_ARRAY(owners, name_count)),
+        DB_STEP(&insert_names, NULL, DB_TEXT_ARRAY(index.values, index.count), DB_BYTES_ARRAY(index.sha256, index.count)),
     };
     return db_atomic(inventory->db, rq, steps, sizeof(steps) / sizeof(steps[0]));
 }
@@ -148,23 +186,27 @@ store_add_revocations(struct inventory *inventory, struct request *rq, const str
 
 /* ---- reading ---- */
 
-#define ENTRY_COLUMNS                                                                                                                     \
-    "c.serial, c.issuer, c.sha256, c.subject, array_to_string(c.name_types, ','), array_to_string(c.name_values, E'\\n'), c.not_before, " \
-    "c.not_after,"                                                                                                                        \
-    " c.template, c.protocol, c.owner, c.principal_kind, c.principal_id, c.key_type, c.issued_at, r.revoked_at, r.reason"
+#define ENTRY_COLUMNS                                                                                                                           \
+    "c.serial, c.issuer, c.sha256, c.subject, c.name_types::text[], c.name_values, c.not_before, c.not_after, c.template, c.protocol, c.owner," \
+    " c.principal_kind, c.principal_id, c.key_type, c.issued_at, r.revoked_at, r.reason"
 #define ENTRY_TABLES "inventory.certificate c LEFT JOIN inventory.revocation r ON r.issuer = c.issuer AND r.serial = c.serial"
 
-static const struct db_statement select_page = {
-    "select_page",
+#define PAGE_FILTERS                                                                                                                      \
+    " ($1 = '' OR c.owner = $1) AND ($2 = '' OR c.issuer = $2) AND ($3 = '' OR c.protocol = $3) AND ($4 = '' OR c.template = $4)"         \
+    " AND ($5 = '' OR ($5 = 'revoked' AND r.revoked_at IS NOT NULL) OR ($5 = 'expired' AND r.revoked_at IS NULL AND c.not_after < now())" \
+    "      OR ($5 = 'valid' AND r.revoked_at IS NULL AND c.not_after >= now()))"                                                          \
+    " AND ($6::timestamptz IS NULL OR c.not_after < $6) AND ($7::timestamptz IS NULL OR c.not_after > $7)"                                \
+    " AND ($8::timestamptz IS NULL OR (c.issued_at, c.sha256) < ($8, $9))"
+#define PAGE_ORDER " ORDER BY c.issued_at DESC, c.sha256 DESC LIMIT $10"
+
+static const struct db_statement select_page = {"select_page", "SELECT " ENTRY_COLUMNS " FROM " ENTRY_TABLES " WHERE" PAGE_FILTERS PAGE_ORDER};
+
+/* Apart from the search without a name, so that the names' indexes lead the way. */
+static const struct db_statement select_page_by_name = {
+    "select_page_by_name",
     "SELECT " ENTRY_COLUMNS " FROM " ENTRY_TABLES
-    " WHERE ($1 = '' OR c.sha256 IN (SELECT sha256 FROM inventory.certificate_name WHERE value LIKE $1 AND reverse(value) LIKE $12)"
-    " OR c.subject LIKE 'CN=' || $1 OR c.subject LIKE 'CN=' || $1 || ',%')"
-    " AND ($2 = '' OR c.owner = $2) AND ($3 = '' OR c.issuer = $3) AND ($4 = '' OR c.protocol = $4) AND ($5 = '' OR c.template = $5)"
-    " AND ($6 = '' OR ($6 = 'revoked' AND r.revoked_at IS NOT NULL) OR ($6 = 'expired' AND r.revoked_at IS NULL AND c.not_after < now())"
-    "      OR ($6 = 'valid' AND r.revoked_at IS NULL AND c.not_after >= now()))"
-    " AND ($7::timestamptz IS NULL OR c.not_after < $7) AND ($8::timestamptz IS NULL OR c.not_after > $8)"
-    " AND ($9::timestamptz IS NULL OR (c.issued_at, c.sha256) < ($9, $10))"
-    " ORDER BY c.issued_at DESC, c.sha256 DESC LIMIT $11"};
+    " WHERE c.sha256 IN (SELECT sha256 FROM inventory.certificate_name WHERE value LIKE $11 AND reverse(value) LIKE $12) AND" PAGE_FILTERS
+        PAGE_ORDER};
 
 static const struct db_statement select_by_sha256 = {"select_by_sha256",
                                                      "SELECT " ENTRY_COLUMNS ", c.certificate FROM " ENTRY_TABLES " WHERE c.sha256 = $1"};
@@ -179,22 +221,21 @@ data_of(struct bytes bytes)
 }
 
 static void
-fill_names(struct request *rq, const char *types, const char *values, Pb__CatalogEntry *entry)
+fill_names(struct request *rq, const struct db_rows *rows, size_t row, Pb__CatalogEntry *entry)
 {
-    size_t type_count, value_count, i;
-    char **type = text_split(rq->arena, types, ',', &type_count);
-    char **value = text_split(rq->arena, values, '\n', &value_count);
+    const char *const *types, *const *values;
+    size_t type_count = db_text_array(rows, row, 4, &types), value_count = db_text_array(rows, row, 5, &values), i;
     size_t count = type_count < value_count ? type_count : value_count;
 
     entry->names = arena_array(rq->arena, count, sizeof(*entry->names));
     entry->n_names = count;
     for (i = 0; i < count; i++) {
         int64_t number = 0;
-        (void)text_parse_number(type[i], 0, 100, &number);
+        (void)text_parse_number(types[i], 0, 100, &number);
         entry->names[i] = arena_alloc(rq->arena, sizeof(Pb__Name));
         pb__name__init(entry->names[i]);
         entry->names[i]->type = (Pb__NameType)number;
-        entry->names[i]->value = value[i];
+        entry->names[i]->value = values[i];
     }
 }
 
@@ -208,7 +249,7 @@ entry_of_row(struct request *rq, const struct db_rows *rows, size_t row)
     entry->issuer = db_text(rows, row, 1);
     entry->sha256 = data_of(db_bytes(rows, row, 2));
     entry->subject = db_text(rows, row, 3);
-    fill_names(rq, db_text(rows, row, 4), db_text(rows, row, 5), entry);
+    fill_names(rq, rows, row, entry);
     entry->not_before_s = db_time_s(rows, row, 6);
     entry->not_after_s = db_time_s(rows, row, 7);
     entry->template_ = db_text(rows, row, 8);
@@ -256,29 +297,43 @@ like_pattern(struct arena *arena, const char *pattern)
 
 enum error
 store_find_certificates(struct inventory *inventory, struct request *rq, const Pb__FindCertificatesRequest *filter, const struct store_page *page,
-                        Pb__CatalogEntry ***ret_entries, size_t *ret_count, int64_t *ret_last_us)
+                        struct store_found *ret_found)
 {
     const char *name = text_lower(rq->arena, filter->name);
-    Pb__CatalogEntry **entries;
+    const struct db_value values[] = {
+        DB_TEXT(filter->owner),
+        DB_TEXT(filter->issuer),
+        DB_TEXT(filter->protocol),
+        DB_TEXT(filter->template_),
+        DB_TEXT(filter->status),
+        filter->expires_before_s ? DB_TIME_S(filter->expires_before_s) : DB_NULL,
+        filter->expires_after_s ? DB_TIME_S(filter->expires_after_s) : DB_NULL,
+        page->before_us ? DB_TIME_US(page->before_us) : DB_NULL,
+        DB_BYTES(page->before_sha),
+        DB_BIGINT((int64_t)page->limit),
+        DB_TEXT(like_pattern(rq->arena, name)),
+        DB_TEXT(like_pattern(rq->arena, backwards(rq->arena, name))),
+    };
+    size_t value_count = sizeof(values) / sizeof(values[0]);
+    struct store_found found = {0};
     struct db_rows *rows;
-    size_t count, i;
     enum error error;
 
-    error = DB_QUERY(inventory->db, rq, &select_page, &rows, DB_TEXT(like_pattern(rq->arena, name)), DB_TEXT(filter->owner), DB_TEXT(filter->issuer),
-                     DB_TEXT(filter->protocol), DB_TEXT(filter->template_), DB_TEXT(filter->status),
-                     filter->expires_before_s ? DB_TIME_S(filter->expires_before_s) : DB_NULL,
-                     filter->expires_after_s ? DB_TIME_S(filter->expires_after_s) : DB_NULL, page->before_us ? DB_TIME_US(page->before_us) : DB_NULL,
-                     DB_BYTES(page->before_sha), DB_BIGINT((int64_t)page->limit), DB_TEXT(like_pattern(rq->arena, backwards(rq->arena, name))));
+    if (name[0] != '\0')
+        error = db_query(inventory->db, rq, &select_page_by_name, values, value_count, &rows);
+    else
+        error = db_query(inventory->db, rq, &select_page, values, value_count - 2, &rows);
     if (error)
         return error;
 
-    count = db_count(rows);
-    entries = arena_array(rq->arena, count, sizeof(*entries));
-    for (i = 0; i < count; i++)
-        entries[i] = entry_of_row(rq, rows, i);
-    *ret_entries = entries;
-    *ret_count = count;
-    *ret_last_us = count > 0 ? db_time_us(rows, count - 1, 14) : 0;
+    found.count = db_count(rows);
+    found.entries = arena_array(rq->arena, found.count, sizeof(*found.entries));
+    found.issued_us = arena_array(rq->arena, found.count, sizeof(*found.issued_us));
+    for (size_t i = 0; i < found.count; i++) {
+        found.entries[i] = entry_of_row(rq, rows, i);
+        found.issued_us[i] = db_time_us(rows, i, 14);
+    }
+    *ret_found = found;
     return OK;
 }
 
