@@ -1,11 +1,5 @@
 /* The DER reader: what it takes, what it refuses, and that a refusal moves nothing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit/kit.h"
 
 #include "pki/der.h"
 
@@ -71,7 +65,7 @@ takes_lengths_in_the_shortest_form_only(void **state)
         {"04ff", 0, false},
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
         AUTO_STRUCT(arena, arena) = arena_new();
         struct buffer whole = buffer_in(arena);
         struct bytes header = hex(arena, cases[i].header), content;
@@ -90,7 +84,7 @@ refuses_a_value_that_is_cut_off(void **state)
 {
     static const char *const cases[] = {"", "30", "3003", "30030201", "308201", "30820100", "0402aa"};
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
         AUTO_STRUCT(arena, arena) = arena_new();
         struct der in = der_of(hex(arena, cases[i]));
         size_t before = in.len;
@@ -139,7 +133,7 @@ takes_integers_that_are_minimal_and_fit(void **state)
         {"020900ffffffffffffffff", false, 0},
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
         AUTO_STRUCT(arena, arena) = arena_new();
         struct der in = der_of(hex(arena, cases[i].der));
         int64_t value = 77;
@@ -211,7 +205,7 @@ takes_times_of_rfc_5280_only(void **state)
         {DER_OCTET_STRING, "20500101000000Z", false, 0},
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
         AUTO_STRUCT(arena, arena) = arena_new();
         struct buffer out = buffer_in(arena);
         der_put(&out, cases[i].tag, bytes_of_text(cases[i].text));
@@ -245,7 +239,7 @@ takes_oids_with_whole_and_minimal_arcs(void **state)
                  {"0603550480", false},          {"06025584", false},     {"0603558001", false},  {"06028001", false}, {"0403550403", false},
                  {"06080180808080808001", false}};
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
         AUTO_STRUCT(arena, arena) = arena_new();
         struct der in = der_of(hex(arena, cases[i].der));
         size_t before = in.len;

@@ -1,11 +1,6 @@
 /* The table of object identifiers: octets, dotted forms and names agree, with OpenSSL as the judge of the octets. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "unit/kit.h"
 
-#include <cmocka.h>
 #include <openssl/objects.h>
 
 #include "pki/oid.h"
@@ -41,7 +36,7 @@ unknown_oids_are_shown_dotted(void **state)
 {
     static const char *const dotted[] = {"2.5.4.97", "1.3.6.1.4.1.311.20.2.3", "2.999.1", "0.0", "1.39.4294967295", "2.48"};
 
-    for (size_t i = 0; i < sizeof dotted / sizeof dotted[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(dotted); i++) {
         AUTO_STRUCT(arena, arena) = arena_new();
         struct bytes parsed;
         assert_true(oid_parse(arena, dotted[i], &parsed));
@@ -66,7 +61,7 @@ names_that_are_neither_known_nor_dotted_are_refused(void **state)
     static const char *const texts[] = {
         "", "1", "1.", ".1", "1..2", "3.1", "1.40", "1.2.x", "serverauth2", "1.02", "1.2.3 ", "1.99999999999999999999", "CN "};
 
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
         AUTO_STRUCT(arena, arena) = arena_new();
         struct bytes parsed;
         assert_false(oid_parse(arena, texts[i], &parsed));

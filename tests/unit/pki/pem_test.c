@@ -1,12 +1,5 @@
 /* PEM out and in. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-#undef fail
+#include "unit/kit.h"
 
 #include "pki/pem.h"
 
@@ -95,7 +88,7 @@ refuses_broken_blocks(void **state)
         "-----BEGIN A-----\nAQ==\n-----END A",
     };
 
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
         AUTO_STRUCT(request, rq) = request_new();
         const char *at = texts[i];
         struct bytes der;

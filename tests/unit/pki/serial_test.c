@@ -1,11 +1,5 @@
 /* Serial numbers: their form, and the month that they carry. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit/kit.h"
 
 #include "pki/serial.h"
 
