@@ -85,7 +85,7 @@ http_kit_free(struct http_kit *client)
     free(client);
 }
 
-void
+bool
 http_kit_say_bytes(struct http_kit *client, const void *bytes, size_t len)
 {
     size_t sent = 0;
@@ -94,15 +94,16 @@ http_kit_say_bytes(struct http_kit *client, const void *bytes, size_t len)
         ssize_t part = client->ssl != NULL ? SSL_write(client->ssl, (const char *)bytes + sent, (int)(len - sent))
                                            : send(client->fd, (const char *)bytes + sent, len - sent, MSG_NOSIGNAL);
         if (part <= 0)
-            return;
+            return false;
         sent += (size_t)part;
     }
+    return true;
 }
 
-void
+bool
 http_kit_say(struct http_kit *client, const char *text)
 {
-    http_kit_say_bytes(client, text, strlen(text));
+    return http_kit_say_bytes(client, text, strlen(text));
 }
 
 /* False at the end of the stream, at an error, and when nothing came in time. */

@@ -32,9 +32,9 @@ struct http_kit *http_kit_connect(int port);
 struct http_kit *http_kit_connect_tls(int port, SSL_CTX *context, SSL_SESSION *resumed);
 void http_kit_free(struct http_kit *client);
 
-/* Everything is sent, or the server has closed. */
-void http_kit_say(struct http_kit *client, const char *text);
-void http_kit_say_bytes(struct http_kit *client, const void *bytes, size_t len);
+/* False when the server did not take all of it. */
+bool http_kit_say(struct http_kit *client, const char *text);
+bool http_kit_say_bytes(struct http_kit *client, const void *bytes, size_t len);
 
 /* The next reply; valid until the one after. A reply to HEAD has no body. */
 const struct http_kit_reply *http_kit_reply(struct http_kit *client);

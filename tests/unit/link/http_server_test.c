@@ -7,7 +7,7 @@
 
 #define HEAD "Host: test\r\n"
 #define BODY_MAX 1000
-#define LARGE (3 * 1024 * 1024 + 17)
+#define LARGE (3 * 1024 * 1024 + 17) /* 3145745, in hexadecimal 300011 */
 
 static char large[LARGE];
 static atomic_int releases;
@@ -405,8 +405,16 @@ a_route_may_take_more_than_the_server(void **state)
 static void
 a_client_that_is_still_sending_gets_its_413(void **state)
 {
-    for (int i = 0; i < 20; i++)
-        assert_int_equal(status_of_body("/echo", LARGE, i % 2 == 0), 413);
+    for (int i = 0; i < 20; i++) {
+        struct http_kit *client = http_kit_connect(port);
+        http_kit_say(client, i % 2 == 0 ? "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 3145745\r\n\r\n"
+                                        : "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n300011\r\n");
+        /* Many clients give up at a failed write and never read the answer. */
+        assert_true(http_kit_say_bytes(client, large, LARGE));
+        assert_int_equal(http_kit_reply(client)->status, 413);
+        assert_true(http_kit_is_closed(client));
+        http_kit_free(client);
+    }
 }
 
 static void
