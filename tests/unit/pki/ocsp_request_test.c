@@ -8,7 +8,6 @@
 #include "kit/pki_kit.h"
 #include "pki/ocsp.h"
 
-DEFINE_AUTO(X509, X509_free);
 DEFINE_AUTO(OCSP_REQUEST, OCSP_REQUEST_free);
 
 static EVP_PKEY *key;
