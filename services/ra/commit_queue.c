@@ -5,6 +5,7 @@
  */
 #include "ra.h"
 
+#include <semaphore.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -12,12 +13,13 @@
 #define BATCHES_AT_ONCE 2 /* so that the next batch is worked on while one waits for the disk */
 #define BATCH_DEADLINE_MS 10000
 
-enum ticket_state { TICKET_WAITS, TICKET_TAKEN, TICKET_DONE };
+enum ticket_turn { TURN_LEADS = 1, TURN_IS_DONE };
 
+/* On the stack of the request that waits. `next` links the tickets that wait, and then those of one batch. */
 struct ticket {
     struct ticket *next;
-    pthread_cond_t turn;
-    enum ticket_state state;
+    sem_t woken;
+    enum ticket_turn turn; /* set before `woken` */
     struct request *rq;
     void *item;
     enum error error;
@@ -26,7 +28,7 @@ struct ticket {
 struct commit_queue {
     pthread_mutex_t mutex;
     struct ticket *first, *last;
-    int running;
+    int running; /* batches */
     commit_batch *commit;
     void *context;
 };
@@ -106,61 +108,81 @@ commit_all(struct commit_queue *queue, struct ticket *const *tickets, size_t cou
         commit_each(queue, tickets, count);
 }
 
-static size_t
-take_batch(struct commit_queue *queue, struct ticket *tickets[COMMIT_BATCH_MAX])
+static void
+append(struct commit_queue *queue, struct ticket *ticket)
 {
-    size_t count = 0;
-
-    while (queue->first != NULL && count < COMMIT_BATCH_MAX) {
-        tickets[count] = queue->first;
-        tickets[count]->state = TICKET_TAKEN;
-        queue->first = tickets[count]->next;
-        count++;
-    }
-    if (queue->first == NULL)
-        queue->last = NULL;
-    return count;
+    ticket->next = NULL;
+    if (queue->last != NULL)
+        queue->last->next = ticket;
+    else
+        queue->first = ticket;
+    queue->last = ticket;
 }
 
-/* Holds the mutex on entry and on return. */
-static void
-lead(struct commit_queue *queue)
+/* The tickets that wait, as a batch of their own: the first of them will lead it. NULL when none waits. */
+static struct ticket *
+take_batch(struct commit_queue *queue)
 {
-    struct ticket *tickets[COMMIT_BATCH_MAX];
-    size_t count = take_batch(queue, tickets);
+    struct ticket *batch = queue->first, *last = batch;
 
-    queue->running++;
-    pthread_mutex_unlock(&queue->mutex);
+    for (size_t count = 1; last != NULL && last->next != NULL && count < COMMIT_BATCH_MAX; count++)
+        last = last->next;
+    if (batch == NULL)
+        return NULL;
+    queue->first = last->next;
+    last->next = NULL;
+    if (queue->first == NULL)
+        queue->last = NULL;
+    return batch;
+}
+
+static void
+wake(struct ticket *ticket, enum ticket_turn turn)
+{
+    ticket->turn = turn;
+    sem_post(&ticket->woken); /* from here on the ticket may be gone */
+}
+
+/* Commits the batch that this ticket is the first of, and hands the next one to its own leader. */
+static void
+lead(struct commit_queue *queue, struct ticket *batch)
+{
+    struct ticket *tickets[COMMIT_BATCH_MAX], *next;
+    size_t count = 0;
+
+    for (struct ticket *ticket = batch; ticket != NULL; ticket = ticket->next)
+        tickets[count++] = ticket;
     commit_all(queue, tickets, count);
+
     pthread_mutex_lock(&queue->mutex);
-    queue->running--;
-    for (size_t i = 0; i < count; i++) {
-        tickets[i]->state = TICKET_DONE;
-        pthread_cond_signal(&tickets[i]->turn);
-    }
-    if (queue->first != NULL)
-        pthread_cond_signal(&queue->first->turn);
+    next = take_batch(queue);
+    if (next == NULL)
+        queue->running--;
+    pthread_mutex_unlock(&queue->mutex);
+    if (next != NULL)
+        wake(next, TURN_LEADS);
+    for (size_t i = 1; i < count; i++)
+        wake(tickets[i], TURN_IS_DONE);
 }
 
 enum error
 commit_queue_run(struct commit_queue *queue, struct request *rq, void *item)
 {
-    struct ticket ticket = {.turn = PTHREAD_COND_INITIALIZER, .rq = rq, .item = item};
+    struct ticket ticket = {.rq = rq, .item = item};
+    bool leads;
 
-    /* The ticket lives on this stack: it has left the queue when it is done, and not before. */
+    sem_init(&ticket.woken, 0, 0);
     pthread_mutex_lock(&queue->mutex);
-    if (queue->last != NULL)
-        queue->last->next = &ticket;
+    leads = queue->running < BATCHES_AT_ONCE; /* then nobody waits */
+    if (leads)
+        queue->running++;
     else
-        queue->first = &ticket; // cppcheck-suppress autoVariables
-    queue->last = &ticket;      // cppcheck-suppress autoVariables
-    while (ticket.state != TICKET_DONE) {
-        if (ticket.state == TICKET_WAITS && queue->running < BATCHES_AT_ONCE)
-            lead(queue);
-        else
-            pthread_cond_wait(&ticket.turn, &queue->mutex);
-    }
+        append(queue, &ticket);
     pthread_mutex_unlock(&queue->mutex);
-    pthread_cond_destroy(&ticket.turn);
+    while (!leads && sem_wait(&ticket.woken) != 0)
+        continue; /* a signal */
+    if (leads || ticket.turn == TURN_LEADS)
+        lead(queue, &ticket);
+    sem_destroy(&ticket.woken);
     return ticket.error;
 }
