@@ -117,8 +117,9 @@ parse_level(const struct service_about *about, const char *text)
 
 /* Returns when the process is to serve. */
 static void
-obey_command_line(int argc, char **argv, const struct service_about *about, const struct table tables[TABLES])
+obey_command_line(int argc, char **argv, const struct service *service, const struct table tables[TABLES])
 {
+    const struct service_about *about = service->about;
     const char *option = argc > 1 ? argv[1] : "";
 
     if (argc > 2 || (argc == 2 && strcmp(option, "--help") != 0 && strcmp(option, "--version") != 0 && strcmp(option, "--check") != 0))
@@ -132,6 +133,7 @@ obey_command_line(int argc, char **argv, const struct service_about *about, cons
         exit(0);
     }
     load_tables(about, tables);
+    (void)parse_level(about, service->common.log_level);
     if (strcmp(option, "--check") == 0) {
         for (size_t i = 0; i < TABLES; i++)
             config_print_values(stdout, tables[i].settings, tables[i].count, tables[i].into);
@@ -189,7 +191,7 @@ service_start(int argc, char **argv, const struct service_about *about, void *re
     service->about = about;
     service->started_ms = clock_monotonic_ms();
     list_tables(service, ret_config, tables);
-    obey_command_line(argc, argv, about, tables);
+    obey_command_line(argc, argv, service, tables);
     settle_process();
     name_instance(service);
     log_open(about->name, service->instance, parse_level(about, service->common.log_level));

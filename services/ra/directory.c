@@ -8,7 +8,7 @@
 #include "base/text.h"
 
 #define DIRECTORY_DEADLINE_MS 5000
-#define DIRECTORY_LEAST_AGE_MS 1000 /* names that nobody has must not become calls to the signer without end */
+#define DIRECTORY_LEAST_AGE_MS 100 /* names that nobody has must not become calls to the signer without end */
 
 static enum error
 add_to_chain(struct request *rq, struct issuer *issuer, struct bytes der)

@@ -183,6 +183,20 @@ key_is_allowed(const Pb__Template *template, const struct public_key *key)
     return false;
 }
 
+/* "rsa of 4096 bits or more, p256" */
+static const char *
+allowed_keys(struct arena *arena, const Pb__Template *template)
+{
+    struct buffer list = buffer_in(arena);
+
+    for (size_t i = 0; i < template->n_key_types; i++) {
+        buffer_append_format(&list, "%s%s", i > 0 ? ", " : "", template->key_types[i]);
+        if (text_equal(template->key_types[i], "rsa"))
+            buffer_append_format(&list, " of %u bits or more", template->min_rsa_bits);
+    }
+    return buffer_text(&list);
+}
+
 static bool
 name_type_is_allowed(const Pb__Template *template, enum identifier_type type)
 {
@@ -245,7 +259,8 @@ trouble_with_template(struct arena *arena, const struct application *application
     if (!text_is_empty(template->issuer) && !text_equal(template->issuer, application->issuer->ca->name))
         return arena_format(arena, "is issued by %s only", template->issuer);
     if (!key_is_allowed(template, &application->csr.key))
-        return arena_format(arena, "does not allow the key %s", public_key_name(arena, &application->csr.key));
+        return arena_format(arena, "does not allow the key %s; it allows %s", public_key_name(arena, &application->csr.key),
+                            allowed_keys(arena, application->template_));
     trouble = trouble_with_name_forms(arena, application);
     return trouble != NULL ? trouble : trouble_with_validity(application);
 }

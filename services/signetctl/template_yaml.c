@@ -107,11 +107,12 @@ wrong(struct request *rq, const yaml_node_t *node, const char *key, const char *
 static enum error
 set_value(struct request *rq, const ProtobufCFieldDescriptor *field, const yaml_node_t *node, void *to)
 {
-    const char *text = arena_text_n(rq->arena, (const char *)node->data.scalar.value, node->data.scalar.length);
+    const char *text;
     int64_t number;
 
     if (node->type != YAML_SCALAR_NODE)
         return wrong(rq, node, field->name, "takes a single value");
+    text = arena_text_n(rq->arena, (const char *)node->data.scalar.value, node->data.scalar.length);
     if (field->type == PROTOBUF_C_TYPE_STRING) {
         *(const char **)to = text;
     } else if (field->type == PROTOBUF_C_TYPE_BOOL) {

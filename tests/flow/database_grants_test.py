@@ -2,7 +2,8 @@
 
 import pytest
 
-from stack_kit import Stack
+from acme_kit import csr
+from stack_kit import Stack, until
 
 ROLES = ["acme_gw", "ra", "signer", "ocsp_responder", "crl_publisher", "inventory"]
 OWNED = {"acme_gw": {"acme"}, "ra": {"ra", "audit"}, "signer": {"ca"}, "ocsp_responder": set(), "crl_publisher": {"crl"}, "inventory": {"inventory"}}
@@ -11,7 +12,6 @@ VIEWS = {
     "acme_gw": {"ra.issued_certificate"},
     "signer": {"ra.revoked_serial"},
     "ocsp_responder": {"ra.certificate_status"},
-    "inventory": {"ra.issued_certificate"},
 }
 
 
@@ -35,7 +35,7 @@ def allowed(stack, role, verb, relation):
         stack.sql(f"BEGIN; {statement}; ROLLBACK", role)
         return True
     except PermissionError as error:
-        return "permission denied" not in str(error) and "must be owner" not in str(error) and "append-only" not in str(error)
+        return not any(refusal in str(error) for refusal in ("permission denied", "must be owner", "append-only", "cannot insert into view", "cannot delete from view"))
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -80,8 +80,17 @@ def test_even_the_owner_cannot_rewrite_the_audit_log_by_mistake(stack):
             stack.sql(statement)
 
 
+def issue_some(stack):
+    path = stack.directory / "some.csr"
+    for number in range(3):
+        path.write_bytes(csr([f"some-{number}.demo.test"]))
+        stack.signetctl("cert", "request", "--csr", str(path), "--template", "Web Server")
+    until(lambda: stack.sql("SELECT count(*) FROM audit.seal WHERE head IS NOT NULL") != [["0"]] and stack.sql("SELECT 1 FROM audit.record WHERE position IS NULL") == [])
+
+
 def test_tampering_behind_the_triggers_is_found():
     with Stack() as own:
+        issue_some(own)
         assert own.signetctl("audit", "verify").returncode == 0
         own.sql("ALTER TABLE audit.record DISABLE TRIGGER USER; "
                 "UPDATE audit.record SET body = replace(body, 'demo', 'dome') WHERE position = (SELECT max(position) FROM audit.record)")
@@ -91,5 +100,6 @@ def test_tampering_behind_the_triggers_is_found():
 
 def test_a_removed_record_is_found():
     with Stack() as own:
+        issue_some(own)
         own.sql("ALTER TABLE audit.record DISABLE TRIGGER USER; DELETE FROM audit.record WHERE position = 1")
         assert own.signetctl("audit", "verify", check=False).returncode == 5

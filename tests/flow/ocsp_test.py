@@ -102,7 +102,7 @@ def test_a_serial_that_was_never_issued_is_never_good(stack, certificate, issuer
     for serial in (int.from_bytes(ours, "big"), 1, 77777, int.from_bytes(b"\x7f" * 20, "big")):
         for digest in (hashes.SHA1(), hashes.SHA256()):
             path = stack.directory / "unknown.ocsp"
-            done = subprocess.run(["openssl", "ocsp", "-no_nonce", "-issuer", stack.chain_pem, "-serial", str(serial), f"-{digest.name}", "-reqout", str(path)],
+            done = subprocess.run(["openssl", "ocsp", "-no_nonce", f"-{digest.name}", "-issuer", stack.chain_pem, "-serial", str(serial), "-reqout", str(path)],
                                   capture_output=True, timeout=20)
             assert done.returncode == 0
             _, body = post(stack, path.read_bytes())

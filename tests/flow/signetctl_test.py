@@ -79,7 +79,7 @@ def test_a_template_goes_out_and_in_as_yaml(stack):
 
 @pytest.mark.parametrize("yaml, says", [
     ("nonsense: 1\nname: x\n", "nonsense"), ("name: x\nname: y\n", "twice"), ("name: [x]\n", "name"), ("- a\n", "mapping"), ("name: x\nvalidity_days: never\n", "number"),
-    ("name: 'x\n", "YAML"), ("name: x\nkey_types: [dsa]\nvalidity_days: 5\n", "dsa")])
+    ("name: 'x\n", "YAML"), ("name: x\nkey_types: [dsa]\nvalidity_days: 5\n", "ed25519")])
 def test_a_wrong_template_is_refused_with_the_place(stack, yaml, says):
     path = stack.directory / "wrong.yaml"
     path.write_text(yaml)
