@@ -260,7 +260,7 @@ trouble_with_template(struct arena *arena, const struct application *application
         return arena_format(arena, "is issued by %s only", template->issuer);
     if (!key_is_allowed(template, &application->csr.key))
         return arena_format(arena, "does not allow the key %s; it allows %s", public_key_name(arena, &application->csr.key),
-                            allowed_keys(arena, application->template_));
+                            allowed_keys(arena, application->template));
     trouble = trouble_with_name_forms(arena, application);
     return trouble != NULL ? trouble : trouble_with_validity(application);
 }
