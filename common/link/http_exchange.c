@@ -305,15 +305,3 @@ http_exchange_register(struct http_server *server)
     h2o_create_handler(&server->host->fallback_path, sizeof(h2o_handler_t))->on_req = on_request;
     h2o_create_logger(&server->host->fallback_path, sizeof(h2o_logger_t))->log_access = on_request_gone;
 }
-
-/* h2o_url_normalize_path, in front of libh2o's own: we route on the raw path, and theirs writes a line of the client's choice on stderr for
- * each path that it cannot normalise. */
-h2o_iovec_t
-h2o_url_normalize_path(h2o_mem_pool_t *pool, const char *path, size_t len, size_t *query_at, size_t **norm_indexes)
-{
-    const char *mark = memchr(path, '?', len);
-
-    *query_at = mark == NULL ? SIZE_MAX : (size_t)(mark - path);
-    *norm_indexes = NULL;
-    return h2o_iovec_init(path, mark == NULL ? len : *query_at);
-}

@@ -30,8 +30,13 @@ static void
 open_with(int loops)
 {
     atomic_store(&closed, false);
-    open_server(&(struct http_server_options){
-        .name = "test", .listen = "127.0.0.1:0", .routes = routes, .route_count = COUNT_OF(routes), .loops = loops, .workers = 2});
+    open_server(&(struct http_server_options){.name = "test",
+                                              .listen = "127.0.0.1:0",
+                                              .routes = routes,
+                                              .route_count = COUNT_OF(routes),
+                                              .loops = loops,
+                                              .workers = 2,
+                                              .request_timeout_ms = 600000 /* no other reason than the drain closes an idle connection */});
 }
 
 static void *

@@ -312,7 +312,7 @@ an_absolute_target_is_understood(void **state)
 }
 
 static void
-a_path_that_cannot_be_normalised_is_one_log_line_of_ours(void **state)
+a_path_that_h2o_would_rewrite_is_one_log_line_of_ours(void **state)
 {
     struct stderr_lines lines;
     struct http_kit *client;
@@ -563,7 +563,7 @@ main(void)
         cmocka_unit_test(methods_are_case_sensitive),
         cmocka_unit_test(the_request_side_is_raw_and_complete),
         cmocka_unit_test(an_absolute_target_is_understood),
-        cmocka_unit_test(a_path_that_cannot_be_normalised_is_one_log_line_of_ours),
+        cmocka_unit_test(a_path_that_h2o_would_rewrite_is_one_log_line_of_ours),
         cmocka_unit_test(a_request_leaves_one_line_with_step_status_and_trace),
         cmocka_unit_test(a_trace_is_taken_over_and_made_where_there_is_none),
         cmocka_unit_test(a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_413),
