@@ -11,7 +11,7 @@
  *     init      hang | crash | error                                   C_Initialize
  *     slots     missing                                                C_GetSlotList tells no slot
  *     login     hang | crash | pin-incorrect | pin-locked | device-error    C_Login
- *     sign      hang | crash | slow | session-lost | device-error      C_Sign; slow takes 300 ms
+ *     sign      hang | crash | slow | session-lost | device-error | wrong    C_Sign; slow takes 300 ms, wrong turns one bit of the signature
  *     ping      session-lost                                           C_GetSessionInfo
  *     generate  extractable | hang | device-error                      C_GenerateKeyPair; extractable leaves out what protects the key
  *
@@ -160,7 +160,11 @@ sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG data_len, CK_BYTE_PTR
 {
     CK_RV rv = disturb("sign");
 
-    return rv != CKR_OK ? rv : real->C_Sign(session, data, data_len, signature, signature_len);
+    if (rv == CKR_OK)
+        rv = real->C_Sign(session, data, data_len, signature, signature_len);
+    if (rv == CKR_OK && fault_is("sign", "wrong"))
+        signature[*signature_len - 1] ^= 1;
+    return rv;
 }
 
 static CK_RV
