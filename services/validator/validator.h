@@ -104,6 +104,17 @@ struct proof {
 /* RFC 8555 §8.3 */
 enum error http_01(struct resolver *resolver, struct request *rq, struct proof *proof) MUST_CHECK;
 
+/* ---- redirect.c ---- */
+
+struct hop {
+    const char *url;
+    const char *host; /* a name, or an address without brackets */
+    int port;         /* to dial */
+};
+
+/* "connection" when this is not a place to go on to. */
+enum error redirect_parse(struct request *rq, const struct address_rules *rules, const char *location, struct hop *ret_hop) MUST_CHECK;
+
 /* ---- http_01_body.c ---- */
 
 #define BODY_MAX 128  /* octets of interest: a key authorization has 87 */

@@ -1,3 +1,8 @@
 # What a fuzz target needs beside base and pki.
 FUZZ_NEEDS_message := common/link/message.c
 FUZZ_NEEDS_http_request := common/link/http_route.c common/link/http_head.c
+FUZZ_NEEDS_http_conditional := services/crl-publisher/conditional.c
+FUZZ_NEEDS_jws := services/acme-gw/jws.c services/acme-gw/jwk.c services/acme-gw/json.c services/acme-gw/problem.c common/link/http_answer.c
+FUZZ_NEEDS_jwk := $(FUZZ_NEEDS_jws)
+FUZZ_NEEDS_order_names := $(FUZZ_NEEDS_jws) services/acme-gw/names.c
+FUZZ_NEEDS_http_01 := services/validator/http_01_body.c services/validator/redirect.c services/validator/address_rules.c

@@ -1,0 +1,28 @@
+/* The body of a POST as anybody may send it: whatever is accepted has one key reference, an allowed algorithm and a signing input that is its own
+ * text. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "acme.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct jws jws;
+    struct jwk jwk;
+
+    if (size > ACME_BODY_MAX || jws_parse(rq, BYTES(data, size), &jws) != OK)
+        return 0;
+    if ((jws.kid == NULL) == (jws.jwk == NULL) || jws.url == NULL || jws.algorithm < JWS_RS256 || jws.algorithm > JWS_EDDSA)
+        abort();
+    if (memchr(jws.signing_input.at, '.', jws.signing_input.len) == NULL)
+        abort();
+    if (jws.jwk == NULL || jwk_parse(rq, jws.jwk, &jwk) != OK)
+        return 0;
+    if (jws_verify(rq, &jws, &jwk) != OK && rq->failure.kind == OK)
+        abort();
+    return 0;
+}
