@@ -74,6 +74,7 @@ read_extension_request(struct request *rq, struct der values, struct csr *csr)
     struct extension extensions[CSR_EXTENSIONS_MAX];
     size_t count;
 
+    csr->extensions = BYTES(values.at, values.len);
     if (!extensions_take(&values, extensions, CSR_EXTENSIONS_MAX, &count) || !der_at_end(&values))
         return malformed(rq, "extensionRequest (one list of at most 32 extensions, each at most once)");
     for (size_t i = 0; i < count; i++) {

@@ -26,6 +26,7 @@ struct csr {
     bool asks_ca;                    /* basicConstraints with cA TRUE */
     unsigned key_usage;              /* bits of the asked keyUsage: bit 0 = digitalSignature …; 0: none asked */
     struct bytes extended_key_usage; /* content of the asked EKU SEQUENCE, or none */
+    struct bytes extensions;         /* everything that was asked: SEQUENCE OF Extension, well-formed, or none */
     struct bytes challenge_password; /* attribute's text octets, or none */
     bool must_staple;                /* TLS feature 5 asked */
     enum signature_algorithm algorithm;

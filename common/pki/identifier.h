@@ -28,7 +28,7 @@ const char *identifier_read(struct arena *arena, enum identifier_type type, cons
  * ERR_BAD_NAME. */
 enum error identifiers_decode(struct request *rq, struct bytes general_names, struct identifier **ret_identifiers, size_t *ret_count) MUST_CHECK;
 
-/* The SEQUENCE OF GeneralName. */
+/* The SEQUENCE OF GeneralName. Canonical identifiers only: what came over the bus goes through identifier_parse first. */
 struct bytes identifiers_encode(struct arena *arena, const struct identifier *identifiers, size_t count);
 
 bool identifier_equal(const struct identifier *a, const struct identifier *b);

@@ -5,12 +5,14 @@
 #include "pki/public_key.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/bn.h>
 
 #define EXPONENT_MIN 65537
 #define EXPONENT_BITS_MAX 256
 #define FERMAT_ROUNDS 100
+#define ED25519_LEN 32
 #define SMALL_PRIME_END 752 /* as the WebPKI's CAs test (CA/Browser Forum BR §6.1.6) */
 
 DEFINE_AUTO(BN_CTX, BN_CTX_free);
@@ -109,26 +111,30 @@ square_root(BIGNUM *root, const BIGNUM *number, BN_CTX *context)
     BN_CTX_end(context);
 }
 
-/* Squares end in 0, 1, 4 or 9 in hexadecimal: that sorts out three of four before the root is drawn. */
+/* What is no square modulo 8 or modulo one of a few odd primes (Euler's criterion) is no square: that spares nearly all roots. */
+static bool
+may_be_square(const BIGNUM *number)
+{
+    static const unsigned primes[] = {3, 5, 7, 11, 13, 17, 19, 23};
+
+    /* 0, 1 and 4 are the squares modulo 8. */
+    if (BN_is_bit_set(number, 1) || (BN_is_odd(number) && BN_is_bit_set(number, 2)))
+        return false;
+    unsigned residue = (unsigned)BN_mod_word(number, 3 * 5 * 7 * 11 * 13 * 17 * 19 * 23);
+
+    for (size_t i = 0; i < sizeof primes / sizeof primes[0]; i++)
+        if (power_mod(residue % primes[i], (primes[i] - 1) / 2, primes[i]) == primes[i] - 1)
+            return false;
+    return true;
+}
+
 static bool
 is_square(const BIGNUM *number, BIGNUM *root, BIGNUM *square, BN_CTX *context)
 {
-    unsigned low =
-        (unsigned)(BN_is_bit_set(number, 0) | BN_is_bit_set(number, 1) << 1 | BN_is_bit_set(number, 2) << 2 | BN_is_bit_set(number, 3) << 3);
-
     if (BN_is_zero(number))
         return true; /* the modulus is a square; Newton's method would divide by zero */
-    if (low != 0 && low != 1 && low != 4 && low != 9)
+    if (!may_be_square(number))
         return false;
-    static const BN_ULONG odd_primes[] = {3 * 5 * 7 * 11, 13 * 17 * 19 * 23};
-    static const unsigned factors[2][4] = {{3, 5, 7, 11}, {13, 17, 19, 23}};
-    for (size_t i = 0; i < 2; i++) {
-        unsigned residue = (unsigned)BN_mod_word(number, odd_primes[i]);
-        for (size_t j = 0; j < 4; j++)
-            /* Euler's criterion: not a square modulo the prime, not a square. */
-            if (power_mod(residue % factors[i][j], (factors[i][j] - 1) / 2, factors[i][j]) == factors[i][j] - 1)
-                return false;
-    }
     square_root(root, number, context);
     must(BN_sqr(square, root, context));
     return BN_cmp(square, number) == 0;
@@ -193,11 +199,46 @@ check_rsa(struct request *rq, const struct public_key *key)
     return OK;
 }
 
+/*
+ * Points of an order that divides 8, in every encoding, without the sign bit. Under such a key anybody can make signatures (RFC 8032 §8.9;
+ * Chalkias et al., "Taming the Many EdDSAs", SSR 2020).
+ */
+static const uint8_t small_order_points[][ED25519_LEN] = {
+    {0},
+    {1},
+    {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+     0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
+    {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+     0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
+    {0xec, [1 ... 30] = 0xff, 0x7f},
+    {0xed, [1 ... 30] = 0xff, 0x7f},
+    {0xee, [1 ... 30] = 0xff, 0x7f},
+};
+
+static enum error
+check_ed25519(struct request *rq, struct bytes point)
+{
+    uint8_t without_sign[ED25519_LEN];
+
+    if (point.len != ED25519_LEN)
+        return fail(rq, ERR_BAD_CSR, "the Ed25519 key has %zu octets instead of %d", point.len, ED25519_LEN);
+    memcpy(without_sign, point.at, ED25519_LEN);
+    without_sign[ED25519_LEN - 1] &= 0x7f;
+    for (size_t i = 0; i < sizeof small_order_points / ED25519_LEN; i++)
+        if (memcmp(without_sign, small_order_points[i], ED25519_LEN) == 0)
+            return fail(rq, ERR_BAD_CSR, "the Ed25519 key is a point of small order, under which anybody can sign");
+    return OK;
+}
+
 enum error
 public_key_check_import(struct request *rq, const struct public_key *key, EVP_PKEY **ret_key)
 {
-    enum error error = key->type == KEY_RSA ? check_rsa(rq, key) : OK;
+    enum error error = OK;
 
+    if (key->type == KEY_RSA)
+        error = check_rsa(rq, key);
+    else if (key->type == KEY_ED25519)
+        error = check_ed25519(rq, key->point);
     return error ? error : public_key_import(rq, key, ret_key);
 }
 

@@ -29,7 +29,8 @@ struct name_part {
     struct bytes type; /* OID */
     const char *value; /* UTF-8; empty or NULL parts are left out */
 };
-/* In the given order; PrintableString for country and serialNumber, IA5String for DC and e-mail, UTF8String else. */
+/* In the given order; PrintableString for country and serialNumber, IA5String for DC and e-mail, UTF8String else. Nothing is checked
+ * here: what a person typed is checked by name_check afterwards. */
 struct bytes name_encode(struct arena *arena, const struct name_part *parts, size_t count);
 
 #endif

@@ -4,11 +4,9 @@
  */
 #include "pki/public_key.h"
 
-#include <assert.h>
-#include <string.h>
-
 #include <openssl/core_names.h>
-#include <openssl/param_build.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
 #include <openssl/sha.h>
 
 #include "pki/oid.h"
@@ -167,6 +165,10 @@ static EVP_PKEY *
 import_rsa(const struct public_key *key)
 {
     uint8_t modulus[LONGEST_COMPONENT], exponent[LONGEST_COMPONENT];
+
+    /* Keys come from JWKs too, whose reader is not here. */
+    if (key->modulus.len > LONGEST_COMPONENT || key->exponent.len > LONGEST_COMPONENT)
+        return NULL;
     OSSL_PARAM params[] = {number_param(OSSL_PKEY_PARAM_RSA_N, key->modulus, modulus), number_param(OSSL_PKEY_PARAM_RSA_E, key->exponent, exponent),
                            OSSL_PARAM_construct_end()};
 
@@ -187,19 +189,27 @@ import_ec(const struct public_key *key)
 EVP_PKEY *
 public_key_try_import(const struct public_key *key)
 {
+    EVP_PKEY *imported = NULL;
+
     switch (key->type) {
     case KEY_UNKNOWN:
         break;
     case KEY_RSA:
-        return import_rsa(key);
+        imported = import_rsa(key);
+        break;
     case KEY_P256:
     case KEY_P384:
     case KEY_P521:
-        return import_ec(key);
+        imported = import_ec(key);
+        break;
     case KEY_ED25519:
-        return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key->point.at, key->point.len);
+        imported = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key->point.at, key->point.len);
+        break;
     }
-    return NULL;
+    /* What OpenSSL leaves in this thread's queue would be taken for an error of the next TLS connection (SSL_get_error(3)). */
+    if (imported == NULL)
+        ERR_clear_error();
+    return imported;
 }
 
 enum error

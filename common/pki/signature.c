@@ -1,6 +1,8 @@
 /* Signature algorithms: their AlgorithmIdentifiers, what fits which key, and verifying with OpenSSL. */
 #include "pki/public_key.h"
 
+#include <openssl/err.h>
+
 #include "pki/oid.h"
 
 #define SHA_RSA(last) "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01" last "\x05\x00"
@@ -135,6 +137,9 @@ signature_verify_with(EVP_PKEY *key, enum signature_algorithm algorithm, struct 
                 EVP_DigestVerify(context, signature.at, signature.len, message.at, message.len) == 1;
 
     EVP_MD_CTX_free(context);
+    /* As in public_key_try_import: a stranger's bad signature must not look like an error of somebody's TLS connection. */
+    if (!good)
+        ERR_clear_error();
     return good;
 }
 

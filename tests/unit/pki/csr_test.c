@@ -246,6 +246,7 @@ accepts_what_is_put_together_by_hand_so_that_the_refusals_mean_something(void **
         assert_int_equal(csr_verify(rq, &csr), OK);
     }
     assert_int_equal(csr.key_usage, 5);
+    assert_string_equal(bytes_hex(rq->arena, csr.extensions, 0), "300d300b0603551d0f0404030205a0");
 }
 
 static void

@@ -265,6 +265,40 @@ a_point_off_its_curve_is_refused(void **state)
     }
 }
 
+static void
+is_small_order(const char *hex)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct public_key key = {.type = KEY_ED25519, .bits = 256};
+
+    assert_true(bytes_from_hex(rq->arena, hex, &key.point));
+    assert_int_equal(public_key_check(rq, &key), ERR_BAD_CSR);
+    assert_non_null(strstr(rq->failure.message, "small order"));
+}
+
+static void
+ed25519_points_of_small_order_are_found(void **state)
+{
+    is_small_order("0000000000000000000000000000000000000000000000000000000000000000");
+    is_small_order("0000000000000000000000000000000000000000000000000000000000000080");
+    is_small_order("0100000000000000000000000000000000000000000000000000000000000000");
+    is_small_order("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
+    is_small_order("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
+    is_small_order("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff");
+    is_small_order("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05");
+    is_small_order("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa");
+}
+
+/* With A of order 1, S = 0 and R = A any message verifies: that is what the check is for. */
+static void
+under_a_key_of_small_order_anybody_can_sign(void **state)
+{
+    static const uint8_t point[32] = {1}, signature[64] = {1};
+    struct public_key key = {.type = KEY_ED25519, .bits = 256, .point = BYTES(point, 32)};
+
+    assert_true(signature_verify(&key, SIG_ED25519, bytes_of_text("anything"), BYTES(signature, 64)));
+}
+
 int
 main(void)
 {
@@ -279,6 +313,8 @@ main(void)
         cmocka_unit_test(primes_that_are_apart_pass),
         cmocka_unit_test(the_square_of_a_prime_is_found),
         cmocka_unit_test(a_point_off_its_curve_is_refused),
+        cmocka_unit_test(ed25519_points_of_small_order_are_found),
+        cmocka_unit_test(under_a_key_of_small_order_anybody_can_sign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

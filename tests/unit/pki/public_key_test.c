@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/x509.h>
 
 #include "kit/pki_kit.h"
@@ -158,13 +159,40 @@ a_point_off_its_curve_is_not_imported(void **state)
     assert_null(imported);
 }
 
+static void
+numbers_that_are_too_long_are_not_imported(void **state)
+{
+    static const uint8_t octets[1025] = {1};
+    struct public_key key = {.type = KEY_RSA, .modulus = BYTES(octets, sizeof octets), .exponent = BYTES("\x01\x00\x01", 3)};
+
+    assert_null(public_key_try_import(&key));
+    key = (struct public_key){.type = KEY_RSA, .modulus = BYTES(octets, 256), .exponent = BYTES(octets, sizeof octets)};
+    assert_null(public_key_try_import(&key));
+    key = (struct public_key){.type = KEY_ED25519, .point = BYTES(octets, 31)};
+    assert_null(public_key_try_import(&key));
+}
+
+static void
+a_refusal_leaves_nothing_in_the_error_queue(void **state)
+{
+    static const uint8_t point[65] = {4, 1};
+    struct public_key key = {.type = KEY_P256, .point = BYTES(point, sizeof point)};
+
+    assert_null(public_key_try_import(&key));
+    assert_int_equal(ERR_peek_error(), 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(imports_the_key_that_openssl_has),       cmocka_unit_test(identifies_keys_as_openssl_does),
-        cmocka_unit_test(refuses_keys_of_other_kinds_and_shapes), cmocka_unit_test(refuses_compressed_points_and_points_of_another_length),
+        cmocka_unit_test(imports_the_key_that_openssl_has),
+        cmocka_unit_test(identifies_keys_as_openssl_does),
+        cmocka_unit_test(refuses_keys_of_other_kinds_and_shapes),
+        cmocka_unit_test(refuses_compressed_points_and_points_of_another_length),
         cmocka_unit_test(a_point_off_its_curve_is_not_imported),
+        cmocka_unit_test(numbers_that_are_too_long_are_not_imported),
+        cmocka_unit_test(a_refusal_leaves_nothing_in_the_error_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

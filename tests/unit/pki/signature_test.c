@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/x509.h>
 
 #include "kit/pki_kit.h"
@@ -103,6 +104,7 @@ verifies_what_fits_and_was_signed(void **state)
             assert_false(signature_verify(&key, algorithm, message, BYTES_NONE));
         }
         assert_false(signature_verify(&key, SIG_UNKNOWN, message, BYTES("x", 1)));
+        assert_int_equal(ERR_peek_error(), 0);
     }
 }
 
