@@ -25,9 +25,9 @@ struct serial
 serial_new(int64_t not_after_s)
 {
     int month = serial_month_of(not_after_s);
-    struct serial serial = {{SERIAL_VERSION, (uint8_t)(month >> 8), (uint8_t)month}};
 
     assert(month >= 0 && month <= MONTH_MAX);
+    struct serial serial = {{SERIAL_VERSION, (uint8_t)(month >> 8), (uint8_t)month}};
     random_bytes(serial.octets + RANDOM_AT, SERIAL_LEN - RANDOM_AT);
     return serial;
 }

@@ -45,12 +45,11 @@ kit_key(const char *kind)
         const char *kind, *group;
     } curves[] = {{"p256", "P-256"}, {"p384", "P-384"}, {"p521", "P-521"}, {"secp256k1", "secp256k1"}};
     EVP_PKEY *key = NULL;
-    unsigned bits;
 
     if (strcmp(kind, "rsa-2048-e3") == 0)
         return rsa_key(2048, 3);
-    if (sscanf(kind, "rsa-%u", &bits) == 1)
-        return rsa_key(bits, 65537);
+    if (strncmp(kind, "rsa-", 4) == 0)
+        return rsa_key((unsigned)strtoul(kind + 4, NULL, 10), 65537);
     for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++)
         if (strcmp(kind, curves[i].kind) == 0)
             key = EVP_EC_gen(curves[i].group);

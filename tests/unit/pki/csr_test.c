@@ -155,7 +155,7 @@ refuses_a_signature_that_is_not_of_this_request(void **state)
         struct bytes der = kit_csr(rq->arena, &(struct kit_csr){.key = key, .subject = "/CN=good.example"});
         uint8_t *name = memmem((uint8_t *)der.at, der.len, "good", 4);
         struct csr csr;
-        memcpy(name, "evil", 4);
+        name[0] = 'f';
         assert_int_equal(csr_parse(rq, der, &csr), OK);
         assert_int_equal(csr_verify(rq, &csr), ERR_BAD_CSR);
         assert_string_equal(rq->failure.message, "the signature of the certification request does not verify");
@@ -237,7 +237,7 @@ static void
 accepts_what_is_put_together_by_hand_so_that_the_refusals_mean_something(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
-    struct csr csr;
+    struct csr csr = {.key_usage = 0};
     struct raw variants[] = {
         {.version = 0}, {.without_attributes = true}, {.attributes = request_for(rq->arena, OID_KEY_USAGE, BYTES("\x03\x02\x05\xa0", 4))}};
 
