@@ -4,10 +4,18 @@
  * Called on an event loop first: what the cache has is answered there. Everything else is done again on a worker, which may wait.
  * A request with a nonce or with several CertIDs is made for this client alone and never cached.
  */
+#include <string.h>
+#include <strings.h>
+
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "ocsp_responder.h"
+
+#define RECHECK_MOST_MS 2000
+#define REQUEST_BASE64_MAX ((OCSP_REQUEST_MAX + 2) / 3 * 4)
+
+static const char media_type[] = "application/ocsp-request";
 
 static enum error
 give(struct http_exchange *x, const struct cached *entry)
@@ -29,20 +37,26 @@ give(struct http_exchange *x, const struct cached *entry)
     return http_answer(x, 200, "application/ocsp-response", entry->response);
 }
 
-/* True when the answer that is cached still says what the database says. Without a database the signed answer holds until its nextUpdate. */
+/*
+ * True when the answer that is cached still says what the database says. Without a database the signed answer holds. The database may hang: the
+ * client gets the cached answer before it goes away.
+ */
 static bool
-still_true(struct responder *responder, struct request *rq, const struct ocsp_cert_id *id, const struct cached *entry)
+still_true(struct responder *responder, struct request *rq, const struct ocsp_request *request, const struct cached *entry)
 {
-    const struct issuer *issuer = issuers_match(responder->issuers, rq, id);
+    int64_t deadline_ms = rq->deadline_ms;
+    const struct issuer *issuer;
     struct status status;
+    enum error error;
 
-    if (issuer == NULL)
-        return false;
-    if (status_load(responder, rq, issuer, id->serial, &status) != OK) {
+    rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, RECHECK_MOST_MS);
+    error = status_load_all(responder, rq, request, &issuer, &status);
+    rq->deadline_ms = deadline_ms;
+    if (error)
         failure_clear(rq);
-        return true;
-    }
-    return entry->revoked == (status.status == OCSP_REVOKED);
+    if (error)
+        return error != ERR_NOT_FOUND;
+    return status.status == (entry->revoked ? OCSP_REVOKED : OCSP_GOOD);
 }
 
 static const struct cached *
@@ -50,23 +64,34 @@ remember(struct responder *responder, struct request *rq, uint64_t ticket, const
          const struct signed_response *response)
 {
     uint8_t digest[32];
-    int64_t next_update_s = response->next_update_s;
+    int64_t life_s = response->next_update_s - response->this_update_s;
+    /* Caches may keep what we give for so long more: it must be valid then still. */
+    int64_t max_age_s = responder->config.max_age_s < life_s / 2 ? responder->config.max_age_s : life_s / 2;
+    int64_t last_given_s = response->next_update_s - max_age_s;
     struct cached entry = {
         .cert_id = id->der,
         .serial = id->serial,
         .response = response->der,
         .revoked = revoked,
-        /* Caches may keep what we give for max_age more: it must be valid then still. */
-        .refresh_at_s = next_update_s - responder->config.max_age_s - (next_update_s - response->this_update_s) / 8,
-        .next_update_s = next_update_s,
+        .refresh_at_s = last_given_s - life_s / 8,
+        .last_given_s = last_given_s,
         .last_modified = clock_format_http(rq->arena, response->this_update_s),
-        .expires = clock_format_http(rq->arena, next_update_s),
-        .cache_control = arena_format(rq->arena, "max-age=%d, public, no-transform, must-revalidate", responder->config.max_age_s),
+        .expires = clock_format_http(rq->arena, response->next_update_s),
+        .cache_control = arena_format(rq->arena, "max-age=%lld, public, no-transform, must-revalidate", (long long)(max_age_s > 0 ? max_age_s : 0)),
     };
 
     certificate_sha256(response->der, digest);
     entry.etag = arena_format(rq->arena, "\"%s\"", bytes_hex(rq->arena, BYTES(digest, 16), 0));
     return cache_put(responder->cache, ticket, &entry);
+}
+
+/* For this client alone. */
+static enum error
+give_uncached(struct responder *responder, struct http_exchange *x, struct bytes response)
+{
+    metric_add(responder->misses, 1);
+    http_header_out(x, "Cache-Control", "no-store");
+    return http_answer(x, 200, "application/ocsp-response", response);
 }
 
 /* One CertID without nonce: made once, kept, given to everybody who asks for the same. */
@@ -76,38 +101,60 @@ make_shared(struct responder *responder, struct http_exchange *x, const struct o
     const struct ocsp_cert_id *id = &request->ids[0];
     /* Before the database is read: what an event says from now on is newer than what we are about to learn. */
     uint64_t ticket = cache_ticket(responder->cache, id->serial);
-    const struct issuer *issuer = issuers_match(responder->issuers, &x->rq, id);
     struct signed_response response;
+    const struct issuer *issuer;
     struct status status;
-    enum error error;
+    enum error error = status_load_all(responder, &x->rq, request, &issuer, &status);
 
-    if (issuer == NULL)
-        return fail(&x->rq, ERR_NOT_FOUND, "none of our CAs issued this certificate");
-    error = status_load(responder, &x->rq, issuer, id->serial, &status);
     if (!error)
-        error = sign_response(responder, &x->rq, request, &response);
+        error = sign_response(responder, &x->rq, issuer, request, &status, &response);
     if (error)
         return error;
+    /* It may be issued in the next moment, and everybody can invent serial numbers: not worth a place. */
+    if (status.status == OCSP_UNKNOWN)
+        return give_uncached(responder, x, response.der);
     metric_add(responder->misses, 1);
-    if (status.status == OCSP_UNKNOWN) {
-        /* It may be issued in the next moment, and everybody can invent serial numbers: not worth a place. */
-        http_header_out(x, "Cache-Control", "no-store");
-        return http_answer(x, 200, "application/ocsp-response", response.der);
-    }
     return give(x, remember(responder, &x->rq, ticket, id, status.status == OCSP_REVOKED, &response));
 }
 
 static enum error
 make_private(struct responder *responder, struct http_exchange *x, const struct ocsp_request *request)
 {
+    struct status statuses[OCSP_SINGLES_MAX];
     struct signed_response response;
-    enum error error = sign_response(responder, &x->rq, request, &response);
+    const struct issuer *issuer;
+    enum error error = status_load_all(responder, &x->rq, request, &issuer, statuses);
 
+    if (!error)
+        error = sign_response(responder, &x->rq, issuer, request, statuses, &response);
     if (error)
         return error;
-    metric_add(responder->misses, 1);
-    http_header_out(x, "Cache-Control", "no-store");
-    return http_answer(x, 200, "application/ocsp-response", response.der);
+    return give_uncached(responder, x, response.der);
+}
+
+/*
+ * What the cache has, when it may be given here: on a loop nobody can be asked whether it still holds. `stretch` takes what is due to be renewed
+ * too, as long as caches behind us cannot keep it beyond its nextUpdate. NULL: nothing.
+ */
+static const struct cached *
+find_true(struct responder *responder, struct http_exchange *x, const struct ocsp_request *request, bool stretch)
+{
+    const struct cached *entry = cache_find(responder->cache, request->ids[0].serial, request->ids[0].der);
+
+    if (entry == NULL)
+        return NULL;
+    if (clock_now_s() < (stretch ? entry->last_given_s : entry->refresh_at_s)) {
+        if (atomic_load(&responder->live)) {
+            metric_add(responder->hits, 1);
+            return entry;
+        }
+        if (!x->on_loop && still_true(responder, &x->rq, request, entry)) {
+            metric_add(responder->rechecks, 1);
+            return entry;
+        }
+    }
+    cache_release((void *)entry);
+    return NULL;
 }
 
 static enum error
@@ -122,20 +169,20 @@ answer(struct responder *responder, struct http_exchange *x, struct bytes der)
     if (request.id_count != 1 || request.nonce.at != NULL)
         return x->on_loop ? http_defer(x) : make_private(responder, x, &request);
 
-    entry = cache_find(responder->cache, request.ids[0].serial, request.ids[0].der);
-    if (entry != NULL && clock_now_s() < entry->refresh_at_s) {
-        if (atomic_load(&responder->live)) {
-            metric_add(responder->hits, 1);
-            return give(x, entry);
-        }
-        if (!x->on_loop && still_true(responder, &x->rq, &request.ids[0], entry)) {
-            metric_add(responder->rechecks, 1);
-            return give(x, entry);
-        }
-    }
+    entry = find_true(responder, x, &request, false);
     if (entry != NULL)
-        cache_release((void *)entry);
-    return x->on_loop ? http_defer(x) : make_shared(responder, x, &request);
+        return give(x, entry);
+    if (x->on_loop)
+        return http_defer(x);
+    error = make_shared(responder, x, &request);
+    if (!error_is_retriable(error))
+        return error;
+    /* Due to be renewed, but the signer is away: the old one is signed for longer. */
+    entry = find_true(responder, x, &request, true);
+    if (entry == NULL)
+        return error;
+    failure_clear(&x->rq);
+    return give(x, entry);
 }
 
 enum error
@@ -144,8 +191,8 @@ answer_post(void *context, struct http_exchange *x)
     const char *type = http_header_in(x, "Content-Type");
 
     /* RFC 6960 A.1. Some devices send no type at all; what matters is the body. */
-    if (type != NULL && !text_starts_with(type, "application/ocsp-request"))
-        return fail(&x->rq, ERR_BAD_REQUEST, "the content type of an OCSP request is application/ocsp-request");
+    if (type != NULL && strncasecmp(type, media_type, strlen(media_type)) != 0)
+        return fail(&x->rq, ERR_BAD_REQUEST, "the content type of an OCSP request is %s", media_type);
     return answer(context, x, x->body);
 }
 
@@ -154,7 +201,7 @@ answer_get(void *context, struct http_exchange *x)
 {
     struct bytes text, der;
 
-    if (!http_percent_decode(x->rq.arena, x->params[0], &text) || text.len > OCSP_REQUEST_MAX * 4 / 3 || !base64_decode(x->rq.arena, text, &der))
+    if (!http_percent_decode(x->rq.arena, x->params[0], &text) || text.len > REQUEST_BASE64_MAX || !base64_decode(x->rq.arena, text, &der))
         return fail(&x->rq, ERR_BAD_REQUEST, "the path does not end in a base64 text");
     return answer(context, x, der);
 }

@@ -29,24 +29,38 @@ issuers_new(void)
     return issuers;
 }
 
-/* The serial numbers of the CA certificates that `name` issued. */
-static void
-collect_sub_cas(struct request *rq, struct arena *arena, const Pb__ListCasReply *reply, const char *name, struct issuer *issuer)
+/* The certificate of each CA; NULL where a CA waits for it. */
+static enum error
+parse_all(struct request *rq, const Pb__ListCasReply *reply, struct certificate ***ret_certificates)
 {
-    struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
-    struct bytes *serials = arena_array(arena, reply->n_cas, sizeof(*serials));
+    struct certificate **certificates = arena_array(rq->arena, reply->n_cas, sizeof(*certificates));
     size_t i;
 
     for (i = 0; i < reply->n_cas; i++) {
-        const Pb__Ca *ca = reply->cas[i];
-        if (!text_equal(ca->parent, name) || ca->certificate.len == 0)
+        const ProtobufCBinaryData *der = &reply->cas[i]->certificate;
+        enum error error;
+
+        if (der->len == 0)
             continue;
-        if (certificate_parse(rq, BYTES(ca->certificate.data, ca->certificate.len), certificate) != OK) {
-            failure_clear(rq);
-            continue;
-        }
-        serials[issuer->sub_ca_count++] = bytes_copy(arena, certificate->serial);
+        certificates[i] = arena_alloc(rq->arena, sizeof(*certificates[i]));
+        error = certificate_parse(rq, BYTES(der->data, der->len), certificates[i]);
+        if (error)
+            return error;
     }
+    *ret_certificates = certificates;
+    return OK;
+}
+
+/* The serial numbers of the CA certificates that this CA issued. */
+static void
+collect_sub_cas(struct arena *arena, const Pb__ListCasReply *reply, struct certificate *const *certificates, struct issuer *issuer)
+{
+    struct bytes *serials = arena_array(arena, reply->n_cas, sizeof(*serials));
+    size_t i;
+
+    for (i = 0; i < reply->n_cas; i++)
+        if (certificates[i] != NULL && text_equal(reply->cas[i]->parent, issuer->name))
+            serials[issuer->sub_ca_count++] = bytes_copy(arena, certificates[i]->serial);
     issuer->sub_ca_serials = serials;
 }
 
@@ -57,25 +71,22 @@ issuers_refresh(struct responder *responder, struct request *rq)
     struct issuers *issuers = responder->issuers;
     AUTO_STRUCT(arena, arena) = arena_new();
     const Pb__ListCasReply *reply;
-    struct certificate *certificate;
+    struct certificate **certificates;
     struct issuer *list;
     size_t count = 0, i;
     enum error error = RPC_CALL(responder->bus, rq, signer, ListCas, &request, &reply);
 
+    if (!error)
+        error = parse_all(rq, reply, &certificates);
     if (error)
         return error;
-    certificate = arena_alloc(rq->arena, sizeof(*certificate));
     list = arena_array(arena, reply->n_cas, sizeof(*list));
     for (i = 0; i < reply->n_cas; i++) {
-        const Pb__Ca *ca = reply->cas[i];
-        if (ca->certificate.len == 0)
+        if (certificates[i] == NULL)
             continue;
-        error = certificate_parse(rq, BYTES(ca->certificate.data, ca->certificate.len), certificate);
-        if (error)
-            return error;
-        list[count].name = arena_text(arena, ca->name);
-        ocsp_issuer_hashes(certificate, &list[count].hashes);
-        collect_sub_cas(rq, arena, reply, ca->name, &list[count]);
+        list[count].name = arena_text(arena, reply->cas[i]->name);
+        ocsp_issuer_hashes(certificates[i], &list[count].hashes);
+        collect_sub_cas(arena, reply, certificates, &list[count]);
         count++;
     }
 

@@ -90,12 +90,18 @@ follow(struct service *service, struct request *rq, struct responder *responder,
                           .subject = subject, .type = type, .handle = handle, .context = responder, .batch = 100, .missed = forget_everything}));
 }
 
+/* Readiness tells that the bus is away; here its absence is no failure, or the loop would look less often. */
 static void
 watch_the_bus(void *context, struct request *rq)
 {
     struct responder *responder = context;
+    bool there = bus_check(responder->bus, rq) == OK;
 
-    atomic_store(&responder->live, bus_check(responder->bus, rq) == OK);
+    failure_clear(rq);
+    /* The followers forget too, but only once they are subscribed again: until then nothing of before may be given unasked. */
+    if (there && !atomic_load(&responder->live))
+        cache_clear(responder->cache);
+    atomic_store(&responder->live, there);
 }
 
 static void

@@ -61,16 +61,20 @@ struct status {
     int64_t revoked_at_s;
     int reason;
 };
-enum error status_load(struct responder *responder, struct request *rq, const struct issuer *issuer, struct bytes serial, struct status *ret_status)
-    MUST_CHECK;
+/*
+ * Of each CertID, in the order of the request; room for OCSP_SINGLES_MAX, or for one where the request has one. One responder certificate signs one
+ * response (RFC 6960 §2.2), so all must be of one CA of ours: else ERR_NOT_FOUND.
+ */
+enum error status_load_all(struct responder *responder, struct request *rq, const struct ocsp_request *request, const struct issuer **ret_issuer,
+                           struct status *ret_statuses) MUST_CHECK;
 
 /* sign.c: one response from the signer */
 struct signed_response {
     struct bytes der;
-    int64_t produced_s, this_update_s, next_update_s;
+    int64_t this_update_s, next_update_s;
 };
-enum error sign_response(struct responder *responder, struct request *rq, const struct ocsp_request *request, struct signed_response *ret_response)
-    MUST_CHECK;
+enum error sign_response(struct responder *responder, struct request *rq, const struct issuer *issuer, const struct ocsp_request *request,
+                         const struct status *statuses, struct signed_response *ret_response) MUST_CHECK;
 
 /*
  * cache.c: responses by the CertID that was asked. An entry is shared: cache_find lends it, cache_release gives it back.
@@ -81,8 +85,8 @@ struct cached {
     struct bytes serial;
     struct bytes response;
     bool revoked;
-    int64_t refresh_at_s; /* from then on a new one is made */
-    int64_t next_update_s;
+    int64_t refresh_at_s; /* from then on a new one is made… */
+    int64_t last_given_s; /* …and until then this one is given when none can be made */
     const char *etag, *last_modified, *expires, *cache_control;
 };
 struct cache *cache_new(int entries);

@@ -20,7 +20,7 @@ is_sub_ca(const struct issuer *issuer, struct bytes serial)
     return false;
 }
 
-enum error
+static enum error
 status_load(struct responder *responder, struct request *rq, const struct issuer *issuer, struct bytes serial, struct status *ret_status)
 {
     struct status status = {.status = OCSP_UNKNOWN};
@@ -45,5 +45,29 @@ status_load(struct responder *responder, struct request *rq, const struct issuer
         status.reason = (int)db_int(rows, 0, 1);
     }
     *ret_status = status;
+    return OK;
+}
+
+enum error
+status_load_all(struct responder *responder, struct request *rq, const struct ocsp_request *request, const struct issuer **ret_issuer,
+                struct status *ret_statuses)
+{
+    const struct issuer *first = NULL;
+    size_t i;
+
+    for (i = 0; i < request->id_count; i++) {
+        const struct issuer *issuer = issuers_match(responder->issuers, rq, &request->ids[i]);
+        enum error error;
+
+        if (issuer == NULL)
+            return fail(rq, ERR_NOT_FOUND, "none of our CAs issued this certificate");
+        if (first != NULL && !text_equal(issuer->name, first->name))
+            return fail(rq, ERR_NOT_FOUND, "the certificates asked for are not all of one CA");
+        first = issuer;
+        error = status_load(responder, rq, issuer, request->ids[i].serial, &ret_statuses[i]);
+        if (error)
+            return error;
+    }
+    *ret_issuer = first;
     return OK;
 }

@@ -1,0 +1,131 @@
+/* The list of CAs: replaced while it is read, kept while the signer is away. */
+#include "responder_fixture.h"
+
+#include <pthread.h>
+
+static const struct issuer *
+match(struct fixture *fixture, struct request *rq, struct bytes issuer, const EVP_MD *digest)
+{
+    AUTO(OCSP_REQUEST, made) = OCSP_REQUEST_new();
+    struct ocsp_request request;
+
+    ask_about(made, issuer, BYTES("\x01", 1), digest);
+    assert_ok(rq, ocsp_request_parse(rq, request_der(rq->arena, made), &request));
+    return issuers_match(fixture->responder.issuers, rq, &request.ids[0]);
+}
+
+static void
+knows_our_cas_by_both_hashes(void **state)
+{
+    struct fixture *fixture = *state;
+    const EVP_MD *const digests[] = {EVP_sha1(), EVP_sha256()};
+
+    for (size_t i = 0; i < COUNT_OF(digests); i++) {
+        const struct issuer *root = match(fixture, fixture->rq, signer.root, digests[i]);
+        const struct issuer *issuing = match(fixture, fixture->rq, signer.issuing, digests[i]);
+        assert_string_equal(root->name, "root");
+        assert_int_equal(root->sub_ca_count, 1);
+        assert_string_equal(issuing->name, "issuing");
+        assert_int_equal(issuing->sub_ca_count, 0);
+    }
+    assert_null(match(fixture, fixture->rq, signer.root, EVP_sha384()));
+}
+
+static void
+same_name_with_another_key_is_another_ca(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    struct bytes stranger = kit_certificate(fixture->rq->arena, &(struct kit_certificate){.key = key, .subject = "/CN=Issuing", .is_ca = true});
+
+    assert_null(match(fixture, fixture->rq, stranger, EVP_sha1()));
+    signer.other = stranger;
+    assert_int_equal(on_ca_created(&fixture->responder, fixture->rq, NULL, 0), OK);
+    assert_string_equal(match(fixture, fixture->rq, stranger, EVP_sha1())->name, "other");
+    assert_string_equal(match(fixture, fixture->rq, signer.issuing, EVP_sha1())->name, "issuing");
+}
+
+static void
+keeps_the_last_list_while_the_signer_is_away(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO_STRUCT(request, rq) = request_new();
+
+    signer.failing = ERR_UNAVAILABLE;
+    assert_int_equal(issuers_refresh(&fixture->responder, rq), ERR_UNAVAILABLE);
+    assert_non_null(match(fixture, fixture->rq, signer.issuing, EVP_sha1()));
+    assert_int_equal(issuers_check(&fixture->responder, fixture->rq), OK);
+}
+
+static void
+keeps_the_last_list_when_the_new_one_cannot_be_read(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO_STRUCT(request, rq) = request_new();
+
+    signer.other = BYTES("\x30\x01", 2);
+    assert_int_equal(issuers_refresh(&fixture->responder, rq), ERR_BAD_REQUEST);
+    assert_non_null(match(fixture, fixture->rq, signer.issuing, EVP_sha1()));
+}
+
+static void
+is_not_ready_before_it_has_heard_from_the_signer(void **state)
+{
+    struct fixture *fixture = *state;
+    struct responder fresh = {.issuers = issuers_new()};
+    AUTO_STRUCT(request, rq) = request_new();
+
+    signer.failing = ERR_UNAVAILABLE;
+    assert_int_equal(issuers_check(&fresh, rq), ERR_UNAVAILABLE);
+    signer.failing = OK;
+    failure_clear(rq);
+    assert_int_equal(issuers_check(&fresh, rq), OK);
+    assert_int_equal(issuers_check(&fresh, rq), OK);
+    assert_int_equal(signer.lists, 2); /* one for the fixture, one for the check */
+    (void)fixture;
+}
+
+static void *
+refresh_again_and_again(void *context)
+{
+    for (int i = 0; i < 500; i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        if (issuers_refresh(context, rq) != OK)
+            return (void *)1;
+    }
+    return NULL;
+}
+
+/* What issuers_match has given stays what it was: sanitizers see a list that is read after it was freed. */
+static void
+is_replaced_while_it_is_read(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t refresher;
+    void *failed;
+
+    assert_int_equal(pthread_create(&refresher, NULL, refresh_again_and_again, &fixture->responder), 0);
+    for (int i = 0; i < 500; i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        const struct issuer *root = match(fixture, rq, signer.root, EVP_sha1());
+        assert_string_equal(root->name, "root");
+        assert_int_equal(root->sub_ca_count, 1);
+        assert_true(root->sub_ca_serials[0].len > 0 && root->sub_ca_serials[0].at[0] != 0);
+    }
+    pthread_join(refresher, &failed);
+    assert_null(failed);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(knows_our_cas_by_both_hashes),
+        CASE(same_name_with_another_key_is_another_ca),
+        CASE(keeps_the_last_list_while_the_signer_is_away),
+        CASE(keeps_the_last_list_when_the_new_one_cannot_be_read),
+        CASE(is_not_ready_before_it_has_heard_from_the_signer),
+        CASE(is_replaced_while_it_is_read),
+    };
+    return cmocka_run_group_tests(tests, start_servers, stop_servers);
+}
