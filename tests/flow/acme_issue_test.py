@@ -1,7 +1,6 @@
 """The main job, with the stock clients: register, http-01, certificate, revoke."""
 
 import pathlib
-import re
 import subprocess
 
 from stack_kit import until
@@ -79,7 +78,8 @@ def test_a_key_that_was_compromised_is_not_certified_again(stack):
     done = stack.certbot("certonly", "--standalone", "--http-01-port", stack.http01_port, "--http-01-address", "127.0.0.1", "--agree-tos",
                          "--register-unsafely-without-email", "--csr", str(csr), home="c6", check=False)
     assert done.returncode != 0
-    assert re.search("key", done.stdout + done.stderr, re.IGNORECASE)
+    # certbot 2.1 stumbles over its own immutable error while it prints it; its log has the problem as we sent it.
+    assert "error:badCSR :: " in (log := (stack.directory / "c6" / "logs" / "letsencrypt.log").read_text()) and "the public key is blocked" in log
 
 
 def test_lego_gets_a_certificate(stack):
