@@ -53,7 +53,7 @@ unsigned der_peek(const struct der *in);
 bool der_take(struct der *in, unsigned tag, struct bytes *ret_content);
 /* The same, to be walked. */
 bool der_enter(struct der *in, unsigned tag, struct der *ret_inside);
-/* Takes one value of any tag, whole (tag, length and content). */
+/* Takes one value of any tag, whole (tag, length and content). `ret_tag` may be NULL. */
 bool der_take_whole(struct der *in, unsigned *ret_tag, struct bytes *ret_whole);
 bool der_skip(struct der *in);
 /* BOOLEAN, small INTEGER, and times; false when malformed or out of range. */

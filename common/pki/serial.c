@@ -2,7 +2,6 @@
 #include "pki/serial.h"
 
 #include <assert.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
