@@ -101,7 +101,8 @@ the_right_certificate_makes_it_active_and_able_to_sign(void **state)
     assert_int_equal(ask_number("SELECT count(*) FROM ca.outbox"), 1);
     const Pb__Ca *below = make_ca(rq, "below-imported", "p256", "imported");
     struct bytes chain[] = {certificate, root};
-    assert_true(openssl_verifies(bytes_of_binary(below->certificate), chain, 2));
+    /* Not strictly: the foreign CA's certificates have no key identifiers. */
+    assert_true(openssl_verifies_with(bytes_of_binary(below->certificate), chain, 2, 0));
 
     /* The same again changes nothing, another is refused. */
     assert_int_equal(import(rq, "imported", certificate, &root, 1, &reply), OK);

@@ -199,7 +199,7 @@ x509_of(struct bytes der)
 
 /* OpenSSL's verdict on `certificate` below `issuers` (nearest first, root last). */
 static inline bool
-openssl_verifies(struct bytes certificate, const struct bytes *issuers, size_t count)
+openssl_verifies_with(struct bytes certificate, const struct bytes *issuers, size_t count, unsigned long flags)
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
@@ -210,7 +210,7 @@ openssl_verifies(struct bytes certificate, const struct bytes *issuers, size_t c
         sk_X509_push(between, x509_of(issuers[i]));
     X509_STORE_add_cert(store, root);
     X509_STORE_CTX_init(context, store, leaf, between);
-    X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(context), X509_V_FLAG_X509_STRICT);
+    X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(context), flags);
     bool good = X509_verify_cert(context) == 1;
     if (!good)
         print_error("openssl: %s\n", X509_verify_cert_error_string(X509_STORE_CTX_get_error(context)));
@@ -220,6 +220,12 @@ openssl_verifies(struct bytes certificate, const struct bytes *issuers, size_t c
     X509_free(leaf);
     X509_free(root);
     return good;
+}
+
+static inline bool
+openssl_verifies(struct bytes certificate, const struct bytes *issuers, size_t count)
+{
+    return openssl_verifies_with(certificate, issuers, count, X509_V_FLAG_X509_STRICT);
 }
 
 static inline struct bytes
