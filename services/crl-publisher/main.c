@@ -21,7 +21,7 @@ static const struct setting settings[] = {
                    "a new CRL after so long although nothing was revoked, seconds"),
     SETTING_NUMBER(struct publisher_config, max_age_s, "SIGNET_CRL_MAX_AGE_S", "300", 0, 604800,
                    "how long caches between us and the client may keep a CRL, seconds"),
-    SETTING_NUMBER(struct publisher_config, delay_ms, "SIGNET_CRL_DELAY_MS", "200", 0, 60000,
+    SETTING_NUMBER(struct publisher_config, delay_ms, "SIGNET_CRL_DELAY_MS", "200", 0, 5000,
                    "after a revocation, wait so long for others that the same CRL can tell"),
 };
 

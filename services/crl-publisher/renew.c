@@ -11,7 +11,7 @@
 /* What the clocks of two machines may differ by. */
 #define CLOCK_SKEW_S 300
 /* Of the lease, for storing what was signed. */
-#define STORE_MS 10000
+#define STORE_MS 5000
 
 bool
 crl_number_of(struct bytes magnitude, struct crl_number *ret_number)
@@ -83,17 +83,30 @@ check_is_newer(struct request *rq, const struct new_crl *new, const struct last_
     return OK;
 }
 
+/* No two CRLs of one second: a client that asks by date (If-Modified-Since) could not tell them apart. */
+static int64_t
+next_this_update_s(const struct last_crl *last)
+{
+    int64_t now_s = clock_now_s();
+
+    if (now_s == last->this_update_s) {
+        clock_sleep_ms(1000 - (int)(clock_now_us() / 1000 % 1000));
+        now_s = clock_now_s();
+    }
+    /* The clock of whoever made the last one may be before ours. */
+    return now_s > last->this_update_s ? now_s : last->this_update_s + 1;
+}
+
 static enum error
 ask_signer(struct publisher *publisher, struct request *rq, const char *issuer, const struct last_crl *last, const Pb__SignCrlReply **ret_reply)
 {
     Pb__SignCrlRequest request = PB__SIGN_CRL_REQUEST__INIT;
     struct bytes number = magnitude_of(rq->arena, &last->number);
-    int64_t now_s = clock_now_s(), lease_ends_ms = rq->deadline_ms;
+    int64_t lease_ends_ms = rq->deadline_ms;
     enum error error;
 
     request.issuer = issuer;
-    /* The clock of whoever made the last one may be a little before ours. */
-    request.this_update_s = now_s > last->this_update_s ? now_s : last->this_update_s;
+    request.this_update_s = next_this_update_s(last);
     request.next_update_s = request.this_update_s + publisher->config.validity_s;
     request.after_number = (ProtobufCBinaryData){.data = (uint8_t *)number.at, .len = number.len};
     if (lease_ends_ms != 0)
@@ -109,7 +122,7 @@ renew_crl(struct publisher *publisher, struct request *rq, const char *issuer, s
 {
     struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
     const Pb__SignCrlReply *reply;
-    struct new_crl new;
+    struct new_crl new = {0};
     enum error error = certificate_parse(rq, certificate_der, certificate);
 
     if (!error)

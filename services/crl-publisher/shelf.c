@@ -2,6 +2,7 @@
  * What is served, in memory: three documents for each CA. Filled from the database by a loop that a NOTIFY wakes, so that every replica serves the
  * newest within a moment; whatever is away, what is here stays. A document is one block of memory that is freed by its last holder.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +85,8 @@ shelved_new(struct arena *arena, struct bytes body, int64_t modified_s, int64_t 
         abort();
     at = (uint8_t *)(shelved + 1);
     shelved->document = (struct document){.body = BYTES(at, body.len), .modified_s = modified_s, .next_update_s = next_update_s};
-    memcpy(at, body.at, body.len);
+    if (body.len > 0)
+        memcpy(at, body.at, body.len);
     at += body.len;
     shelved->document.etag = put_text(&at, etag);
     shelved->document.last_modified = put_text(&at, modified);
@@ -257,6 +259,7 @@ static enum error
 refuse_stored(struct publisher *publisher, struct request *rq, const struct published_row *row, const char *why)
 {
     const char *issuer = row->authority.issuer;
+    struct place *place;
     enum error error = schedule_soon(publisher, rq, &issuer, 1);
 
     if (error)
@@ -264,7 +267,9 @@ refuse_stored(struct publisher *publisher, struct request *rq, const struct publ
     request_note(rq, "issuer", "%s", issuer);
     request_note(rq, "stored_crl_refused", "%s", why);
     AUTO_LOCK(&publisher->shelf->mutex);
-    memcpy(find_place(publisher->shelf, issuer)->refused_sha256, row->crl_sha256.at, 32);
+    place = find_place(publisher->shelf, issuer);
+    assert(place != NULL); /* put_authority came before */
+    memcpy(place->refused_sha256, row->crl_sha256.at, sizeof(place->refused_sha256));
     return OK;
 }
 
