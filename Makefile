@@ -179,6 +179,7 @@ $(FUZZ_BUILD)/bin/%: $(FUZZ_BUILD)/tests/fuzz/%_fuzz.o $(FUZZ_COMMON) $(BUILD)/l
 	@$(CLANG) -pthread -fsanitize=fuzzer,address,undefined $^ $(LINK_test) -o $@
 .PHONY: fuzz-build
 fuzz-build: $(addprefix $(FUZZ_BUILD)/bin/,$(FUZZ_NAMES))
+-include $(shell find $(FUZZ_BUILD) -name '*.d' 2>/dev/null)
 
 # ---- whole jobs ---------------------------------------------------------------------------------------------------------------------------------
 
