@@ -108,17 +108,20 @@ tells_why_it_could_not(void **state)
 static void
 does_not_take_an_old_failure_for_a_new_one(void **state)
 {
-    AUTO_STRUCT(request, call) = request_new();
-    uint32_t published;
+    struct outcome outcome;
+    struct demand *demands;
+    size_t count;
 
     settle();
     signer.failing = ERR_UNAVAILABLE;
     postgres_kit_run(postgres, "UPDATE crl.schedule SET due_at = now()");
     assert_int_equal(work_off(), 2);
-    signer.failing = OK;
-    on_lease_wake = work_as_replica;
-    assert_int_equal(publish(call, ISSUER, &published), OK);
-    assert_int_equal(published, 1);
+    assert_int_equal(store_want_now(&publisher, rq, ISSUER, &demands, &count), OK);
+    assert_int_equal(store_find_outcome(&publisher, rq, demands, count, &outcome), OK);
+    assert_int_equal(outcome.failed, 0);
+    assert_int_equal(work_off(), 1); /* at once, whatever the back-off was */
+    assert_int_equal(store_find_outcome(&publisher, rq, demands, count, &outcome), OK);
+    assert_int_equal(outcome.failed, 1);
 }
 
 static void
