@@ -72,15 +72,16 @@ refuse_unclaimed(struct request *rq, const struct order *order, const char *cons
 static Pb__Name **
 proven_names(struct arena *arena, const struct order *order)
 {
-    Pb__Name **names = arena_array(arena, order->name_count, sizeof *names);
+    Pb__Name *names = arena_array(arena, order->name_count, sizeof(Pb__Name));
+    Pb__Name **pointers = arena_array(arena, order->name_count, sizeof(Pb__Name *));
 
     for (size_t i = 0; i < order->name_count; i++) {
-        names[i] = arena_alloc(arena, sizeof *names[i]);
-        pb__name__init(names[i]);
-        names[i]->type = (Pb__NameType)order->names[i].type;
-        names[i]->value = order->names[i].value;
+        pb__name__init(&names[i]);
+        names[i].type = (Pb__NameType)order->names[i].type;
+        names[i].value = order->names[i].value;
+        pointers[i] = &names[i];
     }
-    return names;
+    return pointers;
 }
 
 static enum error
@@ -231,7 +232,7 @@ finalize(void *context, struct http_exchange *x)
     struct acme *acme = context;
     struct request *rq = &x->rq;
     struct signed_request signed_;
-    struct csr csr;
+    struct csr csr = {0};
     struct identifier *names = NULL;
     size_t count = 0;
     struct order order;

@@ -151,7 +151,7 @@ release_key(void *key)
 enum error
 jwk_parse(struct request *rq, const json_t *json, struct jwk *ret_jwk)
 {
-    struct jwk jwk = {0};
+    struct jwk jwk = {.canonical = ""};
 
     if (!json_is_object(json))
         return bad_key(rq, "it is not a JSON object");

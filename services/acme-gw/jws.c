@@ -51,13 +51,12 @@ take_part(struct request *rq, const json_t *object, const char *member, struct b
 static struct bytes
 join_signing_input(struct arena *arena, struct bytes protected_text, struct bytes payload_text)
 {
-    uint8_t *input = arena_alloc(arena, protected_text.len + 1 + payload_text.len);
+    struct buffer input = buffer_in(arena);
 
-    memcpy(input, protected_text.at, protected_text.len);
-    input[protected_text.len] = '.';
-    if (payload_text.len > 0)
-        memcpy(input + protected_text.len + 1, payload_text.at, payload_text.len);
-    return BYTES(input, protected_text.len + 1 + payload_text.len);
+    buffer_append(&input, protected_text.at, protected_text.len);
+    buffer_append(&input, ".", 1);
+    buffer_append(&input, payload_text.at, payload_text.len);
+    return buffer_bytes(&input);
 }
 
 static enum error
@@ -108,7 +107,7 @@ jws_parse(struct request *rq, struct bytes body, struct jws *ret_jws)
 {
     const json_t *object = json_parse_object(rq->arena, body);
     struct jws jws = {0};
-    struct bytes protected_text, protected_octets, payload_text, signature_text;
+    struct bytes protected_text = BYTES_NONE, protected_octets = BYTES_NONE, payload_text = BYTES_NONE, signature_text = BYTES_NONE;
 
     if (object == NULL)
         return malformed(rq, "the body is not a JSON object, or has a member twice");

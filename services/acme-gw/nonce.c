@@ -43,7 +43,7 @@ nonces_new(struct bytes key)
     nonces->key = secret_copy(BYTES(key.at, key.len < KEY_MAX ? key.len : KEY_MAX));
     random_bytes(nonces->prefix, PREFIX_OCTETS);
     AUTO_STRUCT(arena, arena) = arena_new();
-    strcpy(nonces->prefix_text, base64url_encode(arena, BYTES(nonces->prefix, PREFIX_OCTETS)));
+    memcpy(nonces->prefix_text, base64url_encode(arena, BYTES(nonces->prefix, PREFIX_OCTETS)), NONCE_PREFIX_LEN);
     pthread_mutex_init(&nonces->mutex, NULL);
     return nonces;
 }

@@ -105,7 +105,7 @@ signed_request_check(struct acme *acme, struct http_exchange *x, enum signed_by 
 {
     struct request *rq = &x->rq;
     struct signed_request signed_ = {0};
-    struct jws jws;
+    struct jws jws = {0};
 
     enum error error = check_headers(x);
     if (!error)

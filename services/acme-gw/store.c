@@ -90,7 +90,7 @@ store_find_account_by_key(struct acme *acme, struct request *rq, const struct jw
 enum error
 store_insert_account(struct acme *acme, struct request *rq, const struct account *wanted, struct account *ret_account, bool *ret_created)
 {
-    struct db_rows *inserted, *found;
+    struct db_rows *inserted = NULL, *found = NULL;
     struct bytes thumbprint = BYTES(wanted->jwk.thumbprint, THUMBPRINT_LEN);
     struct db_step steps[] = {
         DB_STEP(&insert_account, &inserted, DB_TEXT(wanted->id), DB_BYTES(thumbprint), DB_TEXT(wanted->jwk.canonical),

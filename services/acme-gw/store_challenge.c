@@ -114,7 +114,7 @@ store_load_challenge(struct acme *acme, struct request *rq, const char *account_
 enum error
 store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
 {
-    struct db_rows *rows;
+    struct db_rows *rows = NULL;
     struct db_step steps[] = {
         DB_STEP(&begin_challenge, NULL, DB_TEXT(id), DB_TEXT(account_id)),
         DB_STEP(&load_challenge, &rows, DB_TEXT(id), DB_TEXT(account_id)),

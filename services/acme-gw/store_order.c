@@ -128,7 +128,7 @@ enum error
 store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *const *names, size_t name_count,
                   struct bytes csr, struct order *ret_order, bool *ret_claimed)
 {
-    struct db_rows *claimed, *found;
+    struct db_rows *claimed = NULL, *found = NULL;
     struct db_step steps[] = {
         DB_STEP(&claim_order, &claimed, DB_TEXT(id), DB_TEXT(account_id), DB_BYTES(csr), DB_TEXT_ARRAY(names, name_count),
                 DB_INT(FINALIZATION_LEASE_S), DB_TEXT(lease_holder(acme->finalizations))),
@@ -148,7 +148,7 @@ store_claim_order(struct acme *acme, struct request *rq, const char *account_id,
 enum error
 store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued)
 {
-    struct db_rows *ended;
+    struct db_rows *ended = NULL;
     struct db_step steps[] = {
         DB_STEP(&insert_chain, NULL, DB_BYTES(issued->chain_sha256), DB_TEXT(issued->chain_pem)),
         DB_STEP(&end_order, &ended, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_BYTES(issued->serial), DB_INT(issued->expiry_month),

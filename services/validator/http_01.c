@@ -106,7 +106,7 @@ explain(struct request *rq, const struct hop *hop, const char *address)
 static enum error
 fetch(struct resolver *resolver, struct request *rq, struct proof *proof, const struct hop *hop, struct http_fetch *ret_fetch)
 {
-    struct addresses all, chosen;
+    struct addresses all = {.count = 0}, chosen = {.count = 0};
 
     enum error error = addresses_of(resolver, rq, hop->host, &all);
     if (!error)
@@ -135,7 +135,7 @@ enum error
 http_01(struct resolver *resolver, struct request *rq, struct proof *proof)
 {
     struct hop hop = first_hop(rq->arena, proof);
-    struct http_fetch answer;
+    struct http_fetch answer = {.url = hop.url};
 
     for (int redirects = 0;; redirects++) {
         enum error error = fetch(resolver, rq, proof, &hop, &answer);

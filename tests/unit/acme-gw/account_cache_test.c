@@ -1,0 +1,175 @@
+/* The memory of accounts: who is remembered, until when, and that nobody is freed while a request holds him. The database is this file. */
+#include "unit/kit.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "acme.h"
+#include "base/clock.h"
+
+static struct acme gateway;
+static atomic_int loads;
+static atomic_llong now_ms;
+static enum error trouble;
+
+int64_t
+clock_monotonic_ms(void)
+{
+    return now_ms;
+}
+
+enum error
+store_load_account(struct acme *acme, struct request *rq, const char *id, struct account *ret_account)
+{
+    loads++;
+    if (trouble != OK)
+        return fail(rq, trouble, "no such account");
+    *ret_account = (struct account){.id = arena_text(rq->arena, id), .status = ACCOUNT_VALID};
+    return OK;
+}
+
+static int
+begin(void **state)
+{
+    gateway.accounts = account_cache_new();
+    loads = 0;
+    now_ms = 1000000;
+    trouble = OK;
+    return 0;
+}
+
+static int
+end(void **state)
+{
+    account_cache_free(gateway.accounts);
+    return 0;
+}
+
+static const char *
+load(struct request *rq, const char *id)
+{
+    const struct account *account = NULL;
+
+    assert_int_equal(account_cache_load(&gateway, rq, id, &account), OK);
+    assert_string_equal(account->id, id);
+    return account->id;
+}
+
+static void
+an_account_is_loaded_once(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    (void)load(rq, "one-of-many");
+    (void)load(rq, "one-of-many");
+    assert_int_equal(loads, 1);
+}
+
+static void
+an_old_entry_is_loaded_again(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    (void)load(rq, "one-of-many");
+    now_ms += 6000;
+    (void)load(rq, "one-of-many");
+    assert_int_equal(loads, 2);
+}
+
+static void
+a_forgotten_account_is_loaded_again_and_no_other(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    (void)load(rq, "one-of-many");
+    (void)load(rq, "two-of-many");
+    account_cache_forget(gateway.accounts, "one-of-many");
+    account_cache_forget(gateway.accounts, "never-there");
+    (void)load(rq, "two-of-many");
+    assert_int_equal(loads, 2);
+    (void)load(rq, "one-of-many");
+    assert_int_equal(loads, 3);
+}
+
+/* The same first characters, so the same place. */
+static void
+neighbours_in_one_place_are_not_mistaken(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    const char *first = load(rq, "same-a");
+    const char *second = load(rq, "same-b");
+
+    assert_string_equal(first, "same-a");
+    assert_string_equal(second, "same-b");
+    (void)load(rq, "same-a");
+    assert_int_equal(loads, 3);
+}
+
+static void
+who_is_held_outlives_his_place(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    const char *held = load(rq, "same-a");
+    AUTO_STRUCT(request, other) = request_new();
+
+    (void)load(other, "same-b");
+    account_cache_forget(gateway.accounts, "same-b");
+    assert_string_equal(held, "same-a");
+}
+
+static void
+an_absent_account_is_not_remembered(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    const struct account *account;
+
+    trouble = ERR_NOT_FOUND;
+    assert_int_equal(account_cache_load(&gateway, rq, "one-of-many", &account), ERR_NOT_FOUND);
+    assert_string_equal(rq->failure.message, "no such account");
+    failure_clear(rq);
+    trouble = OK;
+    (void)load(rq, "one-of-many");
+}
+
+static void *
+load_and_forget(void *argument)
+{
+    static const char *const ids[] = {"same-a", "same-b", "same-c", "else-d"};
+
+    for (int i = 0; i < 2000; i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        (void)load(rq, ids[(size_t)i % COUNT_OF(ids)]);
+        if (i % 7 == 0)
+            account_cache_forget(gateway.accounts, ids[(size_t)i % COUNT_OF(ids)]);
+    }
+    return NULL;
+}
+
+static void
+threads_do_not_free_what_others_hold(void **state)
+{
+    pthread_t threads[4];
+
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        pthread_create(&threads[i], NULL, load_and_forget, NULL);
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        pthread_join(threads[i], NULL);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(an_account_is_loaded_once),
+        CASE(an_old_entry_is_loaded_again),
+        CASE(a_forgotten_account_is_loaded_again_and_no_other),
+        CASE(neighbours_in_one_place_are_not_mistaken),
+        CASE(who_is_held_outlives_his_place),
+        CASE(an_absent_account_is_not_remembered),
+        CASE(threads_do_not_free_what_others_hold),
+    };
+    return cmocka_run_group_tests_name("account_cache", tests, NULL, NULL);
+}
