@@ -243,6 +243,19 @@ renew(struct signer *signer, struct request *rq, const struct authority *authori
     return OK;
 }
 
+/* With `renewing` held: whoever held it before may have done the work. */
+static enum error
+renew_unless_done(struct signer *signer, struct request *rq, const struct authority *authority, const struct responder *current,
+                  const struct responder **ret_responder)
+{
+    const struct responder *newer = hold_cached(signer->responders, rq, authority->row.name);
+
+    if (newer == NULL || newer == current)
+        return renew(signer, rq, authority, ret_responder);
+    *ret_responder = newer;
+    return OK;
+}
+
 enum error
 responder_load(struct signer *signer, struct request *rq, const struct authority *authority, const struct responder **ret_responder)
 {
@@ -254,17 +267,13 @@ responder_load(struct signer *signer, struct request *rq, const struct authority
     *ret_responder = current;
     if (current != NULL && !is_due(signer, authority, current->not_before_s, current->not_after_s))
         return OK;
-    if (current != NULL && pthread_mutex_trylock(&cache->renewing) != 0)
-        return OK;
+    /* One renews; the others go on with the one in force, or wait when there is none. */
     if (current == NULL)
         pthread_mutex_lock(&cache->renewing);
-    pthread_mutex_t *held __attribute__((cleanup(auto_unlock))) = &cache->renewing;
-    const struct responder *newer = hold_cached(cache, rq, authority->row.name);
-    if (newer != NULL && newer != current) {
-        *ret_responder = newer;
+    else if (pthread_mutex_trylock(&cache->renewing) != 0)
         return OK;
-    }
-    enum error error = renew(signer, rq, authority, ret_responder);
+    enum error error = renew_unless_done(signer, rq, authority, current, ret_responder);
+    pthread_mutex_unlock(&cache->renewing);
     if (error == OK || current == NULL)
         return error;
     request_note(rq, "responder", "not renewed: %s", rq->failure.message);

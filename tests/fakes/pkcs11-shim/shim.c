@@ -109,8 +109,10 @@ disturb(const char *function)
     if (fault_is(function, "hang"))
         for (;;)
             pause();
-    if (fault_is(function, "crash"))
+    if (fault_is(function, "crash")) {
+        signal(SIGSEGV, SIG_DFL); /* not a sanitizer's */
         raise(SIGSEGV);
+    }
     if (fault_is(function, "slow"))
         usleep(300000);
     if (fault_is(function, "session-lost"))
