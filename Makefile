@@ -128,7 +128,8 @@ $(KIT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/kit/*.c))
 
 # A unit test may define a seam (clock_now_s, random_bytes, bus_…, db_…) itself: its definition is linked first and wins.
 # tests/unit/<service>/… is linked with that service's objects, without its main.
-unit_service_objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard services/$(firstword $(subst /, ,$(1)))/*.c)))
+unit_service_objects = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard services/$(firstword $(subst /, ,$(1)))/*.c))) \
+                       $(EXTRA_$(firstword $(subst /, ,$(1))))
 .SECONDEXPANSION:
 $(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $$(call unit_service_objects,$$*) $(KIT) $(ARCHIVES)
 	$(call say,LINK,$@)

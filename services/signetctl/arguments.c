@@ -1,5 +1,5 @@
 /* Reads what was typed behind a command: words, `--name value`, `--name=value`, switches. Unknown options are refused by name. */
-#include <stdlib.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -23,12 +23,22 @@ option_kind(const char *table, const char *name, size_t len)
     return 0;
 }
 
+enum error
+argument_refused(struct request *rq, const char *format, ...)
+{
+    va_list values;
+
+    va_start(values, format);
+    (void)fail(rq, ERR_BAD_REQUEST, "%s", arena_vformat(rq->arena, format, values));
+    va_end(values);
+    return fail_reason(rq, "usage");
+}
+
 static enum error
 usage(struct request *rq, const struct command *command, const char *what, const char *word)
 {
-    (void)fail(rq, ERR_BAD_REQUEST, "%s%s; usage: signetctl %s%s%s %s, options: %s json", what, word, command->group, command->verb[0] ? " " : "",
-               command->verb, command->words, command->options);
-    return fail_reason(rq, "usage");
+    return argument_refused(rq, "%s%s; usage: signetctl %s%s%s%s%s, options: %s%sjson", what, word, command->group, command->verb[0] ? " " : "",
+                            command->verb, command->words[0] ? " " : "", command->words, command->options, command->options[0] ? " " : "");
 }
 
 static enum error
@@ -53,9 +63,12 @@ parse_option(struct ctl *ctl, struct request *rq, int count, char **words, int *
             return usage(rq, ctl->command, "a value is missing behind ", words[*at]);
         value = words[++*at];
     }
+    name = arena_text_n(rq->arena, name, len);
+    if (argument(ctl, name) != NULL)
+        return usage(rq, ctl->command, "given twice: --", name);
     if (arguments->option_count == ARGUMENTS_MAX)
         return usage(rq, ctl->command, "too many options", "");
-    arguments->options[arguments->option_count].name = arena_text_n(rq->arena, name, len);
+    arguments->options[arguments->option_count].name = name;
     arguments->options[arguments->option_count++].value = value;
     return OK;
 }
@@ -65,7 +78,8 @@ print_command_help(const struct command *command)
 {
     const char *at = command->options;
 
-    printf("signetctl %s %s %s\n\n  %s\n\nOptions:\n", command->group, command->verb, command->words, command->summary);
+    printf("signetctl %s%s%s%s%s\n\n  %s\n\nOptions:\n", command->group, command->verb[0] ? " " : "", command->verb, command->words[0] ? " " : "",
+           command->words, command->summary);
     while (*at != '\0') {
         size_t word = strcspn(at, " ");
         bool takes_value = word > 0 && at[word - 1] == '=';
@@ -95,7 +109,7 @@ arguments_parse(struct ctl *ctl, struct request *rq, int count, char **words)
         print_command_help(ctl->command);
         return OK;
     }
-    if (arguments->word_count < (size_t)ctl->command->word_count)
+    if (arguments->word_count < (size_t)ctl->command->word_count && ctl->command->words[0] != '[')
         return usage(rq, ctl->command, "missing: ", ctl->command->words);
     if (arguments->word_count > (size_t)ctl->command->word_count)
         return usage(rq, ctl->command, "one word too many: ", arguments->words[ctl->command->word_count]);
@@ -132,6 +146,5 @@ argument_number(const struct ctl *ctl, struct request *rq, const char *name, int
     }
     if (text_parse_number(value, least, most, ret_number))
         return OK;
-    (void)fail(rq, ERR_BAD_REQUEST, "--%s is a number from %lld to %lld, not \"%s\"", name, (long long)least, (long long)most, value);
-    return fail_reason(rq, "usage");
+    return argument_refused(rq, "--%s is a number from %lld to %lld, not \"%s\"", name, (long long)least, (long long)most, value);
 }

@@ -21,7 +21,7 @@ struct walk {
     uint8_t head[32];
     struct bytes known_head; /* --head, or none */
     bool known_head_seen;
-    char key_sha256[65]; /* "" until the first seal */
+    char key_sha256[65]; /* --key, or that of the first seal; "" until then */
 };
 
 static const struct db_statement select_seals = {
@@ -80,10 +80,8 @@ recompute_root(struct ctl *ctl, struct request *rq, const struct audit_seal *sea
 }
 
 static enum error
-check_signature(struct ctl *ctl, struct request *rq, struct walk *walk, uint64_t seal, const uint8_t head[32], struct bytes signature,
-                struct bytes spki)
+check_signature(struct request *rq, struct walk *walk, uint64_t seal, const uint8_t head[32], struct bytes signature, struct bytes spki)
 {
-    const char *expected = argument(ctl, "key");
     struct public_key key;
     uint8_t digest[32];
     const char *fingerprint;
@@ -95,8 +93,8 @@ check_signature(struct ctl *ctl, struct request *rq, struct walk *walk, uint64_t
     public_key_sha256(&key, digest);
     fingerprint = bytes_hex(rq->arena, BYTES(digest, sizeof(digest)), 0);
     if (walk->key_sha256[0] == '\0')
-        (void)snprintf(walk->key_sha256, sizeof(walk->key_sha256), "%s", expected != NULL ? expected : fingerprint);
-    if (!text_equal_nocase(walk->key_sha256, fingerprint))
+        (void)snprintf(walk->key_sha256, sizeof(walk->key_sha256), "%s", fingerprint);
+    if (!text_equal(walk->key_sha256, fingerprint))
         return unverified(rq, seal, "it was signed with another key");
     if (!signature_verify(&key, SIG_ECDSA_SHA256, BYTES(head, 32), signature))
         return unverified(rq, seal, "its signature is wrong");
@@ -134,7 +132,7 @@ check_seal(struct ctl *ctl, struct request *rq, struct walk *walk, const struct 
     audit_head(&seal, computed_head);
     if (memcmp(computed_head, head.at, 32) != 0)
         return unverified(rq, seal.seal, "its head is not the hash of what it says");
-    error = check_signature(ctl, rq, walk, seal.seal, computed_head, db_bytes(rows, row, 7), db_bytes(rows, row, 8));
+    error = check_signature(rq, walk, seal.seal, computed_head, db_bytes(rows, row, 7), db_bytes(rows, row, 8));
     if (error)
         return error;
     memcpy(walk->head, computed_head, 32);
@@ -202,12 +200,20 @@ report(struct ctl *ctl, struct request *rq, const struct walk *walk)
 enum error
 audit_verify(struct ctl *ctl, struct request *rq)
 {
-    const char *known_head = argument(ctl, "head");
+    const char *known_head = argument(ctl, "head"), *known_key = argument(ctl, "key");
     struct walk walk = {0};
+    struct bytes key;
     enum error error;
 
     if (known_head != NULL && (!bytes_from_hex(rq->arena, known_head, &walk.known_head) || walk.known_head.len != 32))
-        return fail(rq, ERR_BAD_REQUEST, "--head is 32 octets in hexadecimal, as audit verify prints it");
+        return argument_refused(rq, "--head is 32 octets in hexadecimal, as audit verify prints it");
+    if (known_key != NULL && (!bytes_from_hex(rq->arena, known_key, &key) || key.len != 32))
+        return argument_refused(rq, "--key is 32 octets in hexadecimal, as audit verify prints it");
+    /* The head of a log without seals is told too, and every log begins with it. */
+    walk.known_head_seen = bytes_equal(walk.known_head, BYTES(walk.head, sizeof(walk.head)));
+    if (known_key != NULL)
+        (void)snprintf(walk.key_sha256, sizeof(walk.key_sha256), "%s", bytes_hex(rq->arena, key, 0));
+    rq->deadline_ms = 0; /* a long log takes long */
     error = ctl_database(ctl, rq);
     if (!error)
         error = walk_seals(ctl, rq, &walk);

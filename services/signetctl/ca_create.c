@@ -9,18 +9,11 @@ write_csr(struct ctl *ctl, struct request *rq, const Pb__Ca *ca)
 {
     const char *path = argument(ctl, "out");
     struct buffer pem = buffer_in(rq->arena);
-    FILE *to;
 
-    if (ca->csr.len == 0 || ctl->json)
+    if (ca->csr.len == 0 || (ctl->json && path == NULL))
         return OK;
     pem_append(&pem, "CERTIFICATE REQUEST", BYTES(ca->csr.data, ca->csr.len));
-    to = path != NULL ? fopen(path, "we") : stdout;
-    if (to == NULL)
-        return fail(rq, ERR_BAD_REQUEST, "%s cannot be written; `signetctl ca show %s --csr` shows the request again", path, ca->name);
-    fputs(buffer_text(&pem), to);
-    if (path != NULL)
-        (void)fclose(to);
-    return OK;
+    return file_write(rq, path, buffer_text(&pem), arena_format(rq->arena, "signetctl ca show %s --csr", ca->name));
 }
 
 enum error

@@ -37,7 +37,7 @@ ca_import(struct ctl *ctl, struct request *rq)
     enum error error;
 
     if (path == NULL)
-        return fail(rq, ERR_BAD_REQUEST, "--certificate FILE is needed: the signed certificate of this CA, PEM or DER");
+        return argument_refused(rq, "--certificate FILE is needed: the signed certificate of this CA, PEM or DER");
     error = file_read_der(rq, path, "CERTIFICATE", &der);
     if (!error)
         error = read_chain(ctl, rq, &request);

@@ -94,7 +94,7 @@ ca_show(struct ctl *ctl, struct request *rq)
     if (argument(ctl, "csr") != NULL)
         return print_pem(rq, ca, "CERTIFICATE REQUEST", ca->csr);
     if (argument(ctl, "evidence") != NULL)
-        return printf("%s\n", ca->evidence) < 0 ? ERR_INTERNAL : OK;
+        return puts(ca->evidence), OK;
     if (ctl->json)
         return json_print(message_json(rq->arena, &ca->base)), OK;
 

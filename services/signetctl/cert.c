@@ -20,6 +20,17 @@ joined_names(struct arena *arena, Pb__Name *const *names, size_t count)
     return buffer_text(&list);
 }
 
+/* For a table: more would not fit a terminal. `cert show` tells all. */
+static const char *
+name_in_short(struct arena *arena, const Pb__CatalogEntry *entry)
+{
+    if (entry->n_names == 0)
+        return entry->subject;
+    if (entry->n_names == 1)
+        return entry->names[0]->value;
+    return arena_format(arena, "%s +%zu", entry->names[0]->value, entry->n_names - 1);
+}
+
 static const char *
 hex(struct arena *arena, ProtobufCBinaryData data)
 {
@@ -70,7 +81,7 @@ cert_list(struct ctl *ctl, struct request *rq)
     for (i = 0; i < reply->n_entries; i++) {
         const Pb__CatalogEntry *entry = reply->entries[i];
         const char *const cells[] = {hex(rq->arena, entry->serial),
-                                     entry->n_names ? joined_names(rq->arena, entry->names, entry->n_names) : entry->subject,
+                                     name_in_short(rq->arena, entry),
                                      entry->status,
                                      clock_format_rfc3339(rq->arena, entry->not_after_s),
                                      entry->issuer,
@@ -117,7 +128,7 @@ cert_show(struct ctl *ctl, struct request *rq)
     entry = reply->entry;
     pem_append(&pem, "CERTIFICATE", BYTES(reply->certificate.data, reply->certificate.len));
     if (argument(ctl, "pem") != NULL)
-        return fputs(buffer_text(&pem), stdout) < 0 ? ERR_INTERNAL : OK;
+        return fputs(buffer_text(&pem), stdout), OK;
     if (ctl->json)
         return json_print(message_json(rq->arena, &reply->base)), OK;
     const char *const facts[][2] = {
@@ -167,33 +178,44 @@ parse_reason(struct request *rq, const char *name, Pb__RevocationReason *ret_rea
     return OK;
 }
 
+/* The certificate itself, from --certificate or from the catalogue. */
+static enum error
+load_certificate(struct ctl *ctl, struct request *rq, struct bytes *ret_der)
+{
+    const char *path = argument(ctl, "certificate");
+    const Pb__ShowCertificateReply *found;
+    enum error error;
+
+    if ((path != NULL) == (ctl->arguments.word_count > 0))
+        return argument_refused(rq, "name one certificate: by its serial number, its SHA-256 fingerprint, or with --certificate FILE");
+    if (path != NULL)
+        return file_read_der(rq, path, "CERTIFICATE", ret_der);
+    error = cert_find(ctl, rq, ctl->arguments.words[0], &found);
+    if (!error)
+        *ret_der = BYTES(found->certificate.data, found->certificate.len);
+    return error;
+}
+
 enum error
 cert_revoke(struct ctl *ctl, struct request *rq)
 {
     Pb__RevokeRequest request = PB__REVOKE_REQUEST__INIT;
-    Pb__Principal operator= PB__PRINCIPAL__INIT;
-    const char *path = argument(ctl, "certificate");
-    const Pb__ShowCertificateReply *found;
+    Pb__Principal principal = PB__PRINCIPAL__INIT;
     const Pb__RevokeReply *reply;
     struct bytes der;
     enum error error = parse_reason(rq, argument_or(ctl, "reason", "unspecified"), &request.reason);
 
     if (!error)
+        error = load_certificate(ctl, rq, &der);
+    if (!error)
         error = ctl_bus(ctl, rq);
-    if (!error && path != NULL) {
-        error = file_read_der(rq, path, "CERTIFICATE", &der);
-    } else if (!error) {
-        error = cert_find(ctl, rq, ctl->arguments.words[0], &found);
-        if (!error)
-            der = BYTES(found->certificate.data, found->certificate.len);
-    }
     if (error)
         return error;
-    operator.kind = "operator";
-    operator.id = operator_name(rq->arena);
+    principal.kind = "operator";
+    principal.id = operator_name(rq->arena);
     request.channel = "operator";
     request.authority = "operator";
-    request.principal = &operator;
+    request.principal = &principal;
     request.certificate = (ProtobufCBinaryData){.data = (uint8_t *)der.at, .len = der.len};
 
     error = RPC_CALL(ctl->bus, rq, ra, Revoke, &request, &reply);

@@ -18,7 +18,7 @@ fill(struct ctl *ctl, struct request *rq, Pb__EnrollRequest *request, Pb__Princi
     enum error error;
 
     if (path == NULL || template == NULL)
-        return fail(rq, ERR_BAD_REQUEST, "--csr FILE and --template NAME are needed");
+        return argument_refused(rq, "--csr FILE and --template NAME are needed; signetctl template list shows the names");
     error = file_read_der(rq, path, "CERTIFICATE REQUEST", &csr);
     if (!error)
         error = argument_number(ctl, rq, "days", 1, 36500, 0, &days);
@@ -42,20 +42,13 @@ write_chain(struct ctl *ctl, struct request *rq, const Pb__EnrollReply *reply)
 {
     const char *path = argument(ctl, "out");
     struct buffer pem = buffer_in(rq->arena);
-    FILE *to;
     size_t i;
 
     pem_append(&pem, "CERTIFICATE", BYTES(reply->certificate.data, reply->certificate.len));
     for (i = 0; i < reply->n_chain; i++)
         pem_append(&pem, "CERTIFICATE", BYTES(reply->chain[i].data, reply->chain[i].len));
-    to = path != NULL ? fopen(path, "we") : stdout;
-    if (to == NULL)
-        return fail(rq, ERR_BAD_REQUEST, "%s cannot be written; `signetctl cert show %s --pem` shows the certificate again", path,
-                    bytes_hex(rq->arena, BYTES(reply->serial.data, reply->serial.len), 0));
-    fputs(buffer_text(&pem), to);
-    if (path != NULL)
-        (void)fclose(to);
-    return OK;
+    return file_write(rq, path, buffer_text(&pem),
+                      arena_format(rq->arena, "signetctl cert show %s --pem", bytes_hex(rq->arena, BYTES(reply->serial.data, reply->serial.len), 0)));
 }
 
 enum error
@@ -78,12 +71,12 @@ cert_request(struct ctl *ctl, struct request *rq)
     if (error)
         return error;
     if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING)
-        return printf("pending: template %s wants an approval; request %s\n", request.template_,
-                      bytes_hex(rq->arena, BYTES(reply->intent_id.data, reply->intent_id.len), 0)) < 0
-                   ? ERR_INTERNAL
-                   : OK;
+        json_print(message_json(rq->arena, &reply->base));
+    else if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING)
+        printf("pending: template %s wants an approval; request %s\n", request.template_,
+               bytes_hex(rq->arena, BYTES(reply->intent_id.data, reply->intent_id.len), 0));
+    if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING || (ctl->json && argument(ctl, "out") == NULL))
+        return OK;
     return write_chain(ctl, rq, reply);
 }
 

@@ -20,7 +20,8 @@ ctl_bus(struct ctl *ctl, struct request *rq)
     if (ctl->bus != NULL)
         return OK;
     if (options.url[0] == '\0')
-        return fail(rq, ERR_BAD_REQUEST, "SIGNET_NATS_URL is not set: this command speaks with the services over the bus");
+        return argument_refused(
+            rq, "SIGNET_NATS_URL is not set: this command speaks with the services over the bus; signetctl --help lists the settings");
     return bus_open(rq, &options, &ctl->bus);
 }
 
@@ -37,7 +38,8 @@ ctl_database(struct ctl *ctl, struct request *rq)
     if (ctl->db != NULL)
         return OK;
     if (options.url[0] == '\0')
-        return fail(rq, ERR_BAD_REQUEST, "SIGNET_DATABASE_URL is not set: this command needs the database, as its owner");
+        return argument_refused(rq,
+                                "SIGNET_DATABASE_URL is not set: this command needs the database, as its owner; signetctl --help lists the settings");
     return db_open(rq, &options, &ctl->db);
 }
 

@@ -59,6 +59,27 @@ find_command(int argc, char **argv)
     return NULL;
 }
 
+/* "ca" alone, or "ca frobnicate": the commands that there are. */
+static int
+refuse_command(int argc, char **argv)
+{
+    bool group_known = false;
+    size_t i;
+
+    for (i = 0; i < command_count; i++)
+        group_known = group_known || text_equal(argv[1], commands[i].group);
+    fprintf(stderr, "signetctl: there is no command \"%s%s%s\"", argv[1], argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+    if (!group_known) {
+        fputs(": see signetctl --help\n", stderr);
+        return EXIT_USAGE;
+    }
+    fputs("; there are:\n", stderr);
+    for (i = 0; i < command_count; i++)
+        if (text_equal(argv[1], commands[i].group))
+            fprintf(stderr, "  signetctl %s %s %s\n", commands[i].group, commands[i].verb, commands[i].words);
+    return EXIT_USAGE;
+}
+
 static int
 exit_code(enum error error, const struct request *rq)
 {
@@ -77,8 +98,8 @@ static void
 print_failure(const struct ctl *ctl, const struct request *rq, enum error error)
 {
     if (ctl->json) {
-        json_print(json_pack("{s:{s:s, s:s, s:s, s:i}}", "error", "kind", error_name(error), "message", rq->failure.message, "layer",
-                             rq->failure.layer, "retry_after_s", rq->failure.retry_after_s));
+        json_print_to(stderr, json_pack("{s:{s:s, s:s, s:s, s:i}}", "error", "kind", error_name(error), "message", rq->failure.message, "layer",
+                                        rq->failure.layer, "retry_after_s", rq->failure.retry_after_s));
         return;
     }
     fprintf(stderr, "signetctl: %s%s%s", rq->failure.layer, rq->failure.layer[0] ? ": " : "", rq->failure.message);
@@ -101,9 +122,7 @@ main(int argc, char **argv)
         return print_help(argc < 2 ? stderr : stdout), argc < 2 ? EXIT_USAGE : 0;
     ctl.command = find_command(argc, argv);
     if (ctl.command == NULL)
-        return fprintf(stderr, "signetctl: there is no command \"%s%s%s\": see signetctl --help\n", argv[1], argc > 2 ? " " : "",
-                       argc > 2 ? argv[2] : ""),
-               EXIT_USAGE;
+        return refuse_command(argc, argv);
 
     log_open("signetctl", "signetctl", LOG_LEVEL_ERROR);
     error = config_load(rq, settings, setting_count, &ctl.config);
@@ -117,5 +136,9 @@ main(int argc, char **argv)
         print_failure(&ctl, rq, error);
     code = exit_code(error, rq);
     ctl_close(&ctl);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fputs("signetctl: standard output cannot be written\n", stderr);
+        return code != 0 ? code : EXIT_REFUSED;
+    }
     return code;
 }

@@ -134,9 +134,15 @@ message_json(struct arena *arena, const ProtobufCMessage *message)
 }
 
 void
+json_print_to(FILE *to, json_t *take)
+{
+    json_dumpf(take, to, JSON_INDENT(2));
+    fputc('\n', to);
+    json_decref(take);
+}
+
+void
 json_print(json_t *take)
 {
-    json_dumpf(take, stdout, JSON_INDENT(2));
-    fputc('\n', stdout);
-    json_decref(take);
+    json_print_to(stdout, take);
 }

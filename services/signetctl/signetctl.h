@@ -53,7 +53,7 @@ struct ctl {
 
 struct command {
     const char *group, *verb; /* "ca", "create"; verb "" for a group of one */
-    const char *words;        /* positional arguments, for the usage: "NAME" */
+    const char *words;        /* positional arguments, for the usage: "NAME"; "[NAME]" when it may be missing */
     int word_count;
     const char *options; /* "parent= csr-only": '=' takes a value */
     const char *summary;
@@ -69,6 +69,8 @@ const char *argument(const struct ctl *ctl, const char *name);
 const char *argument_or(const struct ctl *ctl, const char *name, const char *fallback);
 enum error argument_number(const struct ctl *ctl, struct request *rq, const char *name, int64_t least, int64_t most, int64_t fallback,
                            int64_t *ret_number) MUST_CHECK;
+/* The refusal of a command that was called wrongly: exit code 2. */
+enum error argument_refused(struct request *rq, const char *format, ...) __attribute__((format(printf, 2, 3)));
 enum error arguments_parse(struct ctl *ctl, struct request *rq, int count, char **words) MUST_CHECK;
 
 /* connect.c */
@@ -82,7 +84,10 @@ const char *operator_name(struct arena *arena);
 enum error file_read(struct request *rq, const char *path, size_t most, struct bytes *ret_bytes) MUST_CHECK;
 enum error file_read_der(struct request *rq, const char *path, const char *label, struct bytes *ret_der) MUST_CHECK;
 
-/* table.c: columns as wide as their longest cell */
+/* PEM blocks for --out; `path` NULL: standard output. `again` says how to get them again when they cannot be written. */
+enum error file_write(struct request *rq, const char *path, const char *text, const char *again) MUST_CHECK;
+
+/* table.c: columns as wide as their longest cell. What a terminal would obey is shown as '?': names in certificates are made by strangers. */
 struct table;
 struct table *table_new(struct arena *arena, const char *const *heads, size_t columns);
 void table_row(struct table *table, const char *const *cells);
@@ -93,13 +98,14 @@ void table_facts(FILE *to, const char *const (*facts)[2], size_t count);
 /* message_json.c: any contract message as JSON: bytes in hex, times ("…_s") as RFC 3339, enums by their short name */
 json_t *message_json(struct arena *arena, const ProtobufCMessage *message);
 void json_print(json_t *take);
+void json_print_to(FILE *to, json_t *take);
 /* "NAME_TYPE_DNS" of NameType → "dns" */
 const char *enum_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, int value);
 bool enum_from_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, const char *name, int *ret_value);
 
 /* template_yaml.c */
 enum error template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_template) MUST_CHECK;
-enum error template_to_yaml(struct request *rq, const Pb__Template *template, struct buffer *to) MUST_CHECK;
+void template_to_yaml(struct arena *arena, const Pb__Template *template, struct buffer *to);
 
 /* one function per command, in the file of its name */
 enum error ca_create(struct ctl *ctl, struct request *rq);

@@ -1,4 +1,5 @@
 /* Tables for people: as wide as their longest cell, two blanks between columns. */
+#include <assert.h>
 #include <string.h>
 
 #include "signetctl.h"
@@ -17,13 +18,30 @@ struct table {
     struct line *first, **last;
 };
 
+/* Escape sequences and line ends: C0, DEL, and C1 in UTF-8. */
+static const char *
+shown(struct arena *arena, const char *text)
+{
+    char *clean = arena_text(arena, text);
+    unsigned char *at;
+
+    for (at = (unsigned char *)clean; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7f)
+            *at = '?';
+        else if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+            at[0] = at[1] = '?';
+    }
+    return clean;
+}
+
 struct table *
 table_new(struct arena *arena, const char *const *heads, size_t columns)
 {
     struct table *table = arena_alloc(arena, sizeof(*table));
 
     table->arena = arena;
-    table->columns = columns < COLUMNS_MAX ? columns : COLUMNS_MAX;
+    assert(columns <= COLUMNS_MAX);
+    table->columns = columns;
     table->last = &table->first;
     table_row(table, heads);
     return table;
@@ -47,7 +65,7 @@ table_row(struct table *table, const char *const *cells)
     size_t i;
 
     for (i = 0; i < table->columns; i++) {
-        line->cells[i] = cells[i] != NULL && cells[i][0] != '\0' ? cells[i] : "-";
+        line->cells[i] = cells[i] != NULL && cells[i][0] != '\0' ? shown(table->arena, cells[i]) : "-";
         if (text_width(line->cells[i]) > table->width[i])
             table->width[i] = text_width(line->cells[i]);
     }
@@ -73,6 +91,7 @@ table_print(const struct table *table, FILE *to)
 void
 table_facts(FILE *to, const char *const (*facts)[2], size_t count)
 {
+    AUTO_STRUCT(arena, arena) = arena_new();
     int width = 0;
     size_t i;
 
@@ -81,5 +100,5 @@ table_facts(FILE *to, const char *const (*facts)[2], size_t count)
             width = (int)strlen(facts[i][0]);
     for (i = 0; i < count; i++)
         if (facts[i][1] != NULL)
-            fprintf(to, "%-*s  %s\n", width, facts[i][0], facts[i][1]);
+            fprintf(to, "%-*s  %s\n", width, facts[i][0], shown(arena, facts[i][1]));
 }

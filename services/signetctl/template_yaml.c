@@ -20,14 +20,22 @@ append_output(void *data, unsigned char *octets, size_t len)
     return 1;
 }
 
+/* libyaml fails for want of memory, and for texts that are not UTF-8: those do not come out of messages. Takes the event. */
+static void
+emit(yaml_emitter_t *emitter, yaml_event_t *event, int made)
+{
+    if (!made || !yaml_emitter_emit(emitter, event))
+        abort();
+}
+
 static void
 emit_scalar(yaml_emitter_t *emitter, const char *text, bool quoted)
 {
     yaml_event_t event;
 
-    yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text, (int)strlen(text), 1, 1,
-                                 quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE);
-    yaml_emitter_emit(emitter, &event);
+    emit(emitter, &event,
+         yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text, (int)strlen(text), 1, 1,
+                                      quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE));
 }
 
 static void
@@ -58,16 +66,14 @@ emit_field(yaml_emitter_t *emitter, struct arena *arena, const Pb__Template *tem
         return;
     }
     count = *(const size_t *)((const char *)template + field->quantifier_offset);
-    yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, YAML_FLOW_SEQUENCE_STYLE);
-    yaml_emitter_emit(emitter, &event);
+    emit(emitter, &event, yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, YAML_FLOW_SEQUENCE_STYLE));
     for (i = 0; i < count; i++)
         emit_value(emitter, arena, field, *(const char *const *)at + i * size);
-    yaml_sequence_end_event_initialize(&event);
-    yaml_emitter_emit(emitter, &event);
+    emit(emitter, &event, yaml_sequence_end_event_initialize(&event));
 }
 
-enum error
-template_to_yaml(struct request *rq, const Pb__Template *template, struct buffer *to)
+void
+template_to_yaml(struct arena *arena, const Pb__Template *template, struct buffer *to)
 {
     yaml_emitter_t emitter;
     yaml_event_t event;
@@ -78,22 +84,15 @@ template_to_yaml(struct request *rq, const Pb__Template *template, struct buffer
     yaml_emitter_set_output(&emitter, append_output, to);
     yaml_emitter_set_unicode(&emitter, 1);
     yaml_emitter_set_width(&emitter, 150);
-    yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING);
-    yaml_emitter_emit(&emitter, &event);
-    yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1);
-    yaml_emitter_emit(&emitter, &event);
-    yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE);
-    yaml_emitter_emit(&emitter, &event);
+    emit(&emitter, &event, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING));
+    emit(&emitter, &event, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1));
+    emit(&emitter, &event, yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE));
     for (i = 0; i < template->base.descriptor->n_fields; i++)
-        emit_field(&emitter, rq->arena, template, &template->base.descriptor->fields[i]);
-    yaml_mapping_end_event_initialize(&event);
-    yaml_emitter_emit(&emitter, &event);
-    yaml_document_end_event_initialize(&event, 1);
-    yaml_emitter_emit(&emitter, &event);
-    yaml_stream_end_event_initialize(&event);
-    yaml_emitter_emit(&emitter, &event);
+        emit_field(&emitter, arena, template, &template->base.descriptor->fields[i]);
+    emit(&emitter, &event, yaml_mapping_end_event_initialize(&event));
+    emit(&emitter, &event, yaml_document_end_event_initialize(&event, 1));
+    emit(&emitter, &event, yaml_stream_end_event_initialize(&event));
     yaml_emitter_delete(&emitter);
-    return OK;
 }
 
 /* ---- reading ---- */
@@ -113,6 +112,8 @@ set_value(struct request *rq, const ProtobufCFieldDescriptor *field, const yaml_
     if (node->type != YAML_SCALAR_NODE)
         return wrong(rq, node, field->name, "takes a single value");
     text = arena_text_n(rq->arena, (const char *)node->data.scalar.value, node->data.scalar.length);
+    if (strlen(text) != node->data.scalar.length)
+        return wrong(rq, node, field->name, "has a zero octet in it");
     if (field->type == PROTOBUF_C_TYPE_STRING) {
         *(const char **)to = text;
     } else if (field->type == PROTOBUF_C_TYPE_BOOL) {
@@ -157,9 +158,10 @@ static enum error
 set_field(struct request *rq, yaml_document_t *document, const yaml_node_t *key, const yaml_node_t *value, Pb__Template *template, uint64_t *seen)
 {
     const char *name = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "";
+    bool whole = key->type == YAML_SCALAR_NODE && strlen(name) == key->data.scalar.length;
     const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(template->base.descriptor, name);
 
-    if (field == NULL)
+    if (field == NULL || !whole)
         return wrong(rq, key, arena_format(rq->arena, "\"%.60s\"", name), "is not a field of a template");
     if (*seen & (1ULL << field->id))
         return wrong(rq, key, name, "stands twice");
@@ -189,6 +191,27 @@ read_document(struct request *rq, yaml_document_t *document, Pb__Template *templ
     return OK;
 }
 
+static enum error
+not_yaml(struct request *rq, const yaml_parser_t *parser)
+{
+    return fail(rq, ERR_BAD_REQUEST, "line %zu: not YAML: %s", parser->problem_mark.line + 1,
+                parser->problem != NULL ? parser->problem : "unreadable");
+}
+
+/* A second template would be passed over in silence. */
+static enum error
+check_end(struct request *rq, yaml_parser_t *parser)
+{
+    yaml_document_t document;
+    bool more;
+
+    if (!yaml_parser_load(parser, &document))
+        return not_yaml(rq, parser);
+    more = yaml_document_get_root_node(&document) != NULL;
+    yaml_document_delete(&document);
+    return more ? fail(rq, ERR_BAD_REQUEST, "more than one YAML document: a file holds one template") : OK;
+}
+
 enum error
 template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_template)
 {
@@ -202,12 +225,14 @@ template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_tem
         abort();
     yaml_parser_set_input_string(&parser, yaml.at, yaml.len);
     if (!yaml_parser_load(&parser, &document)) {
-        error = fail(rq, ERR_BAD_REQUEST, "line %zu: not YAML: %s", parser.problem_mark.line + 1, parser.problem);
+        error = not_yaml(rq, &parser);
         yaml_parser_delete(&parser);
         return error;
     }
     error = read_document(rq, &document, template);
     yaml_document_delete(&document);
+    if (!error)
+        error = check_end(rq, &parser);
     yaml_parser_delete(&parser);
     if (!error)
         *ret_template = template;

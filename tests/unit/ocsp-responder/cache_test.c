@@ -141,7 +141,7 @@ static void
 a_full_bucket_gives_its_oldest_place_to_the_newcomer(void **state)
 {
     struct cache *cache = cache_new(100);
-    char id[8];
+    char id[16];
 
     for (int i = 0; i < 9; i++) {
         (void)snprintf(id, sizeof id, "id-%d", i);
@@ -166,7 +166,7 @@ static void *
 work_in_the_cache(void *context)
 {
     struct crowd *crowd = context;
-    char serial[8];
+    char serial[16];
 
     for (int i = 0; i < 20000; i++) {
         (void)snprintf(serial, sizeof serial, "%d", i % 7);
