@@ -12,7 +12,7 @@ static enum error
 report(void *context, struct request *rq, const Pb__ReportRequest *input, Pb__ReportReply *ret_reply)
 {
     struct service *service = context;
-    char *reason = arena_alloc(rq->arena, 400);
+    char *reason = arena_alloc(rq->arena, SERVICE_REASON_ROOM);
 
     ret_reply->ready = readiness_verdict(service->readiness, reason);
     ret_reply->reason = reason;

@@ -17,20 +17,20 @@
 #define PAUSE_READY_MS 1000
 #define PAUSE_UNREADY_MS 250
 #define VERDICT_OLD_MS 10000
-#define REASON_ROOM 400
 #define READINESS_STACK_SIZE (512 * 1024)
 
 struct check {
     const char *what;
     enum error (*ask)(void *context, struct request *rq);
     void *context;
-    char reason[REASON_ROOM]; /* "" when it was OK */
+    char reason[sizeof(((struct failure *)NULL)->message)]; /* "" when it was OK */
 };
 
 struct readiness {
     const struct service *service;
     pthread_t thread;
     bool started;
+    pthread_cond_t stop_asked;
     pthread_mutex_t mutex; /* guards what follows */
     struct check checks[CHECKS_MAX];
     size_t check_count;
@@ -43,11 +43,15 @@ struct readiness *
 readiness_new(const struct service *service)
 {
     struct readiness *readiness = calloc(1, sizeof *readiness);
+    pthread_condattr_t monotonic;
 
     if (readiness == NULL)
         abort();
     readiness->service = service;
     pthread_mutex_init(&readiness->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&readiness->stop_asked, &monotonic);
     return readiness;
 }
 
@@ -76,7 +80,7 @@ ask_all(struct readiness *readiness)
         ready = ready && result == OK;
         const char *message = rq->failure.message[0] == '\0' ? error_name(result) : rq->failure.message;
         AUTO_LOCK(&readiness->mutex);
-        snprintf(check->reason, sizeof check->reason, "%.*s", REASON_ROOM - 1, result == OK ? "" : message);
+        snprintf(check->reason, sizeof check->reason, "%s", result == OK ? "" : message);
     }
     return ready;
 }
@@ -87,7 +91,7 @@ first_reason(const struct readiness *readiness, char *ret_reason)
     ret_reason[0] = '\0';
     for (size_t i = 0; i < readiness->check_count && ret_reason[0] == '\0'; i++)
         if (readiness->checks[i].reason[0] != '\0')
-            snprintf(ret_reason, REASON_ROOM, "%.40s: %.350s", readiness->checks[i].what, readiness->checks[i].reason);
+            snprintf(ret_reason, SERVICE_REASON_ROOM, "%.60s: %.1000s", readiness->checks[i].what, readiness->checks[i].reason);
 }
 
 static void
@@ -105,7 +109,7 @@ say_change(const struct readiness *readiness, bool ready, const char *reason)
 static void
 one_round(struct readiness *readiness, char *said)
 {
-    char reason[REASON_ROOM];
+    char reason[SERVICE_REASON_ROOM];
 
     bool ready = ask_all(readiness);
     pthread_mutex_lock(&readiness->mutex);
@@ -116,26 +120,33 @@ one_round(struct readiness *readiness, char *said)
     pthread_mutex_unlock(&readiness->mutex);
     if (changed || strcmp(reason, said) != 0)
         say_change(readiness, ready, reason);
-    snprintf(said, REASON_ROOM, "%s", reason);
+    snprintf(said, SERVICE_REASON_ROOM, "%s", reason);
+}
+
+/* False when it is time to end. */
+static bool
+pause_until_next_round(struct readiness *readiness)
+{
+    AUTO_LOCK(&readiness->mutex);
+    int64_t until_ms = clock_monotonic_ms() + (readiness->ready ? PAUSE_READY_MS : PAUSE_UNREADY_MS);
+    const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = (long)(until_ms % 1000) * 1000000};
+
+    while (!readiness->stopping)
+        if (pthread_cond_timedwait(&readiness->stop_asked, &readiness->mutex, &until) != 0)
+            break;
+    return !readiness->stopping;
 }
 
 static void *
 readiness_main(void *argument)
 {
     struct readiness *readiness = argument;
-    char said[REASON_ROOM] = "";
+    char said[SERVICE_REASON_ROOM] = "";
 
-    for (;;) {
+    do
         one_round(readiness, said);
-        for (int waited_ms = 0; waited_ms < PAUSE_READY_MS; waited_ms += PAUSE_UNREADY_MS) {
-            clock_sleep_ms(PAUSE_UNREADY_MS);
-            AUTO_LOCK(&readiness->mutex);
-            if (readiness->stopping)
-                return NULL;
-            if (!readiness->ready)
-                break;
-        }
-    }
+    while (pause_until_next_round(readiness));
+    return NULL;
 }
 
 void
@@ -154,11 +165,16 @@ readiness_start(struct readiness *readiness)
 void
 readiness_stop(struct readiness *readiness)
 {
+    struct timespec until;
+
     pthread_mutex_lock(&readiness->mutex);
     readiness->stopping = true;
+    pthread_cond_signal(&readiness->stop_asked);
     pthread_mutex_unlock(&readiness->mutex);
-    if (readiness->started)
-        pthread_join(readiness->thread, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += CHECK_MS / 1000 + 1;
+    if (readiness->started && pthread_clockjoin_np(readiness->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+        log_line(LOG_LEVEL_WARNING, "service.check_hangs", NULL);
 }
 
 /* Under the mutex. */
@@ -167,18 +183,18 @@ judge(const struct readiness *readiness, char *ret_reason)
 {
     ret_reason[0] = '\0';
     if (atomic_load(&readiness->service->draining))
-        snprintf(ret_reason, REASON_ROOM, "draining");
+        snprintf(ret_reason, SERVICE_REASON_ROOM, "draining");
     else if (readiness->asked_ms == 0)
-        snprintf(ret_reason, REASON_ROOM, "starting");
+        snprintf(ret_reason, SERVICE_REASON_ROOM, "starting");
     else if (clock_monotonic_ms() - readiness->asked_ms > VERDICT_OLD_MS)
-        snprintf(ret_reason, REASON_ROOM, "a readiness check does not return");
+        snprintf(ret_reason, SERVICE_REASON_ROOM, "a readiness check does not return");
     else
         first_reason(readiness, ret_reason);
     return ret_reason[0] == '\0';
 }
 
 bool
-readiness_verdict(struct readiness *readiness, char *ret_reason)
+readiness_verdict(struct readiness *readiness, char ret_reason[SERVICE_REASON_ROOM])
 {
     AUTO_LOCK(&readiness->mutex);
     return judge(readiness, ret_reason);
@@ -187,7 +203,7 @@ readiness_verdict(struct readiness *readiness, char *ret_reason)
 char *
 readiness_json(struct readiness *readiness, struct arena *arena, bool *ret_ready)
 {
-    char reason[REASON_ROOM];
+    char reason[SERVICE_REASON_ROOM];
     json_t *checks = json_object();
 
     AUTO_LOCK(&readiness->mutex);

@@ -79,11 +79,13 @@ print_help(const struct service_about *about, const struct table tables[TABLES])
         config_print_help(stdout, tables[i].settings, tables[i].count);
 }
 
-static void
+_Noreturn static void
 stop_at_start(const struct service_about *about, const char *what, const char *detail)
 {
     fprintf(stderr, "%s: %s%s%s\n", about->name, what, detail[0] == '\0' ? "" : ": ", detail);
-    exit(EXIT_BAD_START);
+    fflush(NULL);
+    /* Threads may be running already: what exit() takes down under their feet would end in a signal instead of this code. */
+    _exit(EXIT_BAD_START);
 }
 
 /* All that is wrong, of all tables, in one line. */
@@ -112,12 +114,27 @@ parse_level(const struct service_about *about, const char *text)
         if (text_equal(text, names[i]))
             return (enum log_level)i;
     stop_at_start(about, "SIGNET_LOG_LEVEL must be debug, info, warning or error", "");
-    return LOG_LEVEL_INFO;
+}
+
+static void
+name_instance(struct service *service)
+{
+    char host[40] = "";
+
+    if (!text_is_empty(service->common.instance)) {
+        /* It goes into logs, metrics and messages as it is. */
+        if (strlen(service->common.instance) >= sizeof service->instance || !text_is_printable_ascii(bytes_of_text(service->common.instance)))
+            stop_at_start(service->about, "SIGNET_INSTANCE must be at most 79 printable ASCII characters", "");
+        snprintf(service->instance, sizeof service->instance, "%s", service->common.instance);
+        return;
+    }
+    gethostname(host, sizeof host - 1);
+    snprintf(service->instance, sizeof service->instance, "%s-%d", host, (int)getpid());
 }
 
 /* Returns when the process is to serve. */
 static void
-obey_command_line(int argc, char **argv, const struct service *service, const struct table tables[TABLES])
+obey_command_line(int argc, char **argv, struct service *service, const struct table tables[TABLES])
 {
     const struct service_about *about = service->about;
     const char *option = argc > 1 ? argv[1] : "";
@@ -134,6 +151,7 @@ obey_command_line(int argc, char **argv, const struct service *service, const st
     }
     load_tables(about, tables);
     (void)parse_level(about, service->common.log_level);
+    name_instance(service);
     if (strcmp(option, "--check") == 0) {
         for (size_t i = 0; i < TABLES; i++)
             config_print_values(stdout, tables[i].settings, tables[i].count, tables[i].into);
@@ -167,19 +185,6 @@ settle_process(void)
     }
 }
 
-static void
-name_instance(struct service *service)
-{
-    char host[40] = "";
-
-    if (!text_is_empty(service->common.instance)) {
-        snprintf(service->instance, sizeof service->instance, "%s", service->common.instance);
-        return;
-    }
-    gethostname(host, sizeof host - 1);
-    snprintf(service->instance, sizeof service->instance, "%s-%d", host, (int)getpid());
-}
-
 struct service *
 service_start(int argc, char **argv, const struct service_about *about, void *ret_config)
 {
@@ -193,7 +198,6 @@ service_start(int argc, char **argv, const struct service_about *about, void *re
     list_tables(service, ret_config, tables);
     obey_command_line(argc, argv, service, tables);
     settle_process();
-    name_instance(service);
     log_open(about->name, service->instance, parse_level(about, service->common.log_level));
     service->rq = request_new();
     service->readiness = readiness_new(service);
@@ -289,11 +293,12 @@ drain(struct service *service)
     atomic_store(&service->draining, true);
     if (pthread_create(&guard, NULL, cut_drain_short, service) != 0)
         abort();
+    /* First, because the checks use what is closed next. */
+    readiness_stop(service->readiness);
     while (service->drain_count > 0) {
         struct service_drain *newest = &service->drains[--service->drain_count];
         newest->stop(newest->context);
     }
-    readiness_stop(service->readiness);
     http_server_close(service->admin, service_drain_part_ms(service));
 }
 

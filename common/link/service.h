@@ -53,7 +53,7 @@ struct http_server;
 struct http_server_options;
 struct http_server *service_http(struct service *service, const struct http_server_options *options);
 
-/* A further readiness check, asked at most once a second. It returns OK or records the reason in `rq`. */
+/* A further readiness check, asked once a second, four times a second while the process is unready. It returns OK or records the reason in `rq`. */
 void service_ready_when(struct service *service, const char *what, enum error (*check)(void *context, struct request *rq), void *context);
 
 /* A figure for the "lag" column of `signetctl status` (events not yet handled, rows not yet sent). */

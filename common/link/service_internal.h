@@ -45,6 +45,7 @@ struct service_drain {
 };
 
 #define SERVICE_DRAINS_MAX 64
+#define SERVICE_REASON_ROOM 1100 /* the name of a check and a whole failure message: nothing is cut within a character */
 
 struct readiness;
 
@@ -75,9 +76,10 @@ int service_drain_part_ms(const struct service *service);
 struct readiness *readiness_new(const struct service *service);
 void readiness_add(struct readiness *readiness, const char *what, enum error (*check)(void *context, struct request *rq), void *context);
 void readiness_start(struct readiness *readiness);
+/* Afterwards no check is called any more, unless one does not return. */
 void readiness_stop(struct readiness *readiness);
-/* The last verdict; `ret_reason` has room for 400 characters and is "" when ready. */
-bool readiness_verdict(struct readiness *readiness, char *ret_reason);
+/* The last verdict; the reason is "" when ready. */
+bool readiness_verdict(struct readiness *readiness, char ret_reason[SERVICE_REASON_ROOM]);
 /* As JSON, in the arena. */
 char *readiness_json(struct readiness *readiness, struct arena *arena, bool *ret_ready);
 

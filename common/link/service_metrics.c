@@ -122,7 +122,7 @@ open_descriptors(void)
 void
 service_metrics_refresh(struct service *service)
 {
-    char reason[400];
+    char reason[SERVICE_REASON_ROOM];
 
     metric_set(process.uptime_s, (clock_monotonic_ms() - service->started_ms) / 1000);
     metric_set(process.resident_bytes, resident_bytes());

@@ -93,6 +93,18 @@ file_exists(void *context, struct request *rq)
     return fail(rq, ERR_UNAVAILABLE, "the file is not there");
 }
 
+/* As long as a message can be, of characters that are more than one octet. */
+static enum error
+complains_at_length(void *context, struct request *rq)
+{
+    char message[2000];
+    size_t len = 0;
+
+    while (len < 1200)
+        len += (size_t)snprintf(message + len, sizeof message - len, "\xc3\xa4");
+    return fail(rq, ERR_UNAVAILABLE, "x%s", message);
+}
+
 static enum error
 always(void *context, struct request *rq)
 {
@@ -109,6 +121,16 @@ be_unready(int argc, char **argv)
 
     service_ready_when(service, "good", always, NULL);
     service_ready_when(service, "file", file_exists, ready_file);
+    return service_run(service);
+}
+
+static int
+be_complaining(int argc, char **argv)
+{
+    struct config config;
+    struct service *service = service_start(argc, argv, &about, &config);
+
+    service_ready_when(service, "complaint", complains_at_length, NULL);
     return service_run(service);
 }
 
@@ -551,8 +573,36 @@ a_check_that_never_returns_holds_nobody(void **state)
     assert_int_equal(ask_admin(&child, "/readyz", text, sizeof text), 503);
     assert_non_null(strstr(text, "starting"));
     assert_int_equal(ask_admin(&child, "/metrics", text, sizeof text), 200);
-    kill(child.pid, SIGKILL);
-    exit_code(&child);
+    kill(child.pid, SIGTERM);
+    wait_for_step(&child, "service.check_hangs", NULL);
+    wait_for_step(&child, "service.end", NULL);
+    assert_int_equal(exit_code(&child), 0);
+}
+
+static void
+a_long_reason_is_not_cut_within_a_character(void **state)
+{
+    struct child child;
+
+    spawn(&child, be_complaining, NULL);
+    wait_until_started(&child);
+    wait_for_step(&child, "service.unready", "reason");
+    assert_int_equal(ask_admin(&child, "/readyz", text, sizeof text), 503);
+    json_t *page = json_loads(text, 0, NULL);
+    assert_non_null(page);
+    assert_non_null(strstr(json_string_value(json_object_get(page, "reason")), "complaint: x\xc3\xa4\xc3\xa4"));
+    json_decref(page);
+    assert_int_equal(stop(&child), 0);
+}
+
+static void
+an_instance_that_is_no_plain_text_ends_with_2(void **state)
+{
+    setenv("SIGNET_INSTANCE", "a\xff-b", 1);
+    int code = output_of(be_plain, NULL, text, sizeof text);
+    unsetenv("SIGNET_INSTANCE");
+    assert_int_equal(code, 2);
+    assert_non_null(strstr(text, "SIGNET_INSTANCE"));
 }
 
 static void
@@ -750,6 +800,8 @@ main(void)
         cmocka_unit_test(while_it_drains_it_is_unready_and_still_healthy),
         cmocka_unit_test(readyz_says_which_check_fails_and_follows_it),
         cmocka_unit_test(a_check_that_never_returns_holds_nobody),
+        cmocka_unit_test(a_long_reason_is_not_cut_within_a_character),
+        cmocka_unit_test(an_instance_that_is_no_plain_text_ends_with_2),
         cmocka_unit_test(the_instance_is_named_by_its_setting),
         cmocka_unit_test(metrics_count_requests_by_step_and_describe_the_process),
 #if !defined(__SANITIZE_ADDRESS__)
