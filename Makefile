@@ -220,8 +220,8 @@ BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.
 .PHONY: benches
 benches: $(BENCHES)
 # The signing bench drives the signer's own pool of workers; the others speak to a running suite.
-$(BUILD)/bench/hsm_sign: $(patsubst %.c,$(BUILD)/%.o,$(wildcard services/signer/hsm_*.c)) | $(BIN)/hsm-worker
-$(BUILD)/tests/bench/hsm_sign.o: CPPFLAGS += -Iservices/signer -Itests
+$(BUILD)/bench/hsm_sign: $(addprefix $(BUILD)/services/signer/,hsm_pool.o hsm_keeper.o hsm_process.o) | $(BIN)/hsm-worker
+$(BUILD)/tests/bench/hsm_sign.o: CPPFLAGS += -Itests
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(KIT) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "hsm_pool.h"
+#include "../../services/signer/hsm_pool.h"
 #include "kit/softhsm_kit.h"
 
 #define CALLERS_PER_WORKER 2
