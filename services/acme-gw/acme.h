@@ -221,11 +221,15 @@ void nonces_free(struct nonces *nonces);
 DEFINE_AUTO_STRUCT(nonces, nonces_free);
 const char *nonces_prefix(const struct nonces *nonces);
 char *nonce_mint(struct nonces *nonces, struct arena *arena);
-/* True once for each nonce that was minted here and not too many nonces ago. */
-bool nonce_redeem_here(struct nonces *nonces, struct arena *arena, const char *nonce);
-/* At the replica that minted it: badNonce. */
+enum nonce_fate { NONCE_FRESH = 1, NONCE_STALE, NONCE_OF_ANOTHER_REPLICA };
+/* NONCE_FRESH once for each nonce that was minted here and not too many nonces ago; what the suite did not mint is NONCE_STALE. */
+enum nonce_fate nonce_use(struct nonces *nonces, struct arena *arena, const char *nonce);
+
+/* ---- redeem_nonce.c ---- */
+
+/* Wherever it was minted: badNonce. */
 enum error nonce_redeem(struct acme *acme, struct request *rq, const char *nonce) MUST_CHECK;
-/* The served half. */
+/* Served for the other replicas. */
 enum error redeem_nonce(struct acme *acme, struct request *rq, const Pb__RedeemNonceRequest *input, Pb__RedeemNonceReply *ret_reply) MUST_CHECK;
 
 /* ---- signed_request.c ---- */

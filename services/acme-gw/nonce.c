@@ -22,8 +22,6 @@
 #define MAC_OCTETS 16
 #define NONCE_OCTETS (PREFIX_OCTETS + COUNTER_OCTETS + MAC_OCTETS)
 #define KEY_MAX 64
-/* Another replica answers in a millisecond or is gone, and then the client waits for nothing. */
-#define REDEEM_MS 500
 
 struct nonces {
     struct secret *key;
@@ -122,12 +120,6 @@ octets_of(const struct nonces *nonces, struct arena *arena, const char *nonce)
 }
 
 static bool
-is_minted_here(const struct nonces *nonces, const uint8_t *octets)
-{
-    return memcmp(octets, nonces->prefix, PREFIX_OCTETS) == 0;
-}
-
-static bool
 use_once(struct nonces *nonces, const uint8_t *octets)
 {
     uint64_t counter = 0;
@@ -144,58 +136,14 @@ use_once(struct nonces *nonces, const uint8_t *octets)
     return true;
 }
 
-bool
-nonce_redeem_here(struct nonces *nonces, struct arena *arena, const char *nonce)
+enum nonce_fate
+nonce_use(struct nonces *nonces, struct arena *arena, const char *nonce)
 {
     const uint8_t *octets = octets_of(nonces, arena, nonce);
 
-    return octets != NULL && is_minted_here(nonces, octets) && use_once(nonces, octets);
-}
-
-static bool
-redeem_there(struct acme *acme, struct request *rq, const char *nonce)
-{
-    Pb__RedeemNonceRequest input = PB__REDEEM_NONCE_REQUEST__INIT;
-    const Pb__RedeemNonceReply *reply = NULL;
-    int64_t deadline_ms = rq->deadline_ms;
-
-    input.nonce = nonce;
-    rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, REDEEM_MS);
-    enum error error = RPC_CALL_AT(acme->bus, rq, acme_gw, arena_format(rq->arena, ".%.*s", NONCE_PREFIX_LEN, nonce), RedeemNonce, &input, &reply);
-    rq->deadline_ms = deadline_ms;
-    if (error == OK)
-        return reply->fresh;
-    /* Nobody answers for this prefix: to the client a nonce like any other that is not good any more. */
-    request_note(rq, "nonce", "its replica does not answer: %s", rq->failure.detail);
-    failure_clear(rq);
-    return false;
-}
-
-static bool
-is_fresh(struct acme *acme, struct request *rq, const char *nonce)
-{
-    const uint8_t *octets = octets_of(acme->nonces, rq->arena, nonce);
-
     if (octets == NULL)
-        return false;
-    if (is_minted_here(acme->nonces, octets))
-        return use_once(acme->nonces, octets);
-    return redeem_there(acme, rq, nonce);
-}
-
-enum error
-nonce_redeem(struct acme *acme, struct request *rq, const char *nonce)
-{
-    if (nonce == NULL)
-        return refuse(rq, ERR_BAD_REQUEST, "badNonce", "the protected header has no nonce; use the one of this answer's Replay-Nonce");
-    if (!is_fresh(acme, rq, nonce))
-        return refuse(rq, ERR_BAD_REQUEST, "badNonce", "the nonce is unknown, too old or was used before; use the one of this answer's Replay-Nonce");
-    return OK;
-}
-
-enum error
-redeem_nonce(struct acme *acme, struct request *rq, const Pb__RedeemNonceRequest *input, Pb__RedeemNonceReply *ret_reply)
-{
-    ret_reply->fresh = nonce_redeem_here(acme->nonces, rq->arena, input->nonce);
-    return OK;
+        return NONCE_STALE;
+    if (memcmp(octets, nonces->prefix, PREFIX_OCTETS) != 0)
+        return NONCE_OF_ANOTHER_REPLICA;
+    return use_once(nonces, octets) ? NONCE_FRESH : NONCE_STALE;
 }

@@ -160,7 +160,7 @@ close_world(void **state)
     return 0;
 }
 
-static inline void
+__attribute__((format(printf, 2, 3))) static inline void
 say(int connection, const char *format, ...)
 {
     char text[TEXT_MAX];
