@@ -103,7 +103,8 @@ class Stack:
         """The process itself: for PostgreSQL the postmaster, not what launched it."""
         if name == "postgres":
             data = (self.run_directory / "postgres.directory").read_text().strip()
-            return int(pathlib.Path(data, "postmaster.pid").read_text().splitlines()[0])
+            file = pathlib.Path(data, "postmaster.pid")
+            return int(until(lambda: file.exists() and file.read_text().splitlines())[0])
         return int((self.run_directory / "pid" / name).read_text())
 
     def kill(self, name, how=signal.SIGKILL):
