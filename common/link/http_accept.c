@@ -136,7 +136,7 @@ adopt(struct http_loop *loop, h2o_socket_t *socket)
     connection->loop = loop;
     connection->socket = socket;
     connection->linger_fd = -1;
-    connection->moved_ms = clock_monotonic_ms();
+    connection->accepted_ms = connection->moved_ms = clock_monotonic_ms();
     socket->on_close.cb = on_closed;
     socket->on_close.data = connection;
     h2o_linklist_insert(&loop->connections, &connection->link);

@@ -31,6 +31,7 @@ http_work_begin(struct http_connection *connection, h2o_req_t *request)
     work->connection = connection;
     work->request = request;
     connection->work = work;
+    connection->asked = true;
     return work;
 }
 
@@ -271,7 +272,7 @@ on_request(h2o_handler_t *self, h2o_req_t *request)
     }
     if (error == OK)
         error = run_on_loop(work);
-    if (work->deferred) {
+    if (error == OK && work->deferred) {
         http_worker_hand_over(work);
         return 0;
     }

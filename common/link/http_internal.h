@@ -87,6 +87,8 @@ struct http_connection {
     struct http_loop *loop;
     h2o_socket_t *socket;
     struct http_work *work; /* the request that is being answered */
+    bool asked;             /* at least once: a fresh connection is given time in the drain */
+    int64_t accepted_ms;
     char peer[INET6_ADDRSTRLEN];
     size_t written_seen; /* by the watchdog, */
     int64_t moved_ms;    /* and when it last moved */

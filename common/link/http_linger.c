@@ -55,7 +55,7 @@ on_timeout(h2o_timeout_entry_t *entry)
     struct lingering *linger = H2O_STRUCT_FROM_MEMBER(struct lingering, timeout, entry);
 
     h2o_timeout_link(linger->loop->context.loop, &linger->loop->tick_timeout, &linger->timeout);
-    if (--linger->ticks == 0)
+    if (--linger->ticks == 0 || linger->loop->context.shutdown_requested)
         end(linger);
 }
 

@@ -12,13 +12,18 @@
 
 #define LOOP_STACK_SIZE (512 * 1024)
 #define DRAIN_TURN_MS 20
+#define DRAIN_FRESH_MS 1000
 
-/* Between two requests, or before the first: nothing is lost by closing it. */
+/* Between two requests nothing is lost by closing. Before the first, the request or the handshake may be under way: a client repeats what was cut on
+ * a used connection, but not on a new one (RFC 9112 §9.3.1). */
 static bool
-is_idle(const struct http_connection *connection)
+is_idle(const struct http_connection *connection, int64_t now_ms)
 {
     h2o_socket_t *socket = connection->socket;
-    return connection->work == NULL && !h2o_socket_is_writing(socket) && h2o_socket_is_reading(socket) && socket->input->size == 0;
+
+    if (connection->work != NULL || h2o_socket_is_writing(socket) || !h2o_socket_is_reading(socket) || socket->input->size != 0)
+        return false;
+    return connection->asked || now_ms - connection->accepted_ms > DRAIN_FRESH_MS;
 }
 
 /*
@@ -27,9 +32,11 @@ is_idle(const struct http_connection *connection)
 static void
 drain_idle(struct http_loop *loop)
 {
+    int64_t now_ms = clock_monotonic_ms();
+
     for (h2o_linklist_t *at = loop->connections.next; at != &loop->connections; at = at->next) {
         struct http_connection *connection = H2O_STRUCT_FROM_MEMBER(struct http_connection, link, at);
-        if (is_idle(connection))
+        if (is_idle(connection, now_ms))
             shutdown(h2o_socket_get_fd(connection->socket), SHUT_RD);
     }
 }

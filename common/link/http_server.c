@@ -181,7 +181,6 @@ http_server_close(struct http_server *server, int most_ms)
         h2o_multithread_send_message(&server->loops[i].receiver, &server->loops[i].drain_message);
     for (int i = 0; i < server->loop_count; i++) {
         pthread_join(server->loops[i].thread, NULL);
-        server->loops[i].listen_fd = -1;
         clean = clean && server->loops[i].clean;
     }
     /* A handler that is still running holds its exchange and will report to its loop: then the memory stays until the process ends. */

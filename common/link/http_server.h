@@ -8,9 +8,10 @@
  *     };
  *
  * A handler fills `x->answer` and returns OK, or returns an error; then `render_failure` of the service makes the protocol's error out of
- * x->rq.failure; it finds the usual status in x->answer.status (405 for a wrong method, whatever the kind says). ON_LOOP handlers must not wait. An ON_LOOP_OR_WORKER handler runs on the loop first with x->on_loop set and may return
- * http_defer(x) to be called again on a worker. HEAD is answered by the GET route without its body; other methods get 405 with Allow; unknown
- * paths 404. Paths are matched raw (percent-encoding kept), `{name}` is one segment, `{name*}` the rest with slashes.
+ * x->rq.failure; it finds the usual status in x->answer.status (405 for a wrong method, whatever the kind says). ON_LOOP handlers must not wait. An
+ * ON_LOOP_OR_WORKER handler runs on the loop first with x->on_loop set and may return http_defer(x) to be called again on a worker. HEAD is answered
+ * by the GET route without its body; other methods get 405 with Allow; unknown paths 404. Paths are matched raw (percent-encoding kept), `{name}` is
+ * one segment, `{name*}` the rest with slashes.
  *
  * Limits are in http_server_options; a slow client is closed, a client that vanishes is survived, a full worker queue is ERR_BUSY, a handler that
  * does not return in time is ERR_TIMEOUT to the client while its late answer is dropped. Threads: handlers run on loops and workers concurrently. TLS
@@ -94,12 +95,13 @@ struct http_server_options {
     bool quiet; /* no log line per answer that is OK: for the admin listener and OCSP */
 };
 
+/* Texts, routes and context are borrowed until the server is closed. */
 enum error http_server_open(struct request *rq, const struct http_server_options *options, struct http_server **ret_server) MUST_CHECK;
 int http_server_port(const struct http_server *server);
 /* Stops accepting, finishes what was begun, closes idle connections; at most `most_ms`. */
 void http_server_close(struct http_server *server, int most_ms);
 
-/* Request side. NULL when absent. */
+/* Request side. NULL when absent. Host is x->host; Content-Length, Transfer-Encoding, Expect and Upgrade are the server's own and not shown. */
 const char *http_header_in(const struct http_exchange *x, const char *name);
 /* Percent-decodes into the arena; false when malformed or NUL inside. */
 bool http_percent_decode(struct arena *arena, const char *raw, struct bytes *ret_bytes);

@@ -78,6 +78,37 @@ what_was_begun_is_finished_and_its_connection_closed(void **state)
     http_kit_free(idle);
 }
 
+static void
+a_fresh_connection_may_still_ask_its_first_question(void **state)
+{
+    int most_ms = CLOSE_MOST_MS;
+    pthread_t closing;
+
+    open_with(1);
+    struct http_kit *fresh = http_kit_connect(port), *idle = http_kit_connect(port);
+    assert_int_equal(http_kit_get(idle, "/quick")->status, 200);
+    begin_close(&closing, &most_ms);
+    assert_true(http_kit_is_closed(idle));
+    const struct http_kit_reply *reply = http_kit_get(fresh, "/quick");
+    assert_int_equal(reply->status, 200);
+    assert_string_equal(http_kit_header(reply, "Connection"), "close");
+    pthread_join(closing, NULL);
+    http_kit_free(fresh);
+    http_kit_free(idle);
+}
+
+static void
+a_fresh_connection_that_asks_nothing_does_not_hold_it(void **state)
+{
+    open_with(1);
+    struct http_kit *fresh = http_kit_connect(port), *used = http_kit_connect(port);
+    assert_int_equal(http_kit_get(used, "/quick")->status, 200); /* by now the other is accepted */
+    http_server_close(TAKE(server), 600000);
+    assert_true(http_kit_is_closed(fresh));
+    http_kit_free(fresh);
+    http_kit_free(used);
+}
+
 /* Connected but not yet accepted by the loop, which is held in a handler: closing the listener would reset them. */
 static enum error
 hold_the_loop(void *context, struct http_exchange *x)
@@ -163,6 +194,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_begun_is_finished_and_its_connection_closed),
+        cmocka_unit_test(a_fresh_connection_may_still_ask_its_first_question),
+        cmocka_unit_test(a_fresh_connection_that_asks_nothing_does_not_hold_it),
         cmocka_unit_test(who_waits_in_the_listening_queue_is_served),
         cmocka_unit_test(new_connections_are_refused_after_it),
         cmocka_unit_test(half_a_request_does_not_hold_it_beyond_its_bound),
