@@ -177,7 +177,7 @@ FUZZ_COMMON := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(wildcard common/base/*.c commo
 $(foreach name,$(FUZZ_NAMES),$(eval $(FUZZ_BUILD)/bin/$(name): $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(FUZZ_NEEDS_$(name)))))
 $(FUZZ_BUILD)/bin/%: $(FUZZ_BUILD)/tests/fuzz/%_fuzz.o $(FUZZ_COMMON) $(BUILD)/lib/libsignet-proto.a
 	@mkdir -p $(@D)
-	@$(CLANG) -pthread -fsanitize=fuzzer,address,undefined $^ $(LINK_test) -o $@
+	@$(CLANG) -pthread -fsanitize=fuzzer,address,undefined $(filter %.o,$^) $(filter %.a,$^) $(LINK_test) -o $@
 .PHONY: fuzz-build
 fuzz-build: $(addprefix $(FUZZ_BUILD)/bin/,$(FUZZ_NAMES))
 -include $(shell find $(FUZZ_BUILD) -name '*.d' 2>/dev/null)

@@ -6,3 +6,5 @@ FUZZ_NEEDS_jws := services/acme-gw/jws.c services/acme-gw/jwk.c services/acme-gw
 FUZZ_NEEDS_jwk := $(FUZZ_NEEDS_jws)
 FUZZ_NEEDS_order_names := $(FUZZ_NEEDS_jws) services/acme-gw/names.c
 FUZZ_NEEDS_http_01 := services/validator/http_01_body.c services/validator/redirect.c services/validator/address_rules.c
+FUZZ_NEEDS_template_yaml := services/signetctl/template_yaml.c services/signetctl/message_json.c
+FUZZ_NEEDS_ocsp_get := services/ocsp-responder/answer.c common/link/http_route.c

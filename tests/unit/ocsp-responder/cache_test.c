@@ -7,6 +7,17 @@
 
 #include "ocsp_responder.h"
 
+/* A cache lives as long as its process: those of all cases are kept in reach. */
+static struct cache *
+new_cache(void)
+{
+    static struct cache *caches[16];
+    static size_t count;
+
+    assert_true(count < COUNT_OF(caches));
+    return caches[count++] = cache_new(100);
+}
+
 static struct cached
 entry_for(const char *serial, const char *cert_id, const char *response)
 {
@@ -45,7 +56,7 @@ found(struct cache *cache, const char *serial, const char *cert_id)
 static void
 finds_what_was_put_by_the_whole_cert_id(void **state)
 {
-    struct cache *cache = cache_new(100);
+    struct cache *cache = new_cache();
 
     put(cache, "01", "sha1-01", "first");
     put(cache, "01", "sha256-01", "second");
@@ -61,7 +72,7 @@ finds_what_was_put_by_the_whole_cert_id(void **state)
 static void
 copies_everything_that_an_entry_points_at(void **state)
 {
-    struct cache *cache = cache_new(100);
+    struct cache *cache = new_cache();
     char serial[] = "01", id[] = "id", response[] = "response", etag[] = "\"e\"";
     struct cached from = entry_for(serial, id, response);
 
@@ -81,7 +92,7 @@ copies_everything_that_an_entry_points_at(void **state)
 static void
 a_drop_forgets_every_answer_about_a_serial_and_no_other(void **state)
 {
-    struct cache *cache = cache_new(100);
+    struct cache *cache = new_cache();
 
     put(cache, "01", "sha1-01", "first");
     put(cache, "01", "sha256-01", "second");
@@ -101,7 +112,7 @@ an_answer_made_before_a_drop_is_given_but_not_kept(void **state)
     void (*const forgets[])(struct cache *) = {cache_clear, NULL};
 
     for (size_t i = 0; i < COUNT_OF(forgets); i++) {
-        struct cache *cache = cache_new(100);
+        struct cache *cache = new_cache();
         struct cached stale = entry_for("01", "id", "good"), fresh = entry_for("01", "id", "revoked");
         uint64_t ticket = cache_ticket(cache, stale.serial);
 
@@ -123,7 +134,7 @@ an_answer_made_before_a_drop_is_given_but_not_kept(void **state)
 static void
 a_lent_entry_outlives_its_place_in_the_cache(void **state)
 {
-    struct cache *cache = cache_new(100);
+    struct cache *cache = new_cache();
 
     put(cache, "01", "id", "response");
     const struct cached *one = cache_find(cache, bytes_of_text("01"), bytes_of_text("id"));
@@ -140,7 +151,7 @@ a_lent_entry_outlives_its_place_in_the_cache(void **state)
 static void
 a_full_bucket_gives_its_oldest_place_to_the_newcomer(void **state)
 {
-    struct cache *cache = cache_new(100);
+    struct cache *cache = new_cache();
     char id[16];
 
     for (int i = 0; i < 9; i++) {
@@ -189,7 +200,7 @@ work_in_the_cache(void *context)
 static void
 many_threads_share_it(void **state)
 {
-    struct crowd crowd = {.cache = cache_new(100)};
+    struct crowd crowd = {.cache = new_cache()};
     pthread_t threads[4];
 
     for (size_t i = 0; i < COUNT_OF(threads); i++)

@@ -218,6 +218,10 @@ stop_servers(void **state)
 
 /* ---- a case ---- */
 
+/* They live as long as their process; a case leaves them empty. */
+static struct cache *cache;
+static struct issuers *issuers;
+
 struct fixture {
     struct responder responder;
     struct request *rq;
@@ -250,8 +254,12 @@ open_fixture(void **state)
     fixture->away = open_database(fixture->rq, "host=/nonexistent connect_timeout=2");
     responder->db = open_database(fixture->rq, postgres_kit_url_of_role(postgres, "ocsp_responder"));
     responder->config = (struct responder_config){.validity_s = 14400, .max_age_s = 300};
-    responder->cache = cache_new(1000);
-    responder->issuers = issuers_new();
+    if (cache == NULL) {
+        cache = cache_new(1000);
+        issuers = issuers_new();
+    }
+    responder->cache = cache;
+    responder->issuers = issuers;
     responder->live = true;
     responder->hits = metric_counter("hits", "", NULL, NULL);
     responder->misses = metric_counter("misses", "", NULL, NULL);
@@ -266,6 +274,7 @@ close_fixture(void **state)
 {
     struct fixture *fixture = *state;
 
+    cache_clear(cache);
     db_close(fixture->away);
     db_close(fixture->responder.db);
     request_free(fixture->rq);
