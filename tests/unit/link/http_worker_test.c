@@ -1,6 +1,7 @@
 /* The hand-off to workers: what a handler still has there, clients that vanish, answers that come too late, a full queue. */
 #include "unit/link/http_fixture.h"
 
+#include <pthread.h>
 #include <sys/socket.h>
 
 #define HEAD "Host: test\r\n"
@@ -10,6 +11,7 @@
 #define IMPATIENCE_MS 400
 
 static atomic_int handled, released;
+static pthread_mutex_t seen_mutex = PTHREAD_MUTEX_INITIALIZER;
 static char seen[64]; /* of its body by the handler at the gate, behind it */
 
 static void
@@ -25,7 +27,9 @@ wait_at_gate(void *context, struct http_exchange *x)
     wait_for(&let_go);
     x->answer.held = &released;
     x->answer.release = count_release;
+    pthread_mutex_lock(&seen_mutex);
     snprintf(seen, sizeof seen, "%.*s", (int)x->body.len, (const char *)x->body.at);
+    pthread_mutex_unlock(&seen_mutex);
     atomic_fetch_add(&handled, 1);
     /* By now the client may be gone: all of this must still be there. */
     const char *agent = http_header_in(x, "User-Agent");
