@@ -2,7 +2,6 @@
  * The admin listener of every process: /metrics for Prometheus, /healthz (the process is alive), /readyz (what it depends on answers). All from
  * memory; not for strangers, so it listens on loopback unless told otherwise.
  */
-#include "base/text.h"
 #include "link/metrics.h"
 #include "link/service_internal.h"
 

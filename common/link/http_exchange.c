@@ -3,7 +3,6 @@
  * here. A finished exchange has a whole answer, headers of `decorate` and errors included; http_send.c puts it on the wire.
  */
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

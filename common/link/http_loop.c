@@ -2,7 +2,6 @@
  * One event-loop thread: starts with everything of h2o's made in this very thread (its buffers belong to the thread that made them), turns
  * until the drain, and ends when its last connection is closed or the drain's time is over.
  */
-#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,6 @@
  * The hand-off to worker threads. A worker gets an exchange that depends on nothing of the connection: client and loop may go on without it. If it
  * does not come back in time, the client is answered with ERR_TIMEOUT from a second exchange, and the late answer is dropped.
  */
-#include <assert.h>
 #include <string.h>
 
 #include "base/clock.h"
