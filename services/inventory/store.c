@@ -48,7 +48,7 @@ struct columns {
 static struct columns
 columns_new(struct arena *arena, size_t count)
 {
-    struct columns columns;
+    struct columns columns = {0};
     struct bytes **const spans[] = {&columns.sha256, &columns.serial, &columns.certificate};
     const char ***const texts[] = {&columns.issuer,   &columns.subject, &columns.types,          &columns.names,        &columns.template_,
                                    &columns.protocol, &columns.owner,   &columns.principal_kind, &columns.principal_id, &columns.key_type};

@@ -56,6 +56,7 @@ const char *
 operator_name(struct arena *arena)
 {
     const char *before_sudo = getenv("SUDO_USER");
+    /* cppcheck-suppress getpwuidCalled ; nobody else asks */
     const struct passwd *user = getpwuid(getuid());
 
     if (!text_is_empty(before_sudo))

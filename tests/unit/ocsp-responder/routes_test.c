@@ -30,7 +30,8 @@ each_error_has_its_ocsp_status(void **state)
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct http_exchange x = {.route = &responder_routes[0]};
-        AUTO_STRUCT(arena, arena) = x.rq.arena = arena_new();
+        AUTO_STRUCT(arena, arena) = arena_new();
+        x.rq.arena = arena;
         (void)fail(&x.rq, cases[i].error, "no");
         x.answer.status = http_status_of(cases[i].error) == 413 ? 400 : http_status_of(cases[i].error);
         render_failure(NULL, &x);
@@ -51,7 +52,8 @@ static void
 later_is_as_late_as_the_failure_says(void **state)
 {
     struct http_exchange x = {.route = &responder_routes[0]};
-    AUTO_STRUCT(arena, arena) = x.rq.arena = arena_new();
+    AUTO_STRUCT(arena, arena) = arena_new();
+    x.rq.arena = arena;
 
     (void)fail(&x.rq, ERR_UNAVAILABLE, "no");
     (void)fail_retry_after(&x.rq, 17);
@@ -75,7 +77,8 @@ what_is_not_ocsp_keeps_its_http_status(void **state)
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct http_exchange x = {.route = cases[i].route ? &responder_routes[0] : NULL, .answer = {.status = cases[i].status}};
-        AUTO_STRUCT(arena, arena) = x.rq.arena = arena_new();
+        AUTO_STRUCT(arena, arena) = arena_new();
+        x.rq.arena = arena;
         (void)fail(&x.rq, cases[i].error, "no such path");
         render_failure(NULL, &x);
         assert_int_equal(x.answer.status, cases[i].status);
