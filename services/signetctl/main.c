@@ -106,6 +106,8 @@ print_failure(const struct ctl *ctl, const struct request *rq, enum error error)
     if (rq->failure.detail[0] != '\0')
         fprintf(stderr, " (%s)", rq->failure.detail);
     fputc('\n', stderr);
+    if (error == ERR_UNAVAILABLE && ctl->command->run != status)
+        fputs("`signetctl status` shows which service is away\n", stderr);
 }
 
 int
