@@ -2,7 +2,7 @@
 #include "base/clock.h"
 
 #include <ctype.h>
-#include <stdbool.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -59,9 +59,22 @@ clock_sleep_ms(int ms)
         continue;
 }
 
-struct date {
-    int year, month, day, hour, minute, second, weekday; /* 0: Sunday */
-};
+bool
+clock_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t until_ms)
+{
+    const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = (long)(until_ms % 1000) * 1000000};
+
+    return pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &until) != ETIMEDOUT;
+}
+
+static int
+days_in_month(int year, int month)
+{
+    static const int days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    return days[month - 1] + (month == 2 && leap);
+}
 
 /* Days since 1970-01-01 of a date of the Gregorian calendar. Years begin in March here, so that the leap day is the last. */
 static int64_t
@@ -77,8 +90,8 @@ days_from_date(int year, int month, int day)
 }
 
 /* The reverse, with the time of day. Times outside the years 0000 to 9999 become the nearest one that four digits can say. */
-static struct date
-date_from_unix(int64_t unix_s)
+struct clock_date
+clock_date_of(int64_t unix_s)
 {
     if (unix_s < YEAR_0_S)
         unix_s = YEAR_0_S;
@@ -94,7 +107,7 @@ date_from_unix(int64_t unix_s)
     int64_t shifted_month = (5 * day_of_year + 2) / 153;
     int month = (int)(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);
 
-    return (struct date){
+    return (struct clock_date){
         .year = (int)(year_of_era + (era - 1) * 400 + (month <= 2)),
         .month = month,
         .day = (int)(day_of_year - (153 * shifted_month + 2) / 5 + 1),
@@ -105,10 +118,22 @@ date_from_unix(int64_t unix_s)
     };
 }
 
+bool
+clock_of_date(const struct clock_date *date, int64_t *ret_unix_s)
+{
+    if (date->year < 0 || date->year > 9999 || date->month < 1 || date->month > 12 || date->day < 1 ||
+        date->day > days_in_month(date->year, date->month))
+        return false;
+    if (date->hour < 0 || date->hour > 23 || date->minute < 0 || date->minute > 59 || date->second < 0 || date->second > 59)
+        return false;
+    *ret_unix_s = days_from_date(date->year, date->month, date->day) * DAY_S + date->hour * 3600 + date->minute * 60 + date->second;
+    return true;
+}
+
 char *
 clock_format_rfc3339(struct arena *arena, int64_t unix_s)
 {
-    struct date date = date_from_unix(unix_s);
+    struct clock_date date = clock_date_of(unix_s);
 
     return arena_format(arena, "%04d-%02d-%02dT%02d:%02d:%02dZ", date.year, date.month, date.day, date.hour, date.minute, date.second);
 }
@@ -118,7 +143,7 @@ clock_format_http(struct arena *arena, int64_t unix_s)
 {
     static const char weekdays[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    struct date date = date_from_unix(unix_s);
+    struct clock_date date = clock_date_of(unix_s);
 
     return arena_format(arena, "%s, %02d %s %04d %02d:%02d:%02d GMT", weekdays[date.weekday], date.day, months[date.month - 1], date.year, date.hour,
                         date.minute, date.second);
@@ -148,15 +173,6 @@ read_mark(const char **at, const char *accepted)
     return true;
 }
 
-static int
-days_in_month(int year, int month)
-{
-    static const int days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-    return days[month - 1] + (month == 2 && leap);
-}
-
 /* "Z" or "+02:00": what to subtract to get UTC. It must end the text. */
 static bool
 read_offset(const char *at, int *ret_offset_s)
@@ -179,7 +195,8 @@ read_offset(const char *at, int *ret_offset_s)
 int
 clock_parse_rfc3339(const char *text, int64_t *ret_unix_s)
 {
-    struct date date;
+    struct clock_date date;
+    int64_t unix_s;
     int offset_s;
     const char *at = text;
 
@@ -191,9 +208,9 @@ clock_parse_rfc3339(const char *text, int64_t *ret_unix_s)
     if (!read_digits(&at, 2, &date.hour) || !read_mark(&at, ":") || !read_digits(&at, 2, &date.minute) || !read_mark(&at, ":") ||
         !read_digits(&at, 2, &date.second))
         return -1;
-    if (date.month < 1 || date.month > 12 || date.day < 1 || date.day > days_in_month(date.year, date.month))
-        return -1;
-    if (date.hour > 23 || date.minute > 59 || date.second > 60)
+    bool leap_second = date.second == 60;
+    date.second -= leap_second;
+    if (!clock_of_date(&date, &unix_s))
         return -1;
     if (read_mark(&at, ".")) {
         if (!isdigit((unsigned char)*at))
@@ -203,9 +220,9 @@ clock_parse_rfc3339(const char *text, int64_t *ret_unix_s)
     }
     if (!read_offset(at, &offset_s))
         return -1;
-    int64_t unix_s = days_from_date(date.year, date.month, date.day) * DAY_S + date.hour * 3600 + date.minute * 60 + date.second - offset_s;
+    unix_s += leap_second - offset_s;
     /* RFC 3339 §5.7: a leap second stands only at the end of a UTC day. */
-    if (date.second == 60 && unix_s % DAY_S != 0)
+    if (leap_second && unix_s % DAY_S != 0)
         return -1;
     *ret_unix_s = unix_s;
     return 0;

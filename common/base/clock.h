@@ -2,6 +2,8 @@
 #ifndef SIGNET_BASE_CLOCK_H
 #define SIGNET_BASE_CLOCK_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +14,18 @@ int64_t clock_now_us(void);       /* Unix time, microseconds */
 int64_t clock_monotonic_ms(void); /* never goes back; for deadlines */
 int64_t clock_monotonic_us(void);
 void clock_sleep_ms(int ms);
+/* pthread_cond_timedwait on the monotonic clock, whatever the condition was made with: who waits by the time of day waits for an hour when that is
+ * set back by one. False when `until_ms` has come; true may also mean nothing, as with every condition. */
+bool clock_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t until_ms);
+
+/* A second of the Gregorian calendar, in UTC. */
+struct clock_date {
+    int year, month, day, hour, minute, second, weekday; /* 0: Sunday */
+};
+/* Times outside the years 0000 to 9999 become the nearest one within. */
+struct clock_date clock_date_of(int64_t unix_s);
+/* False when the calendar has no such second (a leap second is none); `weekday` is not looked at. */
+bool clock_of_date(const struct clock_date *date, int64_t *ret_unix_s);
 
 /* "2026-11-20T23:50:55Z" */
 char *clock_format_rfc3339(struct arena *arena, int64_t unix_s);

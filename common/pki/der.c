@@ -6,6 +6,8 @@
 
 #include <assert.h>
 
+#include "base/clock.h"
+
 #define LENGTH_OCTETS_MAX 4
 #define HIGH_TAG_NUMBER 0x1f
 #define CONSTRUCTED 0x20
@@ -197,43 +199,21 @@ take_digits(const uint8_t **at, int count, int *ret_number)
     return true;
 }
 
-static int
-days_in_month(int year, int month)
-{
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-    return month == 2 && leap ? 29 : days[month - 1];
-}
-
-/* Days from 1970-01-01 in the Gregorian calendar, counted in years that begin in March. */
-static int64_t
-days_since_1970(int year, int month, int day)
-{
-    int64_t y = month <= 2 ? year - 1 : year;
-    int64_t m = month <= 2 ? month + 9 : month - 3;
-
-    return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
-}
-
 static bool
 read_time(struct bytes text, int year_digits, int64_t *ret_unix_s)
 {
     const uint8_t *at = text.at;
-    int year, month, day, hour, minute, second;
+    struct clock_date date;
 
     if (text.len != (size_t)year_digits + 11)
         return false;
-    if (!take_digits(&at, year_digits, &year) || !take_digits(&at, 2, &month) || !take_digits(&at, 2, &day) || !take_digits(&at, 2, &hour) ||
-        !take_digits(&at, 2, &minute) || !take_digits(&at, 2, &second) || *at != 'Z')
+    if (!take_digits(&at, year_digits, &date.year) || !take_digits(&at, 2, &date.month) || !take_digits(&at, 2, &date.day) ||
+        !take_digits(&at, 2, &date.hour) || !take_digits(&at, 2, &date.minute) || !take_digits(&at, 2, &date.second) || *at != 'Z')
         return false;
     /* RFC 5280 §4.1.2.5.1: two digits below 50 are of this century. */
     if (year_digits == 2)
-        year += year >= 50 ? 1900 : 2000;
-    if (year < 1 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 59)
-        return false;
-    *ret_unix_s = days_since_1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
-    return true;
+        date.year += date.year >= 50 ? 1900 : 2000;
+    return date.year >= 1 && clock_of_date(&date, ret_unix_s);
 }
 
 bool

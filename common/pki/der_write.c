@@ -7,11 +7,12 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define SHORT_LENGTH_MAX 0x7f
 #define UNTIL_2049_S INT64_C(2524607999)   /* 2049-12-31T23:59:59Z */
 #define FROM_1950_S INT64_C(-631152000)    /* 1950-01-01T00:00:00Z */
 #define UNTIL_9999_S INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
-#define DAY_S 86400
 
 static size_t
 octets_of_length(size_t len)
@@ -146,17 +147,8 @@ static void
 write_time(int64_t unix_s, char to[15])
 {
     assert(unix_s <= UNTIL_9999_S && unix_s >= FROM_1950_S);
-    int64_t days = unix_s / DAY_S - (unix_s % DAY_S < 0);
-    int in_day = (int)(unix_s - days * DAY_S);
-
-    /* Years that begin in March, in eras of 400 years: the inverse of days_since_1970 in der.c. */
-    int64_t since_era = (days + 719468) % 146097, era = (days + 719468) / 146097;
-    int64_t of_era = (since_era - since_era / 1460 + since_era / 36524 - since_era / 146096) / 365;
-    int day_of_year = (int)(since_era - (365 * of_era + of_era / 4 - of_era / 100));
-    int march_month = (5 * day_of_year + 2) / 153;
-    int month = march_month < 10 ? march_month + 3 : march_month - 9;
-    int year = (int)(of_era + era * 400) + (month <= 2);
-    int parts[] = {year / 100, year % 100, month, day_of_year - (153 * march_month + 2) / 5 + 1, in_day / 3600, in_day / 60 % 60, in_day % 60};
+    struct clock_date date = clock_date_of(unix_s);
+    int parts[] = {date.year / 100, date.year % 100, date.month, date.day, date.hour, date.minute, date.second};
 
     for (size_t i = 0; i < 7; i++) {
         to[2 * i] = (char)('0' + parts[i] / 10);

@@ -2,7 +2,6 @@
 #include "pki/serial.h"
 
 #include <assert.h>
-#include <time.h>
 
 #include "base/clock.h"
 
@@ -12,12 +11,9 @@
 int
 serial_month_of(int64_t unix_s)
 {
-    time_t when = (time_t)unix_s;
-    struct tm utc;
+    struct clock_date date = clock_date_of(unix_s);
 
-    if (gmtime_r(&when, &utc) == NULL)
-        return -1;
-    return (utc.tm_year - 100) * 12 + utc.tm_mon;
+    return (date.year - 2000) * 12 + date.month - 1;
 }
 
 struct serial
@@ -38,13 +34,4 @@ serial_parse(struct bytes octets, int *ret_month)
         return false;
     *ret_month = octets.at[1] << 8 | octets.at[2];
     return true;
-}
-
-int64_t
-serial_month_begins_s(int month)
-{
-    struct tm utc = {.tm_year = 100 + month / 12, .tm_mon = month % 12, .tm_mday = 1};
-
-    assert(month >= 0 && month <= MONTH_MAX + 1);
-    return timegm(&utc);
 }

@@ -18,7 +18,5 @@ struct serial serial_new(int64_t not_after_s);
 int serial_month_of(int64_t unix_s);
 /* True when `octets` have the form of a serial of ours; then its month. A foreign or mistyped serial is never "good". */
 bool serial_parse(struct bytes octets, int *ret_month);
-/* First second of the month, and of the one after. */
-int64_t serial_month_begins_s(int month);
 
 #endif

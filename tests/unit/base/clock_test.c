@@ -149,6 +149,51 @@ a_sleep_lasts_at_least_as_long_as_asked(void **state)
     clock_sleep_ms(-1);
 }
 
+static void *
+broadcast(void *condition)
+{
+    clock_sleep_ms(1);
+    pthread_cond_broadcast(condition);
+    return NULL;
+}
+
+static void
+a_wait_ends_when_its_time_has_come_and_when_it_is_woken(void **state)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+    pthread_t waker;
+
+    pthread_mutex_lock(&mutex);
+    int64_t until_ms = clock_monotonic_ms() + 3;
+    while (clock_wait(&condition, &mutex, until_ms))
+        ;
+    assert_true(clock_monotonic_ms() >= until_ms);
+    assert_false(clock_wait(&condition, &mutex, 0));
+    assert_int_equal(pthread_create(&waker, NULL, broadcast, &condition), 0);
+    assert_true(clock_wait(&condition, &mutex, clock_monotonic_ms() + 600000));
+    pthread_mutex_unlock(&mutex);
+    pthread_join(waker, NULL);
+}
+
+static void
+the_calendar_refuses_seconds_that_it_does_not_have(void **state)
+{
+    static const struct clock_date none[] = {
+        {-1, 1, 1, 0, 0, 0, 0},    {10000, 1, 1, 0, 0, 0, 0}, {2026, 0, 1, 0, 0, 0, 0},  {2026, 13, 1, 0, 0, 0, 0}, {2026, 1, 0, 0, 0, 0, 0},
+        {2026, 4, 31, 0, 0, 0, 0}, {2026, 2, 29, 0, 0, 0, 0}, {1900, 2, 29, 0, 0, 0, 0}, {2026, 1, 1, 24, 0, 0, 0}, {2026, 1, 1, -1, 0, 0, 0},
+        {2026, 1, 1, 0, 60, 0, 0}, {2026, 1, 1, 0, -1, 0, 0}, {2026, 1, 1, 0, 0, 60, 0}, {2026, 1, 1, 0, 0, -1, 0},
+    };
+    static const struct clock_date leap_day = {2000, 2, 29, 23, 59, 59, 0};
+    int64_t unix_s = 42;
+
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        assert_false(clock_of_date(&none[i], &unix_s));
+    assert_int_equal(unix_s, 42);
+    assert_true(clock_of_date(&leap_day, &unix_s));
+    assert_int_equal(unix_s, 951868799);
+}
+
 /* 5000 octets cross the inner portion; a portion left out would leave 64 zeros in a row, which chance does not. */
 static void
 random_bytes_fills_all_and_differs(void **state)
@@ -177,6 +222,8 @@ main(void)
         cmocka_unit_test(what_is_no_time_is_refused_and_the_output_untouched),
         cmocka_unit_test(clocks_agree_with_the_system_and_do_not_go_back),
         cmocka_unit_test(a_sleep_lasts_at_least_as_long_as_asked),
+        cmocka_unit_test(a_wait_ends_when_its_time_has_come_and_when_it_is_woken),
+        cmocka_unit_test(the_calendar_refuses_seconds_that_it_does_not_have),
         cmocka_unit_test(random_bytes_fills_all_and_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* Serial numbers: their form, and the month that they carry. */
 #include "unit/kit.h"
 
+#include <time.h>
+
 #include "pki/serial.h"
 
 static void
@@ -17,8 +19,10 @@ static void
 months_begin_where_the_one_before_ends(void **state)
 {
     for (int month = 0; month < 1200; month++) {
-        assert_int_equal(serial_month_of(serial_month_begins_s(month)), month);
-        assert_int_equal(serial_month_of(serial_month_begins_s(month) - 1), month - 1);
+        struct tm first = {.tm_year = 100 + month / 12, .tm_mon = month % 12, .tm_mday = 1};
+        int64_t begins_s = timegm(&first);
+        assert_int_equal(serial_month_of(begins_s), month);
+        assert_int_equal(serial_month_of(begins_s - 1), month - 1);
     }
 }
 
