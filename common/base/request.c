@@ -13,6 +13,13 @@
 #include "base/log.h"
 #include "base/text.h"
 
+/* Defined for the analyzer, which must not see the definitions through them. */
+#undef fail
+#undef fail_privately
+#undef fail_layer
+#undef fail_reason
+#undef fail_retry_after
+
 #define TRACE_DIGITS 32
 #define SPAN_DIGITS 16
 #define TRACEPARENT_LEN 55 /* "00-" trace "-" span "-01" */

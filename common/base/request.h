@@ -95,4 +95,13 @@ enum error fail_retry_after(struct request *rq, int seconds);
 /* Forgets a failure that the handler has dealt with. */
 void failure_clear(struct request *rq);
 
+/* clang's analyzer sees prototypes only, and would follow every path on which a refusal is OK. */
+#ifdef __clang_analyzer__
+#define fail(rq, kind, ...) ((void)(fail)((rq), (kind), __VA_ARGS__), (kind))
+#define fail_privately(rq, kind, ...) ((void)(fail_privately)((rq), (kind), __VA_ARGS__), (kind))
+#define fail_layer(rq, layer) ((void)(fail_layer)((rq), (layer)), ERR_INTERNAL)
+#define fail_reason(rq, reason) ((void)(fail_reason)((rq), (reason)), ERR_INTERNAL)
+#define fail_retry_after(rq, seconds) ((void)(fail_retry_after)((rq), (seconds)), ERR_INTERNAL)
+#endif
+
 #endif

@@ -197,8 +197,7 @@ wait_for_work(struct hsm_pool *pool, int64_t until_ms)
         int64_t now_ms = clock_monotonic_ms(), wake_ms = until_ms;
         if (pool->next_start_ms > now_ms && pool->next_start_ms < wake_ms)
             wake_ms = pool->next_start_ms;
-        struct timespec wake = {.tv_sec = wake_ms / 1000, .tv_nsec = wake_ms % 1000 * 1000000};
-        pthread_cond_timedwait(&pool->keeper_wake, &pool->mutex, &wake);
+        (void)clock_wait(&pool->keeper_wake, &pool->mutex, wake_ms);
     }
 }
 

@@ -32,17 +32,6 @@ open_metrics(struct hsm_pool *pool)
     pool->latency[HSM_RSA_PKCS1] = metric_histogram("signet_signer_hsm_seconds", "time of an HSM call without queueing", "mechanism", "rsa-pkcs1");
 }
 
-static void
-cond_init_monotonic(pthread_cond_t *cond)
-{
-    pthread_condattr_t attributes;
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 struct hsm_pool *
 hsm_pool_open(const struct hsm_pool_options *options)
 {
@@ -54,7 +43,7 @@ hsm_pool_open(const struct hsm_pool_options *options)
     pool->options = *options;
     pool->behind_last_waiter = &pool->first_waiter;
     pthread_mutex_init(&pool->mutex, NULL);
-    cond_init_monotonic(&pool->keeper_wake);
+    pthread_cond_init(&pool->keeper_wake, NULL);
     open_metrics(pool);
     if (pthread_create(&pool->keeper, NULL, hsm_keeper_run, pool) != 0)
         abort();
@@ -151,27 +140,19 @@ leave_line(struct hsm_pool *pool, struct hsm_waiter *leaving)
     metric_set(pool->queue_length, --pool->waiting);
 }
 
-static struct timespec
-in_ms(int ms)
-{
-    int64_t until_us = clock_monotonic_us() + (int64_t)ms * 1000;
-
-    return (struct timespec){.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-}
-
 /* In line until a worker was lent, the pool gave up, or time ran out. */
 static void
 stand_in_line(struct hsm_pool *pool, struct hsm_waiter *waiter, int most_ms)
 {
-    struct timespec until = in_ms(most_ms);
-    int late = 0;
+    int64_t until_ms = clock_monotonic_ms() + most_ms;
 
-    cond_init_monotonic(&waiter->wake);
+    pthread_cond_init(&waiter->wake, NULL);
     *pool->behind_last_waiter = waiter;
     pool->behind_last_waiter = &waiter->next;
     metric_set(pool->queue_length, ++pool->waiting);
-    while (waiter->worker == NULL && !waiter->refused && late == 0)
-        late = pthread_cond_timedwait(&waiter->wake, &pool->mutex, &until);
+    while (waiter->worker == NULL && !waiter->refused)
+        if (!clock_wait(&waiter->wake, &pool->mutex, until_ms))
+            break;
     if (waiter->worker == NULL && !waiter->refused)
         leave_line(pool, waiter);
     pthread_cond_destroy(&waiter->wake);

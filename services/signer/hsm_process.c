@@ -19,8 +19,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-extern char **environ;
-
 static char **
 child_environment(struct arena *arena, const struct hsm_pool_options *options)
 {

@@ -53,8 +53,9 @@ status_of(const char *name)
 {
     size_t i = 0;
 
-    while (!text_equal(status_names[i], name))
-        assert(++i < sizeof status_names / sizeof status_names[0]);
+    while (i <= AUTHORITY_RETIRED && !text_equal(status_names[i], name))
+        i++;
+    assert(i <= AUTHORITY_RETIRED);
     return (enum authority_status)i;
 }
 
@@ -100,7 +101,7 @@ add_chain(struct authority_row *rows, size_t count, const char *authority, struc
 enum error
 store_list_authorities(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
 {
-    struct db_rows *found, *chains;
+    struct db_rows *found = NULL, *chains = NULL;
     const struct db_step steps[] = {DB_STEP(&list_authorities, &found, DB_TEXT(name)), DB_STEP(&list_chains, &chains, DB_TEXT(name))};
 
     enum error error = db_atomic(signer->db, rq, steps, 2);

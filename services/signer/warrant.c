@@ -21,8 +21,6 @@ load_one(struct signer *signer, struct request *rq, const char *path)
 {
     AUTO(FILE, file) = fopen(path, "re");
 
-    if (signer->warrant_key_count == WARRANT_KEYS_MAX)
-        return fail(rq, ERR_BAD_REQUEST, "SIGNET_SIGNER_WARRANT_KEY_FILES names more than %d files", WARRANT_KEYS_MAX);
     if (file == NULL)
         return fail(rq, ERR_BAD_REQUEST, "the warrant key %s (SIGNET_SIGNER_WARRANT_KEY_FILES) cannot be read", path);
     AUTO(EVP_PKEY, key) = PEM_read_PUBKEY(file, NULL, NULL, NULL);
@@ -38,8 +36,8 @@ warrant_keys_load(struct signer *signer, struct request *rq)
     size_t count;
     char **paths = text_split(rq->arena, signer->config.warrant_key_files, ',', &count);
 
-    if (count == 0)
-        return fail(rq, ERR_BAD_REQUEST, "SIGNET_SIGNER_WARRANT_KEY_FILES names no file: nothing could be issued");
+    if (count == 0 || count > WARRANT_KEYS_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "SIGNET_SIGNER_WARRANT_KEY_FILES names %zu files; 1 to %d are needed", count, WARRANT_KEYS_MAX);
     for (size_t i = 0; i < count; i++) {
         enum error error = load_one(signer, rq, paths[i]);
         if (error != OK)

@@ -1,11 +1,15 @@
 /* Used by the signer's unit tests and the signing bench. The token lives below $TMPDIR or /tmp and is gone with softhsm_kit_stop. */
 #include "softhsm_kit.h"
 
+#include <fcntl.h>
+#include <glob.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PIN "482913"
@@ -68,10 +72,34 @@ find_build(char *ret_build)
     must(0, "bin/hsm-worker is not built");
 }
 
+/* What the command says is dropped: a bench writes its figures to stdout. */
 static void
-run(const char *command)
+run(const char *const *words)
 {
-    must(system(command) == 0, command);
+    posix_spawn_file_actions_t actions;
+    pid_t child;
+    int status = -1;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    must(posix_spawnp(&child, words[0], &actions, NULL, (char *const *)words, environ) == 0, words[0]);
+    posix_spawn_file_actions_destroy(&actions);
+    must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, words[0]);
+}
+
+/* What the module counted and struck: the files that begin with the control file's name and a point. */
+static void
+forget_counts(const struct softhsm_kit *kit)
+{
+    char pattern[PATH_ROOM];
+    glob_t found;
+
+    format_path(pattern, "%.400s.*", kit->control);
+    int status = glob(pattern, 0, NULL, &found);
+    must(status == 0 || status == GLOB_NOMATCH, pattern);
+    for (size_t i = 0; status == 0 && i < found.gl_pathc; i++)
+        must(unlink(found.gl_pathv[i]) == 0, found.gl_pathv[i]);
+    globfree(&found);
 }
 
 struct softhsm_kit *
@@ -96,7 +124,7 @@ softhsm_kit_start(void)
     write_file(path, text);
     setenv("SOFTHSM2_CONF", path, 1);
     setenv("PKCS11_SHIM_CONTROL", kit->control, 1);
-    run("softhsm2-util --init-token --free --label signet --so-pin 77665544 --pin " PIN " >/dev/null");
+    run((const char *[]){"softhsm2-util", "--init-token", "--free", "--label", "signet", "--so-pin", "77665544", "--pin", PIN, NULL});
     softhsm_kit_write_pin(kit, NULL);
     softhsm_kit_disturb(kit, "");
     return kit;
@@ -105,10 +133,7 @@ softhsm_kit_start(void)
 void
 softhsm_kit_stop(struct softhsm_kit *kit)
 {
-    char command[2 * PATH_ROOM];
-
-    snprintf(command, sizeof command, "rm -rf '%s'", kit->folder);
-    run(command);
+    run((const char *[]){"rm", "-rf", kit->folder, NULL});
     free(kit);
 }
 
@@ -133,10 +158,9 @@ softhsm_kit_worker_file(const struct softhsm_kit *kit)
 void
 softhsm_kit_disturb(struct softhsm_kit *kit, const char *faults)
 {
-    char command[2 * PATH_ROOM], fresh[PATH_ROOM];
+    char fresh[PATH_ROOM];
 
-    snprintf(command, sizeof command, "rm -f '%s'.*", kit->control);
-    run(command);
+    forget_counts(kit);
     format_path(fresh, "%.400s/control-next", kit->folder);
     write_file(fresh, faults);
     must(rename(fresh, kit->control) == 0, kit->control);

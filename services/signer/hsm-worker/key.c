@@ -114,7 +114,7 @@ enum hsm_status
 key_sign(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
 {
     CK_MECHANISM mechanism = {call->mechanism == HSM_ECDSA ? CKM_ECDSA : CKM_RSA_PKCS, NULL, 0};
-    CK_OBJECT_HANDLE key;
+    CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
     CK_ULONG len = HSM_DATA_MAX;
 
     if (call->mechanism != HSM_ECDSA && call->mechanism != HSM_RSA_PKCS1)
@@ -257,7 +257,7 @@ key_describe(struct worker *worker, const struct hsm_call *call, CK_OBJECT_HANDL
 enum hsm_status
 key_find(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
 {
-    CK_OBJECT_HANDLE key;
+    CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
 
     enum hsm_status status = load_private_key(worker, call, &key, answer);
     if (status != HSM_OK)

@@ -24,15 +24,16 @@ setting(const char *name, const char *fallback)
 
 /* libp11 has the module loaded; the second dlopen is the same instance, and it is how its function table is had. */
 static CK_FUNCTION_LIST_PTR
-function_list(const char *module)
+function_list(struct worker *worker, const char *module)
 {
     CK_FUNCTION_LIST_PTR list = NULL;
-    void *library = dlopen(module, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
-    if (library == NULL)
+    CK_C_GetFunctionList get = NULL;
+
+    worker->library = dlopen(module, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+    if (worker->library == NULL)
         return NULL;
     /* POSIX way of turning dlsym's object pointer into a function pointer. */
-    CK_C_GetFunctionList get = NULL;
-    *(void **)&get = dlsym(library, "C_GetFunctionList");
+    *(void **)&get = dlsym(worker->library, "C_GetFunctionList");
     if (get == NULL || get(&list) != CKR_OK)
         return NULL;
     return list;
@@ -46,33 +47,37 @@ load_module(struct worker *worker, struct hsm_answer *answer)
     worker->context = PKCS11_CTX_new();
     if (worker->context == NULL || PKCS11_CTX_load(worker->context, module) != 0)
         return answer_text(answer, HSM_MODULE_BAD, "the PKCS#11 module %s (SIGNET_HSM_MODULE) cannot be loaded and initialised", module);
-    worker->pkcs11 = function_list(module);
+    worker->pkcs11 = function_list(worker, module);
     if (worker->pkcs11 == NULL)
         return answer_text(answer, HSM_MODULE_BAD, "%s (SIGNET_HSM_MODULE) has no C_GetFunctionList that works", module);
     return HSM_OK;
 }
 
-static enum hsm_status
-find_token(struct worker *worker, struct hsm_answer *answer, const PKCS11_TOKEN **ret_token)
+/* NULL, and the answer says why. */
+static const PKCS11_TOKEN *
+find_token(struct worker *worker, struct hsm_answer *answer)
 {
     const char *label = setting("SIGNET_HSM_TOKEN", "signet");
     const PKCS11_TOKEN *found = NULL;
 
-    if (PKCS11_enumerate_slots(worker->context, &worker->slots, &worker->slot_count) != 0)
-        return answer_text(answer, HSM_TOKEN_MISSING, "the slots of the HSM cannot be listed");
+    if (PKCS11_enumerate_slots(worker->context, &worker->slots, &worker->slot_count) != 0) {
+        answer_text(answer, HSM_TOKEN_MISSING, "the slots of the HSM cannot be listed");
+        return NULL;
+    }
     for (unsigned i = 0; i < worker->slot_count; i++) {
         const PKCS11_TOKEN *token = worker->slots[i].token;
         if (token == NULL || !token->initialized || token->label == NULL || strcmp(token->label, label) != 0)
             continue;
-        if (found != NULL)
-            return answer_text(answer, HSM_TOKEN_MISSING, "two tokens are labelled \"%s\" (SIGNET_HSM_TOKEN)", label);
+        if (found != NULL) {
+            answer_text(answer, HSM_TOKEN_MISSING, "two tokens are labelled \"%s\" (SIGNET_HSM_TOKEN)", label);
+            return NULL;
+        }
         found = token;
         worker->slot = PKCS11_get_slotid_from_slot(&worker->slots[i]);
     }
     if (found == NULL)
-        return answer_text(answer, HSM_TOKEN_MISSING, "no token is labelled \"%s\" (SIGNET_HSM_TOKEN)", label);
-    *ret_token = found;
-    return HSM_OK;
+        answer_text(answer, HSM_TOKEN_MISSING, "no token is labelled \"%s\" (SIGNET_HSM_TOKEN)", label);
+    return found;
 }
 
 static enum hsm_status
@@ -117,16 +122,15 @@ enum hsm_status
 token_open(struct worker *worker, struct hsm_answer *answer)
 {
     static const struct hsm_call any_key;
-    const PKCS11_TOKEN *token = NULL;
     CK_OBJECT_HANDLE key;
     CK_ULONG count;
 
     enum hsm_status status = load_module(worker, answer);
     if (status != HSM_OK)
         return status;
-    status = find_token(worker, answer, &token);
-    if (status != HSM_OK)
-        return status;
+    const PKCS11_TOKEN *token = find_token(worker, answer);
+    if (token == NULL)
+        return HSM_TOKEN_MISSING;
     if (token->userPinLocked)
         return answer_text(answer, HSM_PIN_LOCKED, "the token \"%s\" has locked its PIN", token->label);
     status = open_session(worker, answer);

@@ -20,6 +20,7 @@ struct worker {
     PKCS11_CTX *context;
     PKCS11_SLOT *slots;
     unsigned slot_count;
+    void *library;
     CK_FUNCTION_LIST_PTR pkcs11;
     CK_SLOT_ID slot;
     CK_SESSION_HANDLE session;

@@ -30,6 +30,7 @@
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ret_list);
 
+static void *library;
 static CK_FUNCTION_LIST_PTR real;
 static CK_FUNCTION_LIST disturbed;
 
@@ -62,7 +63,7 @@ count_call(const char *function)
 
 /* One octet per strike in a file per fault: the count that all processes share. */
 static bool
-may_strike(const char *function, const char *fault, int times)
+may_strike(const char *function, const char *fault, long times)
 {
     char suffix[128];
 
@@ -83,7 +84,7 @@ may_strike(const char *function, const char *fault, int times)
 static bool
 fault_is(const char *function, const char *fault)
 {
-    char named[32], wanted[32], line[128];
+    char named[32], wanted[32], times[32], line[128];
     bool strikes = false;
 
     if (control_file() == NULL)
@@ -92,9 +93,9 @@ fault_is(const char *function, const char *fault)
     if (file == NULL)
         return false;
     while (!strikes && fgets(line, sizeof line, file) != NULL) {
-        int times = 0;
-        if (sscanf(line, "%31s %31s %d", named, wanted, &times) >= 2 && strcmp(named, function) == 0 && strcmp(wanted, fault) == 0)
-            strikes = may_strike(function, fault, times);
+        times[0] = '\0';
+        if (sscanf(line, "%31s %31s %31s", named, wanted, times) >= 2 && strcmp(named, function) == 0 && strcmp(wanted, fault) == 0)
+            strikes = may_strike(function, fault, strtol(times, NULL, 10));
     }
     fclose(file);
     return strikes;
@@ -207,9 +208,9 @@ static CK_RV
 load_real(void)
 {
     const char *path = getenv("PKCS11_SHIM_MODULE");
-    void *library = dlopen(path != NULL ? path : "/usr/lib/softhsm/libsofthsm2.so", RTLD_NOW | RTLD_LOCAL);
     CK_C_GetFunctionList get = NULL;
 
+    library = dlopen(path != NULL ? path : "/usr/lib/softhsm/libsofthsm2.so", RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return CKR_GENERAL_ERROR;
     *(void **)&get = dlsym(library, "C_GetFunctionList");
