@@ -193,10 +193,7 @@ keep(void *context)
             pthread_cond_wait(&bus->changed, &bus->mutex);
             continue;
         }
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += REOPEN_PAUSE_MS / 1000;
-        pthread_cond_timedwait(&bus->changed, &bus->mutex, &until);
+        (void)clock_wait(&bus->changed, &bus->mutex, clock_monotonic_ms() + REOPEN_PAUSE_MS);
         if (bus->closing)
             break;
         pthread_mutex_unlock(&bus->mutex);

@@ -4,7 +4,6 @@
  * service becomes ready without waiting for a request), and cancels what calls gave up at their deadline.
  */
 #include <assert.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,14 +26,6 @@ db_backoff_ms(int failures)
 }
 
 /* ---- waiting; the mutex is held ---- */
-
-/* False when `until_ms` has passed. */
-static bool
-wait_until(struct db_pool *pool, pthread_cond_t *condition, int64_t until_ms)
-{
-    struct timespec at = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    return pthread_cond_timedwait(condition, &pool->mutex, &at) != ETIMEDOUT;
-}
 
 static struct db_connection *
 pop(struct db_connection **list)
@@ -112,7 +103,7 @@ find_or_wait(struct db_pool *pool, int64_t until_ms, struct db_connection **ret_
             return UNREACHABLE;
         }
         int64_t wake_ms = room && pool->retry_at_ms < until_ms ? pool->retry_at_ms : until_ms;
-        if (!wait_until(pool, &pool->returned, wake_ms) && wake_ms == until_ms)
+        if (!clock_wait(&pool->returned, &pool->mutex, wake_ms) && wake_ms == until_ms)
             return ALL_BUSY;
     }
 }
@@ -191,7 +182,7 @@ wait_for_duty(struct db_pool *pool, struct db_connection **ret_doomed)
             pool->open++;
             return DUTY_CONNECT;
         }
-        (void)wait_until(pool, &pool->duty, pool->retry_at_ms);
+        (void)clock_wait(&pool->duty, &pool->mutex, pool->retry_at_ms);
     }
 }
 
@@ -230,16 +221,6 @@ copy(const char *text)
     return copied;
 }
 
-static void
-init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
 enum error
 db_open(struct request *rq, const struct db_options *options, struct db **ret_db)
 {
@@ -261,8 +242,8 @@ db_open(struct request *rq, const struct db_options *options, struct db **ret_db
     pool->options = (struct db_options){
         .name = copy(options->name), .url = copy(options->url), .password_file = copy(options->password_file), .connections = options->connections};
     pthread_mutex_init(&pool->mutex, NULL);
-    init_condition(&pool->returned);
-    init_condition(&pool->duty);
+    pthread_cond_init(&pool->returned, NULL);
+    pthread_cond_init(&pool->duty, NULL);
     if (pthread_create(&pool->keeper, NULL, keep, pool) != 0)
         abort();
     *ret_db = db;

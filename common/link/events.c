@@ -7,8 +7,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "link/follower.h"
@@ -81,14 +81,9 @@ follower_read(const struct follower *follower, struct request *rq, natsMsg *mess
 static void
 pause_between_sessions(struct follower *follower)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += SESSION_PAUSE_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
     AUTO_LOCK(&follower->mutex);
     if (!follower->stopping)
-        pthread_cond_timedwait(&follower->woken, &follower->mutex, &until);
+        (void)clock_wait(&follower->woken, &follower->mutex, clock_monotonic_ms() + SESSION_PAUSE_MS);
 }
 
 static natsStatus

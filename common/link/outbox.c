@@ -8,10 +8,8 @@
  */
 #include "link/outbox.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "link/bus_nats.h"
@@ -138,20 +136,18 @@ publish(struct outbox *outbox, const char *event_id, const char *subject, struct
     jsPubOptions options;
     jsPubOptions_Init(&options);
     options.MsgId = event_id;
-    if (message != NULL && js_PublishMsgAsync(outbox->js, &message, &options) != NATS_OK)
+    if (message == NULL || js_PublishMsgAsync(outbox->js, &message, &options) != NATS_OK)
         refuse_slot(outbox, slot);
 }
 
 static void
 wait_for_acks(struct outbox *outbox)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ACK_WAIT_MS / 1000;
+    int64_t until_ms = clock_monotonic_ms() + ACK_WAIT_MS;
     AUTO_LOCK(&outbox->mutex);
-    int result = 0;
-    while (outbox->count_open > 0 && result != ETIMEDOUT)
-        result = pthread_cond_timedwait(&outbox->acknowledged, &outbox->mutex, &until);
+    while (outbox->count_open > 0)
+        if (!clock_wait(&outbox->acknowledged, &outbox->mutex, until_ms))
+            return;
 }
 
 /* ---- one batch ---- */
@@ -237,13 +233,11 @@ turn(struct outbox *outbox)
 static bool
 wait_for_commit(struct outbox *outbox)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += SWEEP_MS / 1000;
+    int64_t until_ms = clock_monotonic_ms() + SWEEP_MS;
     AUTO_LOCK(&outbox->mutex);
-    int result = 0;
-    while (!outbox->wanted && !outbox->stopping && result != ETIMEDOUT)
-        result = pthread_cond_timedwait(&outbox->woken, &outbox->mutex, &until);
+    while (!outbox->wanted && !outbox->stopping)
+        if (!clock_wait(&outbox->woken, &outbox->mutex, until_ms))
+            break;
     outbox->wanted = false;
     return !outbox->stopping;
 }

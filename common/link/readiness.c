@@ -43,15 +43,12 @@ struct readiness *
 readiness_new(const struct service *service)
 {
     struct readiness *readiness = calloc(1, sizeof *readiness);
-    pthread_condattr_t monotonic;
 
     if (readiness == NULL)
         abort();
     readiness->service = service;
     pthread_mutex_init(&readiness->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&readiness->stop_asked, &monotonic);
+    pthread_cond_init(&readiness->stop_asked, NULL);
     return readiness;
 }
 
@@ -129,10 +126,9 @@ pause_until_next_round(struct readiness *readiness)
 {
     AUTO_LOCK(&readiness->mutex);
     int64_t until_ms = clock_monotonic_ms() + (readiness->ready ? PAUSE_READY_MS : PAUSE_UNREADY_MS);
-    const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = (long)(until_ms % 1000) * 1000000};
 
     while (!readiness->stopping)
-        if (pthread_cond_timedwait(&readiness->stop_asked, &readiness->mutex, &until) != 0)
+        if (!clock_wait(&readiness->stop_asked, &readiness->mutex, until_ms))
             break;
     return !readiness->stopping;
 }

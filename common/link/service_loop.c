@@ -70,18 +70,11 @@ take_turn(struct service_loop *loop)
 static bool
 pause_or_wake(struct service_loop *loop, int pause_ms)
 {
-    struct timespec until;
+    int64_t until_ms = clock_monotonic_ms() + pause_ms;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += pause_ms / 1000;
-    until.tv_nsec += (long)(pause_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     AUTO_LOCK(&loop->mutex);
     while (!loop->woken && !loop->stopping)
-        if (pthread_cond_timedwait(&loop->changed, &loop->mutex, &until) != 0)
+        if (!clock_wait(&loop->changed, &loop->mutex, until_ms))
             break;
     loop->woken = false;
     return !loop->stopping;
@@ -116,7 +109,6 @@ struct service_loop *
 service_every(struct service *service, const char *name, int pause_ms, void (*turn)(void *context, struct request *rq), void *context)
 {
     struct service_loop *loop = calloc(1, sizeof *loop);
-    pthread_condattr_t monotonic;
     pthread_attr_t attributes;
 
     if (loop == NULL)
@@ -126,9 +118,7 @@ service_every(struct service *service, const char *name, int pause_ms, void (*tu
     loop->turn = turn;
     loop->context = context;
     pthread_mutex_init(&loop->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&loop->changed, &monotonic);
+    pthread_cond_init(&loop->changed, NULL);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, LOOP_STACK_SIZE);
     if (pthread_create(&loop->thread, &attributes, loop_main, loop) != 0)

@@ -7,13 +7,11 @@
 #include "validator.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unbound.h>
 
 #include "base/clock.h"
@@ -114,10 +112,7 @@ resolver_open(struct request *rq, const char *dns_address, struct resolver **ret
     if (resolver == NULL)
         abort();
     resolver->ub = ub;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&resolver->answered, &monotonic);
+    pthread_cond_init(&resolver->answered, NULL);
     pthread_mutex_init(&resolver->mutex, NULL);
     if (pthread_create(&resolver->thread, NULL, take_answers, resolver) != 0)
         abort();
@@ -179,11 +174,10 @@ static void
 wait_for(struct question *question, int64_t until_ms)
 {
     struct resolver *resolver = question->resolver;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
 
     AUTO_LOCK(&resolver->mutex);
     while (!question->done)
-        if (pthread_cond_timedwait(&resolver->answered, &resolver->mutex, &until) == ETIMEDOUT)
+        if (!clock_wait(&resolver->answered, &resolver->mutex, until_ms))
             return;
 }
 
