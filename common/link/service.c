@@ -299,6 +299,9 @@ drain(struct service *service)
         struct service_drain *newest = &service->drains[--service->drain_count];
         newest->stop(newest->context);
     }
+    /* Last, whatever was opened first: calls, events and the outbox end with the bus, and all of them write what they did. */
+    if (service->close_database != NULL)
+        service->close_database(service);
     http_server_close(service->admin, service_drain_part_ms(service));
 }
 

@@ -5,9 +5,8 @@
 #include "link/service_internal.h"
 
 static void
-close_database(void *context)
+close_database(struct service *service)
 {
-    struct service *service = context;
     db_close(service->database);
 }
 
@@ -25,6 +24,6 @@ service_database(struct service *service)
     assert((service->about->uses & USES_DATABASE) != 0 && service->database == NULL);
     service_must(service, service->rq, db_open(service->rq, &options, &service->database));
     service_ready_when(service, "database", db_check, service->database);
-    service_at_drain(service, close_database, service);
+    service->close_database = close_database;
     return service->database;
 }

@@ -66,6 +66,7 @@ struct service {
     size_t drain_count;
     int64_t (*lag)(void *context);
     void *lag_context;
+    void (*close_database)(struct service *service); /* NULL: has none. A pointer, so that only its users link libpq */
     atomic_bool draining;
 };
 
