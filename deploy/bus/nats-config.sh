@@ -40,7 +40,20 @@ function each(cell, prefix, list,    parts, n, i) {
     for (i = 1; i <= n; i++) list = add(list, prefix parts[i])
     return list
 }
+function answer_all_callers(cell, list,    parts, n, i, names, k, m) {
+    n = split(cell, parts, ",")
+    for (i = 1; i <= n; i++) {
+        m = split(callers[parts[i]], names, " ")
+        for (k = 1; k <= m; k++) if (!seen[names[k]]++) list = add(add(list, "_INBOX." names[k] ".*"), "_INBOX." names[k] ".*.*")
+    }
+    return list
+}
 /^#/ || /^[ \t]*$/ { next }
+NR == FNR {
+    n = split(trim($2), parts, ",")
+    for (i = 1; i <= n; i++) if (parts[i] != "-") callers[parts[i]] = callers[parts[i]] " " trim($1)
+    next
+}
 {
     user = trim($1); calls = trim($2); serves = trim($3); announces = trim($4); hears = trim($5)
     publish = each(calls, "signet.", "")
@@ -67,13 +80,21 @@ function each(cell, prefix, list,    parts, n, i) {
             publish = add(publish, "$JS.ACK.SIGNET_EVENTS." durable ".>")
         }
     }
+    # Who hears events gets each with a reply subject. allow_responses would keep them all for its whole time, and nats-server 2.9 walks them at
+    # every message once they are 4096. So hearers answer whoever may call them (signetctl) by the name of the inbox.
+    responses = "allow_responses: { max: 1, expires: \"60s\" }"
+    if (hears != "-") {
+        split("", seen)
+        publish = answer_all_callers(serves ",health.report", publish)
+        responses = ""
+    }
     if (publish == "") publish = "deny: \">\""
     else publish = "allow: [" publish "]"
     printf "        {\n            user: \"%s\"\n            permissions: {\n", user
     printf "                publish: { %s }\n", publish
     printf "                subscribe: { allow: [%s] }\n", subscribe
-    printf "                allow_responses: { max: 1, expires: \"60s\" }\n            }\n        }\n"
-}' "$table"
+    printf "                %s\n            }\n        }\n", responses
+}' "$table" "$table"
 
 cat <<'EOF'
     ]
