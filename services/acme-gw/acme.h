@@ -14,6 +14,7 @@
 #include "link/http_server.h"
 #include "link/lease.h"
 #include "link/rpc.h"
+#include "link/workers.h"
 #include "pki/certificate.h"
 #include "pki/csr.h"
 #include "pki/identifier.h"
@@ -61,6 +62,8 @@ struct acme {
     struct bus *bus;
     struct nonces *nonces;
     struct account_cache *accounts;
+    struct certificate_cache *certificates;
+    struct workers *validators; /* for validations that begin here; the lease has its own threads */
     struct lease *validations;
     struct lease *finalizations;
 };
@@ -126,6 +129,7 @@ struct challenge {
     const char *authorization_id;
     const char *type;
     const char *token;
+    struct identifier name; /* as store_load_challenge and store_begin_challenge fill it in */
     enum challenge_status status;
     int64_t validated_at_s; /* 0: not yet */
     const char *problem;    /* JSON, or NULL */
@@ -142,7 +146,7 @@ struct authorization {
     size_t challenge_count;
 };
 
-/* One validation, as the lease hands it out. */
+/* One validation, as the lease hands it out, or as the POST begins it that holds the lease already. */
 struct validation {
     const char *challenge_id;
     const char *type;
@@ -256,6 +260,15 @@ DEFINE_AUTO_STRUCT(account_cache, account_cache_free);
 enum error account_cache_load(struct acme *acme, struct request *rq, const char *id, const struct account **ret_account) MUST_CHECK;
 void account_cache_forget(struct account_cache *cache, const char *id);
 
+/* ---- certificate_cache.c: what was issued here a moment ago, for the client that comes for it ---- */
+
+struct certificate_cache *certificate_cache_new(void);
+void certificate_cache_free(struct certificate_cache *cache);
+DEFINE_AUTO_STRUCT(certificate_cache, certificate_cache_free);
+void certificate_cache_put(struct certificate_cache *cache, const struct order *order, const char *pem);
+/* A copy in the arena, or NULL. */
+const char *certificate_cache_find(struct certificate_cache *cache, struct arena *arena, const char *order_id, const char *account_id);
+
 /* ---- one file per resource ---- */
 
 http_handler directory;
@@ -277,11 +290,15 @@ http_handler finalize;
 /* A turn at a `processing` order that its finalize did not finish. */
 void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
 http_handler certificate;
+/* The leaf first, then the PEM of its issuers. */
+const char *certificate_pem(struct arena *arena, struct bytes leaf, const char *chain_pem);
 http_handler revoke_cert;
 
 /* ---- validation.c ---- */
 
-/* A turn at a `processing` challenge. */
+/* Has the validation worked on by a thread of ours, at once; by the lease loop when they are all busy. */
+void validation_begin(struct acme *acme, struct request *rq, const struct validation *validation);
+/* A turn at a `processing` challenge that the lease loop has taken. */
 void validation_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
 
 /* ---- names.c: identifiers as clients, contracts and columns write them ---- */
@@ -317,9 +334,9 @@ enum error store_load_order(struct acme *acme, struct request *rq, const char *a
 enum error store_load_authorization(struct acme *acme, struct request *rq, const char *account_id, const char *id,
                                     struct authorization *ret_authorization) MUST_CHECK;
 
-/* A challenge as it is after it was, if it could be, set to `processing`. */
-enum error store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
-    MUST_CHECK;
+/* A challenge as it is now; ret_begun when it was `pending` until now, and is `processing` in our hands. */
+enum error store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge,
+                                 bool *ret_begun) MUST_CHECK;
 enum error store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
     MUST_CHECK;
 struct validation store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t row);

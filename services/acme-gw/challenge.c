@@ -1,6 +1,6 @@
 /*
- * The client says that it is ready to be looked at (RFC 8555 §7.5.1). The challenge becomes a due row and the answer goes out at once; validation.c
- * does the looking, here or in another replica.
+ * The client says that it is ready to be looked at (RFC 8555 §7.5.1). The challenge becomes a leased row and the answer goes out at once;
+ * validation.c does the looking, here, or in whichever replica takes the row when the lease has run out.
  */
 #include "acme.h"
 
@@ -36,6 +36,27 @@ challenge_json(struct acme *acme, struct arena *arena, const struct challenge *c
     return json;
 }
 
+static enum error
+begin(struct acme *acme, struct request *rq, const struct account *account, const char *id, struct challenge *ret_challenge)
+{
+    bool begun = false;
+
+    enum error error = store_begin_challenge(acme, rq, account->id, id, ret_challenge, &begun);
+    if (error)
+        return error;
+    if (!begun && ret_challenge->status == CHALLENGE_PENDING)
+        return refuse(rq, ERR_CONFLICT, "malformed", "the authorization of this challenge has expired or is decided already");
+    if (begun)
+        validation_begin(acme, rq,
+                         &(struct validation){.challenge_id = ret_challenge->id,
+                                              .type = ret_challenge->type,
+                                              .token = ret_challenge->token,
+                                              .name = ret_challenge->name,
+                                              .thumbprint = BYTES(account->jwk.thumbprint, THUMBPRINT_LEN),
+                                              .attempts = 1});
+    return OK;
+}
+
 enum error
 challenge(void *context, struct http_exchange *x)
 {
@@ -44,21 +65,18 @@ challenge(void *context, struct http_exchange *x)
     struct signed_request signed_;
     struct challenge found;
 
+    request_note(rq, "challenge", "%s", x->params[0]);
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (error)
         return error;
     if (signed_.payload == NULL)
         error = store_load_challenge(acme, rq, signed_.account->id, x->params[0], &found);
     else
-        error = store_begin_challenge(acme, rq, signed_.account->id, x->params[0], &found);
+        error = begin(acme, rq, signed_.account, x->params[0], &found);
     if (error)
         return error;
-    if (signed_.payload != NULL && found.status == CHALLENGE_PENDING)
-        return refuse(rq, ERR_CONFLICT, "malformed", "the authorization of this challenge has expired or is decided already");
-    if (found.status == CHALLENGE_PROCESSING) {
-        lease_wake(acme->validations);
+    if (found.status == CHALLENGE_PROCESSING)
         http_header_out(x, "Retry-After", "%d", VALIDATION_RETRY_AFTER_S);
-    }
     /* RFC 8555 §7.5.1 */
     http_header_out(x, "Link", "<%s>;rel=\"up\"", acme_url(acme, rq->arena, "authorization", found.authorization_id));
     AUTO(json_t, json) = challenge_json(acme, rq->arena, &found);

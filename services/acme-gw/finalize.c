@@ -180,9 +180,12 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
         return fail_privately(rq, ERR_INTERNAL, "the certificate was issued, but cannot be delivered", "ra: serial number of another form");
     request_note(rq, "serial", "%s", bytes_hex(rq->arena, issued.serial, 0));
     enum error error = store_end_order(acme, rq, order->id, &issued);
-    if (!error)
-        order->status = ORDER_VALID;
-    return error;
+    if (error)
+        return error;
+    order->status = ORDER_VALID;
+    struct bytes leaf = BYTES(reply->certificate.data, reply->certificate.len);
+    certificate_cache_put(acme->certificates, order, certificate_pem(rq->arena, leaf, issued.chain_pem));
+    return OK;
 }
 
 /* OK: the order is valid, or stays `processing` with a later turn. An error: ra's refusal, recorded; or the database is away, and the lease stays. */

@@ -68,6 +68,12 @@ serve_replicas(struct service *service, struct request *rq, struct acme *acme)
 }
 
 static void
+finish_validations(void *context)
+{
+    workers_free(context);
+}
+
+static void
 open_leases(struct service *service, struct request *rq, struct acme *acme)
 {
     struct lease_about validations = {.name = "acme.validation",
@@ -84,6 +90,8 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
                                         .pause_ms = LEASE_PAUSE_MS,
                                         .work = finalize_work,
                                         .context = acme};
+    acme->validators = workers_new("validation", acme->config.validations, acme->config.validations, NULL);
+    service_at_drain(service, finish_validations, acme->validators);
     service_must(service, rq, lease_open(service, rq, acme->db, &validations, &acme->validations));
     service_must(service, rq, lease_open(service, rq, acme->db, &finalizations, &acme->finalizations));
 }
@@ -116,12 +124,14 @@ main(int argc, char **argv)
     open_nonces(service, rq, &acme);
     acme_name_urls(&acme, rq->arena);
     acme.accounts = account_cache_new();
+    acme.certificates = certificate_cache_new();
     acme.db = service_database(service);
     acme.bus = service_bus(service);
     serve_replicas(service, rq, &acme);
     open_leases(service, rq, &acme);
     listen_for_clients(service, &acme);
     int status = service_run(service);
+    certificate_cache_free(acme.certificates);
     account_cache_free(acme.accounts);
     nonces_free(acme.nonces);
     return status;

@@ -11,11 +11,12 @@
 static const struct db_statement load_authorization = {
     "load_authorization", "SELECT " CHALLENGE_COLUMNS ", a.name, a.status, a.expires_at FROM acme.authorization a JOIN acme.challenge c "
                           "ON c.authorization_id = a.id WHERE a.id = $1 AND a.account_id = $2 ORDER BY c.type"};
-static const struct db_statement load_challenge = {"load_challenge", "SELECT " CHALLENGE_COLUMNS
-                                                                     " FROM acme.challenge c JOIN acme.authorization a ON a.id = c.authorization_id "
-                                                                     "WHERE c.id = $1 AND a.account_id = $2"};
+static const struct db_statement load_challenge = {
+    "load_challenge", "SELECT " CHALLENGE_COLUMNS ", a.name FROM acme.challenge c JOIN acme.authorization a ON a.id = c.authorization_id "
+                      "WHERE c.id = $1 AND a.account_id = $2"};
 static const struct db_statement begin_challenge = {
-    "begin_challenge", "UPDATE acme.challenge c SET status = 'processing', due_at = now() FROM acme.authorization a WHERE c.id = $1 AND "
+    "begin_challenge", "UPDATE acme.challenge c SET status = 'processing', due_at = now(), attempts = 1, "
+                       "leased_until = now() + make_interval(secs => $3), lease_holder = $4 FROM acme.authorization a WHERE c.id = $1 AND "
                        "a.id = c.authorization_id AND a.account_id = $2 AND c.status = 'pending' AND a.status = 'pending' AND a.expires_at > now()"};
 const struct db_statement store_take_validations = {
     "take_validations", "WITH due AS (SELECT id FROM acme.challenge WHERE status = 'processing' AND due_at <= now() "
@@ -99,6 +100,7 @@ challenge_of_rows(struct request *rq, const struct db_rows *rows, struct challen
     if (db_count(rows) == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no such challenge of this account");
     *ret_challenge = challenge_of_row(rows, 0);
+    ret_challenge->name = name_from_column(rq->arena, db_text(rows, 0, 7));
     return OK;
 }
 
@@ -112,16 +114,20 @@ store_load_challenge(struct acme *acme, struct request *rq, const char *account_
 }
 
 enum error
-store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
+store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge, bool *ret_begun)
 {
-    struct db_rows *rows = NULL;
+    struct db_rows *begun = NULL, *found = NULL;
     struct db_step steps[] = {
-        DB_STEP(&begin_challenge, NULL, DB_TEXT(id), DB_TEXT(account_id)),
-        DB_STEP(&load_challenge, &rows, DB_TEXT(id), DB_TEXT(account_id)),
+        DB_STEP(&begin_challenge, &begun, DB_TEXT(id), DB_TEXT(account_id), DB_INT(VALIDATION_LEASE_S), DB_TEXT(lease_holder(acme->validations))),
+        DB_STEP(&load_challenge, &found, DB_TEXT(id), DB_TEXT(account_id)),
     };
 
     enum error error = db_atomic(acme->db, rq, steps, 2);
-    return error ? error : challenge_of_rows(rq, rows, ret_challenge);
+    if (!error)
+        error = challenge_of_rows(rq, found, ret_challenge);
+    if (!error)
+        *ret_begun = db_affected(begun) == 1;
+    return error;
 }
 
 struct validation

@@ -1,6 +1,6 @@
 /*
- * One turn at a `processing` challenge: ask the validator, write down what it found. Called by the lease loop, in whichever replica took the row.
- * If it dies here, the lease runs out and another replica asks again; asking twice does no harm.
+ * One turn at a `processing` challenge: ask the validator, write down what it found. The POST that begins a challenge holds its lease already and
+ * hands it to a thread here; the lease loop takes what was postponed, and what a process left behind that died. Asking twice does no harm.
  */
 #include "acme.h"
 
@@ -78,13 +78,75 @@ take_turn(struct acme *acme, struct request *rq, const struct validation *valida
     return store_end_validation(acme, rq, validation->challenge_id, reply->valid, problem);
 }
 
+static void
+take_noted_turn(struct acme *acme, struct request *rq, const struct validation *validation)
+{
+    request_note(rq, "challenge", "%s", validation->challenge_id);
+    request_note(rq, "name", "%s", validation->name.value);
+    (void)take_turn(acme, rq, validation);
+}
+
 void
 validation_work(void *context, struct request *rq, const struct db_rows *rows, size_t row)
 {
-    struct acme *acme = context;
     struct validation validation = store_validation_of_row(rq->arena, rows, row);
 
-    request_note(rq, "challenge", "%s", validation.challenge_id);
-    request_note(rq, "name", "%s", validation.name.value);
-    (void)take_turn(acme, rq, &validation);
+    take_noted_turn(context, rq, &validation);
+}
+
+/* On its way from the POST to a thread; lives in its own arena. */
+struct begun {
+    struct arena *arena;
+    struct acme *acme;
+    struct validation validation;
+    const char *traceparent;
+    int64_t deadline_ms;
+};
+
+static void
+work_on(void *argument)
+{
+    struct begun *begun = argument;
+    struct request rq;
+
+    request_begin(&rq, "lease", "acme.validation", begun->traceparent);
+    rq.deadline_ms = begun->deadline_ms;
+    take_noted_turn(begun->acme, &rq, &begun->validation);
+    request_end(&rq, rq.failure.kind);
+    arena_free(begun->arena);
+}
+
+static struct validation
+copy_of(struct arena *arena, const struct validation *validation)
+{
+    return (struct validation){
+        .challenge_id = arena_text(arena, validation->challenge_id),
+        .type = arena_text(arena, validation->type),
+        .token = arena_text(arena, validation->token),
+        .name = {.type = validation->name.type, .value = arena_text(arena, validation->name.value)},
+        .thumbprint = bytes_copy(arena, validation->thumbprint),
+        .attempts = validation->attempts,
+    };
+}
+
+void
+validation_begin(struct acme *acme, struct request *rq, const struct validation *validation)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    struct begun *begun = arena_alloc(arena, sizeof *begun);
+
+    *begun = (struct begun){.arena = arena,
+                            .acme = acme,
+                            .validation = copy_of(arena, validation),
+                            .traceparent = arena_text(arena, request_traceparent(rq)),
+                            .deadline_ms = clock_monotonic_ms() + INT64_C(1000) * VALIDATION_LEASE_S};
+    if (workers_try(acme->validators, work_on, begun)) {
+        (void)TAKE(arena);
+        return;
+    }
+    /* Should even this fail, the lease runs out by itself. */
+    if (store_postpone_validation(acme, rq, validation->challenge_id, 0) == OK)
+        lease_wake(acme->validations);
+    else
+        failure_clear(rq);
 }

@@ -60,6 +60,24 @@ a_certificate_comes_at_once(void **state)
 }
 
 static void
+a_certificate_is_read_from_the_database_when_nobody_remembers_it(void **state)
+{
+    struct made_order made = client_ready_order(&me, "host.example");
+    const char *url = arena_text(me.arena, member(&me, finalize_with(&made, NAMES), "certificate"));
+    const struct http_kit_reply *reply = client_post(&me, url, "");
+    const char *remembered = arena_text_n(me.arena, reply->body, reply->body_len);
+
+    assert_status(reply, 200);
+    struct certificate_cache *full = gateway.certificates;
+    gateway.certificates = certificate_cache_new();
+    reply = client_post(&me, url, "");
+    assert_status(reply, 200);
+    assert_string_equal(arena_text_n(me.arena, reply->body, reply->body_len), remembered);
+    certificate_cache_free(gateway.certificates);
+    gateway.certificates = full;
+}
+
+static void
 a_repeated_finalize_returns_the_order(void **state)
 {
     struct made_order made = client_ready_order(&me, "host.example");
@@ -300,13 +318,14 @@ another_account_sees_nothing(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 12
+#define CASES_BY_HAND 13
 
 int
 main(void)
 {
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(refusals) + COUNT_OF(troubles)] = {
         CASE(a_certificate_comes_at_once),
+        CASE(a_certificate_is_read_from_the_database_when_nobody_remembers_it),
         CASE(a_repeated_finalize_returns_the_order),
         CASE(rejects_a_pending_order),
         CASE(rejects_other_names_and_leaves_the_order_ready),

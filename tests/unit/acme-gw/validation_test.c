@@ -30,21 +30,22 @@ status_of(const char *url)
 }
 
 static void
-a_challenge_is_processing_at_once_and_valid_after_a_turn(void **state)
+a_challenge_is_processing_at_once_and_valid_soon(void **state)
 {
     struct made_order made = client_order(&me, "host.example");
-    const struct http_kit_reply *reply = client_post(&me, made.challenge, "{}");
 
+    beyond.validator_is_slow = true;
+    const struct http_kit_reply *reply = client_post(&me, made.challenge, "{}");
     assert_status(reply, 200);
     assert_string_equal(member(&me, reply, "status"), "processing");
-    assert_int_equal(validations.wakes, 1);
+    assert_string_equal(header_of(&me, reply, "Retry-After"), "1");
     assert_non_null(strstr(reply->head, arena_format(me.arena, "Link: <%s>;rel=\"up\"", made.authorization)));
     const char *token = arena_text(me.arena, member(&me, reply, "token"));
     assert_string_equal(status_of(made.authorization), "pending");
     assert_string_equal(status_of(made.url), "pending");
 
-    assert_int_equal(turn_validations(), 1);
-    assert_string_equal(status_of(made.authorization), "valid");
+    sem_post(&validator_gate);
+    wait_for_status(&me, made.authorization, "valid");
     assert_string_equal(status_of(made.url), "ready");
     reply = client_post(&me, made.challenge, "");
     assert_string_equal(member(&me, reply, "status"), "valid");
@@ -63,21 +64,23 @@ a_look_at_a_challenge_begins_nothing(void **state)
 
     assert_string_equal(status_of(made.challenge), "pending");
     assert_int_equal(turn_validations(), 0);
-    assert_int_equal(validations.wakes, 0);
+    assert_string_equal(status_of(made.challenge), "pending");
+    assert_int_equal(beyond.validations, 0);
 }
 
 static void
-a_second_post_changes_nothing(void **state)
+a_second_post_begins_nothing_more(void **state)
 {
     struct made_order made = client_order(&me, "host.example");
 
+    beyond.validator_is_slow = true;
     assert_status(client_post(&me, made.challenge, "{}"), 200);
-    assert_status(client_post(&me, made.challenge, "{}"), 200);
-    assert_int_equal(turn_validations(), 1);
-    const struct http_kit_reply *reply = client_post(&me, made.challenge, "{}");
-    assert_status(reply, 200);
-    assert_string_equal(member(&me, reply, "status"), "valid");
+    assert_string_equal(member(&me, client_post(&me, made.challenge, "{}"), "status"), "processing");
     assert_int_equal(turn_validations(), 0);
+    sem_post(&validator_gate);
+    wait_for_status(&me, made.challenge, "valid");
+    assert_string_equal(member(&me, client_post(&me, made.challenge, "{}"), "status"), "valid");
+    assert_int_equal(beyond.validations, 1);
 }
 
 static void
@@ -87,8 +90,7 @@ what_the_validator_found_makes_all_three_invalid(void **state)
 
     beyond.validate_problem = "incorrectResponse";
     assert_status(client_post(&me, made.challenge, "{}"), 200);
-    assert_int_equal(turn_validations(), 1);
-    assert_string_equal(status_of(made.authorization), "invalid");
+    wait_for_status(&me, made.authorization, "invalid");
     const struct http_kit_reply *reply = client_post(&me, made.challenge, "");
     assert_string_equal(member(&me, reply, "status"), "invalid");
     assert_non_null(strstr(reply->body, "incorrectResponse"));
@@ -112,7 +114,7 @@ an_order_is_ready_when_the_last_name_is(void **state)
         reply = client_post(&me, authorization_url, "");
         const json_t *challenges = json_object_get(json_parse_object(me.arena, BYTES(reply->body, reply->body_len)), "challenges");
         assert_status(client_post(&me, json_text(json_array_get(challenges, 0), "url"), "{}"), 200);
-        assert_int_equal(turn_validations(), 1);
+        wait_for_status(&me, authorization_url, "valid");
     }
     assert_string_equal(status_of(url), "ready");
 }
@@ -124,19 +126,33 @@ make_due(void)
 }
 
 static void
+wait_until_postponed(void)
+{
+    for (int i = 0; i < 2000; i++) {
+        char *count = postgres_kit_ask(postgres, "SELECT count(*) FROM acme.challenge WHERE status = 'processing' AND lease_holder IS NULL");
+        bool postponed = strcmp(count, "1") == 0;
+        free(count);
+        if (postponed)
+            return;
+        clock_sleep_ms(5);
+    }
+    fail_msg("the validation was not postponed");
+}
+
+static void
 an_absent_validator_is_asked_again(void **state)
 {
     struct made_order made = client_order(&me, "host.example");
 
     beyond.validate_error = ERR_UNAVAILABLE;
     assert_status(client_post(&me, made.challenge, "{}"), 200);
-    assert_int_equal(turn_validations(), 1);
-    assert_int_equal(turn_validations(), 0);
+    wait_until_postponed();
     assert_string_equal(status_of(made.challenge), "processing");
     beyond.validate_error = OK;
     make_due();
     assert_int_equal(turn_validations(), 1);
     assert_string_equal(status_of(made.url), "ready");
+    assert_int_equal(turn_validations(), 0);
 }
 
 static void
@@ -146,20 +162,41 @@ a_validator_that_never_comes_is_told_in_the_end(void **state)
 
     beyond.validate_error = ERR_UNAVAILABLE;
     assert_status(client_post(&me, made.challenge, "{}"), 200);
+    wait_until_postponed();
     postgres_kit_run(postgres, "UPDATE acme.challenge SET attempts = 1000");
+    make_due();
     assert_int_equal(turn_validations(), 1);
     assert_string_equal(status_of(made.challenge), "invalid");
     assert_string_equal(status_of(made.url), "invalid");
 }
 
-/* kill -9 while the validator was asked: the row is leased to somebody who is not there any more. */
+/* One thread works, one validation waits: the third is the lease loop's, at once. */
+static void
+what_is_too_much_at_once_is_left_to_the_lease_loop(void **state)
+{
+    struct made_order made[3];
+
+    beyond.validator_is_slow = true;
+    for (size_t i = 0; i < 3; i++)
+        made[i] = client_order(&me, "host.example");
+    for (size_t i = 0; i < 3; i++)
+        assert_status(client_post(&me, made[i].challenge, "{}"), 200);
+    assert_int_equal(validations.wakes, 1);
+    for (size_t i = 0; i < 3; i++)
+        sem_post(&validator_gate);
+    assert_int_equal(turn_validations(), 1);
+    for (size_t i = 0; i < 3; i++)
+        wait_for_status(&me, made[i].url, "ready");
+}
+
+/* As after kill -9 while the validator was asked: the row is leased to somebody who is not there any more. */
 static void
 a_dead_holders_challenge_is_taken_when_the_lease_runs_out(void **state)
 {
     struct made_order made = client_order(&me, "host.example");
 
-    assert_status(client_post(&me, made.challenge, "{}"), 200);
-    postgres_kit_run(postgres, "UPDATE acme.challenge SET lease_holder = 'dead', leased_until = now() + interval '1 hour', attempts = 1");
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET status = 'processing', due_at = now(), attempts = 1, lease_holder = 'dead', "
+                               "leased_until = now() + interval '1 hour'");
     assert_int_equal(turn_validations(), 0);
     postgres_kit_run(postgres, "UPDATE acme.challenge SET leased_until = now() - interval '1 second'");
     assert_int_equal(turn_validations(), 1);
@@ -172,8 +209,8 @@ a_late_holder_changes_nothing(void **state)
     struct made_order made = client_order(&me, "host.example");
     AUTO_STRUCT(request, rq) = request_new();
 
-    assert_status(client_post(&me, made.challenge, "{}"), 200);
-    postgres_kit_run(postgres, "UPDATE acme.challenge SET lease_holder = 'somebody else', leased_until = now() + interval '1 hour'");
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET status = 'processing', due_at = now(), lease_holder = 'somebody else', "
+                               "leased_until = now() + interval '1 hour'");
     const char *id = strrchr(made.challenge, '/') + 1;
     assert_int_equal(store_end_validation(&gateway, rq, id, false, "{}"), OK);
     assert_int_equal(store_end_validation(&gateway, rq, id, true, NULL), OK);
@@ -241,13 +278,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_challenge_is_processing_at_once_and_valid_after_a_turn),
+        CASE(a_challenge_is_processing_at_once_and_valid_soon),
         CASE(a_look_at_a_challenge_begins_nothing),
-        CASE(a_second_post_changes_nothing),
+        CASE(a_second_post_begins_nothing_more),
         CASE(what_the_validator_found_makes_all_three_invalid),
         CASE(an_order_is_ready_when_the_last_name_is),
         CASE(an_absent_validator_is_asked_again),
         CASE(a_validator_that_never_comes_is_told_in_the_end),
+        CASE(what_is_too_much_at_once_is_left_to_the_lease_loop),
         CASE(a_dead_holders_challenge_is_taken_when_the_lease_runs_out),
         CASE(a_late_holder_changes_nothing),
         CASE(an_expired_authorization_cannot_be_begun),
