@@ -122,8 +122,7 @@ softhsm_kit_start(void)
     snprintf(text, sizeof text, "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", path);
     format_path(path, "%.400s/softhsm2.conf", kit->folder);
     write_file(path, text);
-    setenv("SOFTHSM2_CONF", path, 1);
-    setenv("PKCS11_SHIM_CONTROL", kit->control, 1);
+    softhsm_kit_use(kit);
     run((const char *[]){"softhsm2-util", "--init-token", "--free", "--label", "signet", "--so-pin", "77665544", "--pin", PIN, NULL});
     softhsm_kit_write_pin(kit, NULL);
     softhsm_kit_disturb(kit, "");
@@ -135,6 +134,16 @@ softhsm_kit_stop(struct softhsm_kit *kit)
 {
     run((const char *[]){"rm", "-rf", kit->folder, NULL});
     free(kit);
+}
+
+void
+softhsm_kit_use(const struct softhsm_kit *kit)
+{
+    char path[PATH_ROOM];
+
+    format_path(path, "%.400s/softhsm2.conf", kit->folder);
+    setenv("SOFTHSM2_CONF", path, 1);
+    setenv("PKCS11_SHIM_CONTROL", kit->control, 1);
 }
 
 const char *

@@ -16,6 +16,9 @@ struct softhsm_kit *softhsm_kit_start(void);
 /* Removes the directory. */
 void softhsm_kit_stop(struct softhsm_kit *kit);
 
+/* Points the environment at this one again, after another was started. */
+void softhsm_kit_use(const struct softhsm_kit *kit);
+
 const char *softhsm_kit_module(const struct softhsm_kit *kit);
 const char *softhsm_kit_pin_file(const struct softhsm_kit *kit);
 /* The hsm-worker of this build. */

@@ -44,7 +44,7 @@ key_search(struct worker *worker, CK_OBJECT_CLASS class, const struct hsm_call *
 
 /*
  * A token that was taken away or initialised anew shows no keys at all, and reports no error (SoftHSM). That must not be told as "this key
- * is missing" by a worker that has seen keys: a new worker will know better.
+ * is missing" by a worker that has seen keys, or when a key is there to be used: a new worker will know better.
  */
 static enum hsm_status
 answer_no_key(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
@@ -56,8 +56,8 @@ answer_no_key(struct worker *worker, const struct hsm_call *call, struct hsm_ans
     CK_RV rv = key_search(worker, CKO_PRIVATE_KEY, &any_key, &key, &count);
     if (rv != CKR_OK)
         return answer_failure(answer, "searching keys", rv);
-    if (count == 0 && worker->has_seen_keys)
-        return answer_text(answer, HSM_LOST, "all keys are gone from the token");
+    if (count == 0 && (worker->has_seen_keys || call->operation == HSM_SIGN))
+        return answer_text(answer, HSM_LOST, "the token holds no private key at all");
     return answer_text(answer, HSM_NO_KEY, "no private key \"%s\" with that id is on the token", call->label);
 }
 

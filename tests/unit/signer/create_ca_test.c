@@ -11,7 +11,7 @@ makes_a_root_that_openssl_accepts(void **state)
     for (size_t i = 0; i < COUNT_OF(key_types); i++) {
         AUTO_STRUCT(request, rq) = request_new();
         const Pb__Ca *ca = make_ca(rq, arena_format(rq->arena, "root-%s", key_types[i]), key_types[i], "");
-        struct bytes der = bytes_of_binary(ca->certificate);
+        struct bytes der = message_bytes(ca->certificate);
         assert_string_equal(ca->status, "active");
         assert_string_equal(ca->key_type, key_types[i]);
         assert_false(ca->is_default);
@@ -44,7 +44,7 @@ uses_the_usual_digest_of_the_key_or_the_one_asked(void **state)
         Pb__CreateCaReply reply = PB__CREATE_CA_REPLY__INIT;
         request.digest = cases[i].digest;
         assert_int_equal(create_ca(&signer, rq, &request, &reply), OK);
-        X509 *x509 = x509_of(bytes_of_binary(reply.ca->certificate));
+        X509 *x509 = x509_of(message_bytes(reply.ca->certificate));
         assert_int_equal(X509_get_signature_nid(x509), cases[i].nid);
         X509_free(x509);
     }
@@ -60,12 +60,12 @@ makes_intermediates_within_the_limits_of_the_parent(void **state)
     limited.path_length = 2;
     assert_int_equal(create_ca(&signer, rq, &limited, &reply), OK);
     const Pb__Ca *first = make_ca(rq, "limited-1", "p256", "limited"), *second = make_ca(rq, "limited-2", "rsa-2048", "limited-1");
-    struct bytes chain[] = {bytes_of_binary(first->certificate), bytes_of_binary(reply.ca->certificate)};
-    assert_true(openssl_verifies(bytes_of_binary(second->certificate), chain, 2));
+    struct bytes chain[] = {message_bytes(first->certificate), message_bytes(reply.ca->certificate)};
+    assert_true(openssl_verifies(message_bytes(second->certificate), chain, 2));
     assert_int_equal(second->n_chain, 2);
-    assert_true(bytes_equal(bytes_of_binary(second->chain[0]), chain[0]));
-    assert_true(bytes_equal(bytes_of_binary(second->chain[1]), chain[1]));
-    X509 *x509 = x509_of(bytes_of_binary(second->certificate));
+    assert_true(bytes_equal(message_bytes(second->chain[0]), chain[0]));
+    assert_true(bytes_equal(message_bytes(second->chain[1]), chain[1]));
+    X509 *x509 = x509_of(message_bytes(second->certificate));
     assert_int_equal(X509_get_pathlen(x509), 0);
     STACK_OF(OPENSSL_STRING) *ocsp = X509_get1_ocsp(x509);
     assert_string_equal(sk_OPENSSL_STRING_value(ocsp, 0), "http://ocsp.example/ocsp");
@@ -93,7 +93,7 @@ announces_each_ca_once_it_is_active(void **state)
     const Pb__CaCreated *event = (const Pb__CaCreated *)message_unpack(rq->arena, &pb__ca_created__descriptor, body);
     assert_non_null(event);
     assert_string_equal(event->name, "announced");
-    assert_true(bytes_equal(bytes_of_binary(event->certificate), bytes_of_binary(ca->certificate)));
+    assert_true(bytes_equal(message_bytes(event->certificate), message_bytes(ca->certificate)));
 }
 
 static void
@@ -216,7 +216,7 @@ what_broke_off_is_finished_by_the_same_request(void **state)
         softhsm_kit_disturb(softhsm, "");
         restart_signer();
         const Pb__Ca *ca = make_ca(rq, request.name, "p256", "");
-        X509 *x509 = x509_of(bytes_of_binary(ca->certificate));
+        X509 *x509 = x509_of(message_bytes(ca->certificate));
         const ASN1_INTEGER *number = X509_get0_serialNumber(x509);
         assert_string_equal(bytes_hex(rq->arena, BYTES(number->data, (size_t)number->length), 0), serial);
         X509_free(x509);
@@ -257,7 +257,7 @@ a_key_that_exists_is_used_when_it_is_protected(void **state)
     assert_int_equal(hsm_key_make(&signer, rq, request.key_uri, "p256", &made), OK);
     assert_int_equal(create_ca(&signer, rq, &request, &reply), OK);
     struct certificate certificate;
-    assert_int_equal(certificate_parse(rq, bytes_of_binary(reply.ca->certificate), &certificate), OK);
+    assert_int_equal(certificate_parse(rq, message_bytes(reply.ca->certificate), &certificate), OK);
     assert_true(bytes_equal(certificate.key.spki, made.spki));
     assert_string_equal(reply.ca->key_uri, request.key_uri);
 }

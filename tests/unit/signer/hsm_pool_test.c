@@ -295,6 +295,28 @@ a_token_pulled_while_running_is_noticed_and_heals(void **state)
     hsm_pool_close(pool);
 }
 
+/* A token that was initialised anew behind a database that knows of keys: not one request's fault but the house's. */
+static void
+an_empty_token_where_keys_are_used_is_unready(void **state)
+{
+    char reason[1000];
+    struct softhsm_kit *usual = softhsm;
+
+    softhsm = softhsm_kit_start();
+    struct hsm_pool *pool = open_ready(usual_options());
+    assert_int_equal(sign_once(pool, NULL), ERR_UNAVAILABLE);
+    assert_int_equal(sign_once(pool, NULL), ERR_UNAVAILABLE);
+    assert_true(becomes(pool, ERR_UNAVAILABLE, reason));
+    assert_non_null(strstr(reason, "no private key at all"));
+    make_key(pool, "pool-test", HSM_P256);
+    assert_int_equal(sign_once(pool, NULL), OK);
+    assert_true(becomes(pool, OK, NULL));
+    hsm_pool_close(pool);
+    softhsm_kit_stop(softhsm);
+    softhsm = usual;
+    softhsm_kit_use(softhsm);
+}
+
 static void
 a_session_lost_while_idle_is_noticed(void **state)
 {
@@ -429,6 +451,7 @@ main(void)
         cmocka_unit_test_setup(a_wrong_pin_is_tried_once_and_only_once, calm_down),
         cmocka_unit_test_setup(a_missing_token_is_named_and_heals_when_it_is_back, calm_down),
         cmocka_unit_test_setup(a_token_pulled_while_running_is_noticed_and_heals, calm_down),
+        cmocka_unit_test_setup(an_empty_token_where_keys_are_used_is_unready, calm_down),
         cmocka_unit_test_setup(a_session_lost_while_idle_is_noticed, calm_down),
         cmocka_unit_test_setup(a_start_that_hangs_is_killed_and_repeated, calm_down),
         cmocka_unit_test_setup(workers_retire, calm_down),

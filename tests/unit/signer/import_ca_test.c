@@ -73,10 +73,10 @@ import(struct request *rq, const char *name, struct bytes certificate, const str
     Pb__ImportCaRequest request = PB__IMPORT_CA_REQUEST__INIT;
 
     request.name = name;
-    request.certificate = binary_of_bytes(certificate);
+    request.certificate = message_data(certificate);
     request.chain = arena_array(rq->arena, count, sizeof *request.chain);
     for (size_t i = 0; i < count; i++)
-        request.chain[i] = binary_of_bytes(chain[i]);
+        request.chain[i] = message_data(chain[i]);
     request.n_chain = count;
     pb__import_ca_reply__init(ret_reply);
     return import_ca(&signer, rq, &request, ret_reply);
@@ -102,7 +102,7 @@ the_right_certificate_makes_it_active_and_able_to_sign(void **state)
     const Pb__Ca *below = make_ca(rq, "below-imported", "p256", "imported");
     struct bytes chain[] = {certificate, root};
     /* Not strictly: the foreign CA's certificates have no key identifiers. */
-    assert_true(openssl_verifies_with(bytes_of_binary(below->certificate), chain, 2, 0));
+    assert_true(openssl_verifies_with(message_bytes(below->certificate), chain, 2, 0));
 
     /* The same again changes nothing, another is refused. */
     assert_int_equal(import(rq, "imported", certificate, &root, 1, &reply), OK);

@@ -19,7 +19,7 @@ tells_all_or_one_with_chain_and_evidence(void **state)
     assert_string_equal(reply.cas[1]->parent, "root");
     assert_true(reply.cas[1]->is_default);
     assert_int_equal(reply.cas[1]->n_chain, 1);
-    assert_true(bytes_equal(bytes_of_binary(reply.cas[1]->chain[0]), bytes_of_binary(root->certificate)));
+    assert_true(bytes_equal(message_bytes(reply.cas[1]->chain[0]), message_bytes(root->certificate)));
     assert_true(text_starts_with(reply.cas[1]->key_uri, "pkcs11:token=signet;object=signet-ca-issuing;"));
     assert_true(reply.cas[1]->created_at_s > clock_now_s() - 600);
     assert_non_null(strstr(reply.cas[1]->evidence, "SoftHSM"));

@@ -14,8 +14,8 @@ usual_request(void)
     request.seal = 258;
     request.first_position = 1000;
     request.last_position = 1999;
-    request.root = binary_of_bytes(BYTES(root, sizeof root));
-    request.previous_head = binary_of_bytes(BYTES(previous, sizeof previous));
+    request.root = message_data(BYTES(root, sizeof root));
+    request.previous_head = message_data(BYTES(previous, sizeof previous));
     request.sealed_at_us = 1795000000000001;
     return request;
 }
@@ -79,12 +79,12 @@ the_head_is_what_the_contract_says(void **state)
     buffer_append(&message, previous, 32);
     buffer_append(&message, time, sizeof time);
     SHA256(message.at, message.len, head);
-    assert_true(bytes_equal(bytes_of_binary(reply.head), BYTES(head, 32)));
-    assert_int_equal(public_key_parse(rq, bytes_of_binary(reply.public_key), &key), OK);
+    assert_true(bytes_equal(message_bytes(reply.head), BYTES(head, 32)));
+    assert_int_equal(public_key_parse(rq, message_bytes(reply.public_key), &key), OK);
     assert_int_equal(key.type, KEY_P256);
-    assert_true(signature_verify(&key, SIG_ECDSA_SHA256, BYTES(head, 32), bytes_of_binary(reply.signature)));
+    assert_true(signature_verify(&key, SIG_ECDSA_SHA256, BYTES(head, 32), message_bytes(reply.signature)));
     head[0] ^= 1;
-    assert_false(signature_verify(&key, SIG_ECDSA_SHA256, BYTES(head, 32), bytes_of_binary(reply.signature)));
+    assert_false(signature_verify(&key, SIG_ECDSA_SHA256, BYTES(head, 32), message_bytes(reply.signature)));
     assert_true(text_starts_with(reply.key_uri, "pkcs11:token=signet;object=signet-audit;"));
 }
 
@@ -106,7 +106,7 @@ refuses_seals_that_cannot_be(void **state)
         request.last_position = text_equal(what, "no records") ? 999 : request.last_position;
         request.root.len -= text_equal(what, "short root");
         if (text_equal(what, "no previous head"))
-            request.previous_head = binary_of_bytes(BYTES(zero, sizeof zero));
+            request.previous_head = message_data(BYTES(zero, sizeof zero));
         request.sealed_at_us = text_equal(what, "no time") ? 0 : request.sealed_at_us;
         enum error error = sign_audit_head(&signer, rq, &request, &reply);
         if (error != ERR_BAD_REQUEST)
@@ -122,7 +122,7 @@ the_first_seal_has_no_previous_head(void **state)
     Pb__SignAuditHeadReply reply = PB__SIGN_AUDIT_HEAD_REPLY__INIT;
 
     request.seal = request.first_position = 1;
-    request.previous_head = binary_of_bytes(BYTES(zero, sizeof zero));
+    request.previous_head = message_data(BYTES(zero, sizeof zero));
     assert_int_equal(sign_audit_head(&signer, rq, &request, &reply), OK);
 }
 

@@ -35,12 +35,12 @@ pack_intent(struct request *rq, const struct wish *wish)
     struct serial serial = serial_new(wish->other_month ? wish->not_after_s + 100 * DAY_S : wish->not_after_s);
     static uint8_t id[16] = {1};
 
-    intent.intent_id = binary_of_bytes(BYTES(id, sizeof id));
+    intent.intent_id = message_data(BYTES(id, sizeof id));
     intent.issuer = wish->issuer;
     intent.template_ = wish->template;
     intent.template_version = wish->template_version;
-    intent.serial = binary_of_bytes(bytes_copy(rq->arena, BYTES(serial.octets, SERIAL_LEN)));
-    intent.subject = binary_of_bytes(wish->subject);
+    intent.serial = message_data(bytes_copy(rq->arena, BYTES(serial.octets, SERIAL_LEN)));
+    intent.subject = message_data(wish->subject);
     intent.names = arena_array(rq->arena, COUNT_OF(wish->dns), sizeof *intent.names);
     for (size_t i = 0; i < COUNT_OF(wish->dns) && wish->dns[i] != NULL; i++) {
         intent.names[i] = arena_alloc(rq->arena, sizeof **intent.names);
@@ -51,7 +51,7 @@ pack_intent(struct request *rq, const struct wish *wish)
     }
     intent.not_before_s = wish->not_before_s;
     intent.not_after_s = wish->not_after_s;
-    intent.public_key = binary_of_bytes(kit_spki(rq->arena, wish->key));
+    intent.public_key = message_data(kit_spki(rq->arena, wish->key));
     return message_pack(rq->arena, &intent.base);
 }
 
@@ -70,8 +70,8 @@ ask(struct request *rq, struct bytes intent, struct bytes warrant, Pb__SignCerti
 {
     Pb__SignCertificateRequest request = PB__SIGN_CERTIFICATE_REQUEST__INIT;
 
-    request.intent = binary_of_bytes(intent);
-    request.warrant = binary_of_bytes(warrant);
+    request.intent = message_data(intent);
+    request.warrant = message_data(warrant);
     pb__sign_certificate_reply__init(ret_reply);
     return sign_certificate(&signer, rq, &request, ret_reply);
 }
@@ -136,11 +136,11 @@ signs_what_openssl_accepts(void **state)
             fail_msg("%s %s", rq->failure.message, rq->failure.detail);
         assert_int_equal(reply.n_chain, 1); /* the issuer, without the root */
         char *root_hex = postgres_kit_ask(postgres, "SELECT encode(certificate, 'hex') FROM ca.authority WHERE name = 'root'");
-        struct bytes chain[] = {bytes_of_binary(reply.chain[0]), BYTES_NONE};
+        struct bytes chain[] = {message_bytes(reply.chain[0]), BYTES_NONE};
         assert_true(bytes_from_hex(rq->arena, root_hex, &chain[1]));
         free(root_hex);
-        assert_true(openssl_verifies(bytes_of_binary(reply.certificate), chain, 2));
-        X509 *x509 = x509_of(bytes_of_binary(reply.certificate));
+        assert_true(openssl_verifies(message_bytes(reply.certificate), chain, 2));
+        X509 *x509 = x509_of(message_bytes(reply.certificate));
         assert_int_equal(X509_get_key_usage(x509), cases[i].key_usage);
         assert_int_equal(X509_get_extended_key_usage(x509), XKU_SSL_SERVER);
         assert_int_equal(X509_check_ca(x509), 0);
@@ -163,8 +163,8 @@ the_same_intent_gives_the_same_to_be_signed_octets(void **state)
     assert_int_equal(ask(rq, intent, warrant, &first), OK);
     restart_signer();
     assert_int_equal(ask(rq, intent, warrant, &second), OK);
-    assert_int_equal(certificate_parse(rq, bytes_of_binary(first.certificate), &one), OK);
-    assert_int_equal(certificate_parse(rq, bytes_of_binary(second.certificate), &two), OK);
+    assert_int_equal(certificate_parse(rq, message_bytes(first.certificate), &one), OK);
+    assert_int_equal(certificate_parse(rq, message_bytes(second.certificate), &two), OK);
     assert_true(bytes_equal(one.tbs, two.tbs));
 }
 
@@ -192,7 +192,7 @@ a_name_makes_an_empty_subject_enough(void **state)
 
     wish.subject = name_encode(rq->arena, NULL, 0);
     assert_int_equal(sign(rq, &wish, &reply), OK);
-    X509 *x509 = x509_of(bytes_of_binary(reply.certificate));
+    X509 *x509 = x509_of(message_bytes(reply.certificate));
     int critical = 0;
     GENERAL_NAMES *names = X509_get_ext_d2i(x509, NID_subject_alt_name, &critical, NULL);
     assert_non_null(names);

@@ -42,7 +42,7 @@ sign(struct request *rq, const char *issuer, struct bytes after, Pb__SignCrlRepl
     request.issuer = issuer;
     request.this_update_s = clock_now_s();
     request.next_update_s = request.this_update_s + 7 * DAY_S;
-    request.after_number = binary_of_bytes(after);
+    request.after_number = message_data(after);
     pb__sign_crl_reply__init(ret_reply);
     return sign_crl(&signer, rq, &request, ret_reply);
 }
@@ -206,7 +206,7 @@ refuses_impossible_times_and_numbers(void **state)
         request.issuer = "root";
         request.this_update_s = clock_now_s() + cases[i].this_s;
         request.next_update_s = clock_now_s() + cases[i].next_s;
-        request.after_number = binary_of_bytes(BYTES(huge, cases[i].after_len));
+        request.after_number = message_data(BYTES(huge, cases[i].after_len));
         assert_int_equal(sign_crl(&signer, rq, &request, &reply), cases[i].error);
     }
     AUTO_STRUCT(request, rq) = request_new();

@@ -66,7 +66,7 @@ usual_request(struct request *rq, const char *issuer, struct bytes id, Pb__CertS
 
     pb__sign_ocsp_request__init(request);
     pb__single_status__init(single);
-    single->cert_id = binary_of_bytes(id);
+    single->cert_id = message_data(id);
     single->status = status;
     if (status == PB__CERT_STATUS__CERT_STATUS_REVOKED) {
         single->revoked_at_s = clock_now_s() - 100;
@@ -176,7 +176,7 @@ a_nonce_comes_back(void **state)
     Pb__SignOcspReply reply = PB__SIGN_OCSP_REPLY__INIT;
     Pb__SignOcspRequest *request = usual_request(rq, "issuing", cert_id(rq, "issuing", EVP_sha1(), 1), PB__CERT_STATUS__CERT_STATUS_GOOD);
 
-    request->nonce = binary_of_bytes(bytes_of_text("0123456789abcdef0123456789abcdef"));
+    request->nonce = message_data(bytes_of_text("0123456789abcdef0123456789abcdef"));
     assert_int_equal(sign_ocsp(&signer, rq, request, &reply), OK);
     OCSP_BASICRESP *basic = basic_of(reply.response);
     int at = OCSP_BASICRESP_get_ext_by_NID(basic, NID_id_pkix_OCSP_Nonce, -1);
@@ -218,7 +218,7 @@ refuses_what_it_cannot_answer_for(void **state)
         if (text_equal(what, "backwards"))
             request->next_update_s = request->this_update_s;
         if (text_equal(what, "long nonce"))
-            request->nonce = binary_of_bytes(BYTES(long_nonce, sizeof long_nonce));
+            request->nonce = message_data(BYTES(long_nonce, sizeof long_nonce));
         if (text_equal(what, "nothing asked"))
             request->n_statuses = 0;
         if (text_equal(what, "unknown issuer"))
