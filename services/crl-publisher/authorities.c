@@ -15,7 +15,7 @@ chain_pem_of(struct arena *arena, const Pb__Ca *ca)
     struct buffer pem = buffer_in(arena);
     size_t i;
 
-    pem_append(&pem, "CERTIFICATE", BYTES(ca->certificate.data, ca->certificate.len));
+    pem_append(&pem, "CERTIFICATE", message_bytes(ca->certificate));
     for (i = 0; i < ca->n_chain; i++)
         pem_append(&pem, "CERTIFICATE", BYTES(ca->chain[i].data, ca->chain[i].len));
     return buffer_text(&pem);
@@ -24,7 +24,7 @@ chain_pem_of(struct arena *arena, const Pb__Ca *ca)
 static enum error
 row_of_ca(struct request *rq, struct arena *arena, const Pb__Ca *ca, struct authority_row *ret_row)
 {
-    struct bytes der = BYTES(ca->certificate.data, ca->certificate.len);
+    struct bytes der = message_bytes(ca->certificate);
     struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
     uint8_t *digest = arena_alloc(arena, 32);
     const char *pem = chain_pem_of(arena, ca);

@@ -15,6 +15,7 @@
 #include "link/events.h"
 #include "link/http_server.h"
 #include "link/lease.h"
+#include "link/message.h"
 #include "link/metrics.h"
 #include "link/service.h"
 #include "pki/crl.h"

@@ -108,7 +108,7 @@ ask_signer(struct publisher *publisher, struct request *rq, const char *issuer, 
     request.issuer = issuer;
     request.this_update_s = next_this_update_s(last);
     request.next_update_s = request.this_update_s + publisher->config.validity_s;
-    request.after_number = (ProtobufCBinaryData){.data = (uint8_t *)number.at, .len = number.len};
+    request.after_number = message_data(number);
     if (lease_ends_ms != 0)
         rq->deadline_ms = lease_ends_ms - STORE_MS;
     error = RPC_CALL(publisher->bus, rq, signer, SignCrl, &request, ret_reply);
@@ -128,7 +128,7 @@ renew_crl(struct publisher *publisher, struct request *rq, const char *issuer, s
     if (!error)
         error = ask_signer(publisher, rq, issuer, last, &reply);
     if (!error)
-        error = crl_check(rq, BYTES(reply->crl.data, reply->crl.len), certificate, &new.crl, &new.number);
+        error = crl_check(rq, message_bytes(reply->crl), certificate, &new.crl, &new.number);
     if (!error)
         error = check_is_newer(rq, &new, last);
     if (error)

@@ -6,6 +6,7 @@
 #include "link/bus.h"
 #include "link/db.h"
 #include "link/events.h"
+#include "link/message.h"
 #include "signet/v1/event.pb-c.h"
 #include "signet/v1/inventory.pb-c.h"
 

@@ -5,7 +5,7 @@ enum error
 show_certificate(struct inventory *inventory, struct request *rq, const Pb__ShowCertificateRequest *request, Pb__ShowCertificateReply *ret_reply)
 {
     struct bytes sha256 = BYTES(request->sha256.data, request->sha256.len);
-    struct bytes serial = BYTES(request->serial.data, request->serial.len);
+    struct bytes serial = message_bytes(request->serial);
     struct bytes certificate;
     enum error error;
 

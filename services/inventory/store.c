@@ -35,7 +35,7 @@ static struct bytes
 bytes_of(ProtobufCBinaryData data)
 {
     /* An empty field is an empty value, not SQL NULL. */
-    return data.len == 0 ? BYTES("", 0) : BYTES(data.data, data.len);
+    return data.len == 0 ? BYTES("", 0) : message_bytes(data);
 }
 
 /* One column of a batch: an array in the arena, one element per event. */
@@ -214,12 +214,6 @@ static const struct db_statement select_by_sha256 = {"select_by_sha256",
 static const struct db_statement select_by_serial = {"select_by_serial",
                                                      "SELECT " ENTRY_COLUMNS ", c.certificate FROM " ENTRY_TABLES " WHERE c.serial = $1 LIMIT 2"};
 
-static ProtobufCBinaryData
-data_of(struct bytes bytes)
-{
-    return (ProtobufCBinaryData){.data = (uint8_t *)bytes.at, .len = bytes.len};
-}
-
 static void
 fill_names(struct request *rq, const struct db_rows *rows, size_t row, Pb__CatalogEntry *entry)
 {
@@ -245,9 +239,9 @@ entry_of_row(struct request *rq, const struct db_rows *rows, size_t row)
     Pb__CatalogEntry *entry = arena_alloc(rq->arena, sizeof(*entry));
 
     pb__catalog_entry__init(entry);
-    entry->serial = data_of(db_bytes(rows, row, 0));
+    entry->serial = message_data(db_bytes(rows, row, 0));
     entry->issuer = db_text(rows, row, 1);
-    entry->sha256 = data_of(db_bytes(rows, row, 2));
+    entry->sha256 = message_data(db_bytes(rows, row, 2));
     entry->subject = db_text(rows, row, 3);
     fill_names(rq, rows, row, entry);
     entry->not_before_s = db_time_s(rows, row, 6);

@@ -8,6 +8,7 @@
 #include "link/db.h"
 #include "link/events.h"
 #include "link/http_server.h"
+#include "link/message.h"
 #include "link/metrics.h"
 #include "pki/ocsp.h"
 #include "signet/v1/event.pb-c.h"

@@ -9,7 +9,7 @@ on_certificate_issued(void *context, struct request *rq, const struct event *eve
 
     for (i = 0; i < count; i++) {
         const Pb__CertificateIssued *issued = (const Pb__CertificateIssued *)events[i].message;
-        cache_drop(responder->cache, BYTES(issued->serial.data, issued->serial.len));
+        cache_drop(responder->cache, message_bytes(issued->serial));
     }
     return OK;
 }

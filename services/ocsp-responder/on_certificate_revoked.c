@@ -9,7 +9,7 @@ on_certificate_revoked(void *context, struct request *rq, const struct event *ev
 
     for (i = 0; i < count; i++) {
         const Pb__CertificateRevoked *revoked = (const Pb__CertificateRevoked *)events[i].message;
-        cache_drop(responder->cache, BYTES(revoked->serial.data, revoked->serial.len));
+        cache_drop(responder->cache, message_bytes(revoked->serial));
     }
     return OK;
 }

@@ -3,12 +3,6 @@
 #include "link/rpc.h"
 #include "ocsp_responder.h"
 
-static ProtobufCBinaryData
-data_of(struct bytes bytes)
-{
-    return (ProtobufCBinaryData){.data = (uint8_t *)bytes.at, .len = bytes.len};
-}
-
 static void
 fill(struct request *rq, const struct ocsp_request *request, const struct status *statuses, Pb__SignOcspRequest *sign)
 {
@@ -19,7 +13,7 @@ fill(struct request *rq, const struct ocsp_request *request, const struct status
         Pb__SingleStatus *single = arena_alloc(rq->arena, sizeof(*single));
 
         pb__single_status__init(single);
-        single->cert_id = data_of(request->ids[i].der);
+        single->cert_id = message_data(request->ids[i].der);
         single->status = (Pb__CertStatus)statuses[i].status;
         single->revoked_at_s = statuses[i].revoked_at_s;
         single->reason = (Pb__RevocationReason)statuses[i].reason;
@@ -38,13 +32,13 @@ sign_response(struct responder *responder, struct request *rq, const struct issu
     sign.issuer = issuer->name;
     sign.this_update_s = clock_now_s();
     sign.next_update_s = sign.this_update_s + responder->config.validity_s;
-    sign.nonce = data_of(request->nonce);
+    sign.nonce = message_data(request->nonce);
     fill(rq, request, statuses, &sign);
     error = RPC_CALL(responder->bus, rq, signer, SignOcsp, &sign, &reply);
     if (error)
         return error;
     *ret_response = (struct signed_response){
-        .der = BYTES(reply->response.data, reply->response.len),
+        .der = message_bytes(reply->response),
         .this_update_s = sign.this_update_s,
         /* An answer does not outlive the certificate that vouches for it. */
         .next_update_s = reply->responder_not_after_s < sign.next_update_s ? reply->responder_not_after_s : sign.next_update_s,

@@ -67,11 +67,11 @@ ca_profile_message(struct request *rq, const struct authority_row *row)
     pb__ca__init(ca);
     ca->name = row->name;
     ca->status = authority_status_name(row->status);
-    ca->certificate = binary_of_bytes(row->certificate);
+    ca->certificate = message_data(row->certificate);
     ca->chain = arena_array(rq->arena, row->chain_count, sizeof *ca->chain);
     for (size_t i = 0; i < row->chain_count; i++)
-        ca->chain[ca->n_chain++] = binary_of_bytes(row->chain[i]);
-    ca->csr = binary_of_bytes(row->csr);
+        ca->chain[ca->n_chain++] = message_data(row->chain[i]);
+    ca->csr = message_data(row->csr);
     ca->key_uri = row->key_uri;
     ca->key_type = row->key_type;
     ca->parent = row->parent;
@@ -89,7 +89,7 @@ ca_profile_activate(struct signer *signer, struct request *rq, struct authority_
     bool found;
 
     event.name = row->name;
-    event.certificate = binary_of_bytes(row->certificate);
+    event.certificate = message_data(row->certificate);
     const char *event_id = arena_format(rq->arena, "ca-created-%s-%s", row->name, bytes_hex(rq->arena, row->serial, 0));
     enum error error = store_activate_authority(signer, rq, row, event_id, &event.base);
     if (error != OK)

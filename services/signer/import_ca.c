@@ -44,7 +44,7 @@ check_chain(struct request *rq, const Pb__ImportCaRequest *request, struct certi
     if (request->n_chain == 0 || request->n_chain > CHAIN_MAX)
         return fail(rq, ERR_BAD_REQUEST, "1 to %d certificates above the CA are needed, the root last", CHAIN_MAX);
     for (size_t i = 0; i < request->n_chain; i++) {
-        enum error error = certificate_parse(rq, bytes_of_binary(request->chain[i]), &issuer);
+        enum error error = certificate_parse(rq, message_bytes(request->chain[i]), &issuer);
         if (error == OK)
             error = check_is_ca(rq, &issuer, "chain's certificate", (int)i + 1);
         if (error != OK)
@@ -65,7 +65,7 @@ check_certificate(struct request *rq, const Pb__ImportCaRequest *request, struct
 {
     struct certificate certificate;
 
-    enum error error = certificate_parse(rq, bytes_of_binary(request->certificate), &certificate);
+    enum error error = certificate_parse(rq, message_bytes(request->certificate), &certificate);
     if (error != OK)
         return error;
     if (!bytes_equal(certificate.key.spki, row->public_key))
@@ -97,7 +97,7 @@ import_ca(struct signer *signer, struct request *rq, const Pb__ImportCaRequest *
         return error;
     if (!found)
         return fail(rq, ERR_NOT_FOUND, "there is no CA \"%s\"", request->name);
-    bool is_repeat = row.status == AUTHORITY_ACTIVE && bytes_equal(row.certificate, bytes_of_binary(request->certificate));
+    bool is_repeat = row.status == AUTHORITY_ACTIVE && bytes_equal(row.certificate, message_bytes(request->certificate));
     if (!is_repeat) {
         if (row.status != AUTHORITY_WAITING)
             return fail(rq, ERR_CONFLICT, "the CA %s does not wait for a certificate; it is %s", row.name, authority_status_name(row.status));

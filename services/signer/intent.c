@@ -46,7 +46,7 @@ intent_read(struct request *rq, struct bytes packed, struct intent *ret_intent)
 
     if (about == NULL)
         return fail(rq, ERR_BAD_REQUEST, "the intent is not a CertificateIntent");
-    struct intent intent = {.about = about, .serial = bytes_of_binary(about->serial), .subject = bytes_of_binary(about->subject)};
+    struct intent intent = {.about = about, .serial = message_bytes(about->serial), .subject = message_bytes(about->subject)};
     if (about->intent_id.len != INTENT_ID_LEN)
         return fail(rq, ERR_BAD_REQUEST, "the intent has no id of %d octets", INTENT_ID_LEN);
     if (about->not_before_s >= about->not_after_s)
@@ -57,7 +57,7 @@ intent_read(struct request *rq, struct bytes packed, struct intent *ret_intent)
     if (error == OK)
         error = read_names(rq, about, &intent);
     if (error == OK)
-        error = public_key_parse(rq, bytes_of_binary(about->public_key), &intent.key);
+        error = public_key_parse(rq, message_bytes(about->public_key), &intent.key);
     if (error == OK)
         error = public_key_check(rq, &intent.key);
     if (error != OK)

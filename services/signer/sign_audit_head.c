@@ -31,7 +31,7 @@ check_request(struct request *rq, const Pb__SignAuditHeadRequest *request)
         return fail(rq, ERR_BAD_REQUEST, "seals and positions count from 1, and a seal has at least one record");
     if (request->root.len != HASH_LEN || request->previous_head.len != HASH_LEN)
         return fail(rq, ERR_BAD_REQUEST, "root and previous head have %d octets", HASH_LEN);
-    if ((request->seal == 1) != is_zero(bytes_of_binary(request->previous_head)) || (request->seal == 1) != (request->first_position == 1))
+    if ((request->seal == 1) != is_zero(message_bytes(request->previous_head)) || (request->seal == 1) != (request->first_position == 1))
         return fail(rq, ERR_BAD_REQUEST, "exactly the first seal has no previous head and begins at position 1");
     if (request->sealed_at_us <= 0)
         return fail(rq, ERR_BAD_REQUEST, "the seal has no time");
@@ -91,9 +91,9 @@ sign_audit_head(struct signer *signer, struct request *rq, const Pb__SignAuditHe
     error = hsm_key_sign(signer, rq, key, head, &signature);
     if (error != OK)
         return error;
-    ret_reply->head = binary_of_bytes(head);
-    ret_reply->signature = binary_of_bytes(signature);
-    ret_reply->public_key = binary_of_bytes(named.spki);
+    ret_reply->head = message_data(head);
+    ret_reply->signature = message_data(signature);
+    ret_reply->public_key = message_data(named.spki);
     ret_reply->key_uri = (char *)named.uri;
     return OK;
 }

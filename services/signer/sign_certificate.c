@@ -14,10 +14,10 @@ check_request(struct signer *signer, struct request *rq, const Pb__SignCertifica
     if (request->intent.len == 0 || request->intent.len > INTENT_MAX)
         return fail(rq, ERR_BAD_REQUEST, "the intent is empty, or longer than %d octets", INTENT_MAX);
     /* Before a single octet of it is read. */
-    enum error error = warrant_check(signer, rq, bytes_of_binary(request->intent), bytes_of_binary(request->warrant));
+    enum error error = warrant_check(signer, rq, message_bytes(request->intent), message_bytes(request->warrant));
     if (error != OK)
         return error;
-    return intent_read(rq, bytes_of_binary(request->intent), ret_intent);
+    return intent_read(rq, message_bytes(request->intent), ret_intent);
 }
 
 /* Ours first, then upwards, without the root (RFC 8446 §4.4.2 lets clients bring that). */
@@ -28,9 +28,9 @@ fill_chain(struct request *rq, const struct authority *authority, Pb__SignCertif
 
     reply->chain = arena_array(rq->arena, above + 1, sizeof *reply->chain);
     if (!authority->is_self_signed)
-        reply->chain[reply->n_chain++] = binary_of_bytes(bytes_copy(rq->arena, authority->row.certificate));
+        reply->chain[reply->n_chain++] = message_data(bytes_copy(rq->arena, authority->row.certificate));
     for (size_t i = 0; i < above; i++)
-        reply->chain[reply->n_chain++] = binary_of_bytes(bytes_copy(rq->arena, authority->row.chain[i]));
+        reply->chain[reply->n_chain++] = message_data(bytes_copy(rq->arena, authority->row.chain[i]));
 }
 
 enum error
@@ -44,7 +44,7 @@ sign_certificate(struct signer *signer, struct request *rq, const Pb__SignCertif
     enum error error = check_request(signer, rq, request, &intent);
     if (error != OK)
         return error;
-    request_note(rq, "intent", "%s", bytes_hex(rq->arena, bytes_of_binary(intent.about->intent_id), 0));
+    request_note(rq, "intent", "%s", bytes_hex(rq->arena, message_bytes(intent.about->intent_id), 0));
     request_note(rq, "serial", "%s", bytes_hex(rq->arena, intent.serial, 0));
     request_note(rq, "issuer", "%s", intent.about->issuer);
     request_note(rq, "template", "%s v%u", intent.about->template_, intent.about->template_version);
@@ -59,7 +59,7 @@ sign_certificate(struct signer *signer, struct request *rq, const Pb__SignCertif
     error = issue_certificate(signer, rq, &plan, &authority->key, &certificate);
     if (error != OK)
         return error;
-    ret_reply->certificate = binary_of_bytes(certificate);
+    ret_reply->certificate = message_data(certificate);
     fill_chain(rq, authority, ret_reply);
     return OK;
 }

@@ -18,7 +18,7 @@
 static enum error
 check_request(struct request *rq, const Pb__SignCrlRequest *request, int64_t *ret_after)
 {
-    struct bytes after = bytes_of_binary(request->after_number);
+    struct bytes after = message_bytes(request->after_number);
     int64_t number = 0;
 
     if (request->this_update_s > clock_now_s() + CLOCK_LEEWAY_S || request->this_update_s < 0)
@@ -110,8 +110,8 @@ sign_crl(struct signer *signer, struct request *rq, const Pb__SignCrlRequest *re
     if (error != OK)
         return error;
     metric_add(signer->crls, 1);
-    ret_reply->crl = binary_of_bytes(crl);
-    ret_reply->number = binary_of_bytes(plan.number);
+    ret_reply->crl = message_data(crl);
+    ret_reply->number = message_data(plan.number);
     ret_reply->this_update_s = plan.this_update_s;
     ret_reply->next_update_s = plan.next_update_s;
     ret_reply->entries = (uint32_t)count;

@@ -35,7 +35,7 @@ read_single(struct request *rq, const Pb__SingleStatus *status, const struct ocs
 {
     struct ocsp_cert_id id;
 
-    enum error error = ocsp_cert_id_parse(rq, bytes_of_binary(status->cert_id), &id);
+    enum error error = ocsp_cert_id_parse(rq, message_bytes(status->cert_id), &id);
     if (error != OK)
         return error;
     if (status->status < PB__CERT_STATUS__CERT_STATUS_GOOD || status->status > PB__CERT_STATUS__CERT_STATUS_UNKNOWN)
@@ -72,7 +72,7 @@ sign_ocsp(struct signer *signer, struct request *rq, const Pb__SignOcspRequest *
 {
     const struct authority *authority;
     const struct responder *responder;
-    struct ocsp_plan plan = {.produced_at_s = clock_now_s(), .this_update_s = request->this_update_s, .nonce = bytes_of_binary(request->nonce)};
+    struct ocsp_plan plan = {.produced_at_s = clock_now_s(), .this_update_s = request->this_update_s, .nonce = message_bytes(request->nonce)};
     struct bytes signature;
 
     request_note(rq, "issuer", "%s", request->issuer);
@@ -93,7 +93,7 @@ sign_ocsp(struct signer *signer, struct request *rq, const Pb__SignOcspRequest *
     if (error != OK)
         return error;
     metric_add(signer->ocsp_responses, 1);
-    ret_reply->response = binary_of_bytes(ocsp_join(rq->arena, data, responder->key.algorithm, signature, responder->certificate));
+    ret_reply->response = message_data(ocsp_join(rq->arena, data, responder->key.algorithm, signature, responder->certificate));
     ret_reply->produced_at_s = plan.produced_at_s;
     ret_reply->responder_not_after_s = responder->not_after_s;
     return OK;

@@ -9,6 +9,7 @@
 #include "hsm_pool.h"
 #include "link/bus.h"
 #include "link/db.h"
+#include "link/message.h"
 #include "link/metrics.h"
 #include "link/outbox.h"
 #include "pki/certificate.h"
@@ -20,18 +21,6 @@
 #define CHAIN_MAX 8
 #define WARRANT_KEYS_MAX 8
 #define EXTENDED_KEY_USAGES_MAX 16
-
-static inline struct bytes
-bytes_of_binary(ProtobufCBinaryData from)
-{
-    return BYTES(from.data, from.len);
-}
-
-static inline ProtobufCBinaryData
-binary_of_bytes(struct bytes from)
-{
-    return (ProtobufCBinaryData){.len = from.len, .data = (uint8_t *)from.at};
-}
 
 struct signer_config {
     const char *hsm_module, *hsm_token, *hsm_pin_file, *hsm_worker;

@@ -12,7 +12,7 @@ write_csr(struct ctl *ctl, struct request *rq, const Pb__Ca *ca)
 
     if (ca->csr.len == 0 || (ctl->json && path == NULL))
         return OK;
-    pem_append(&pem, "CERTIFICATE REQUEST", BYTES(ca->csr.data, ca->csr.len));
+    pem_append(&pem, "CERTIFICATE REQUEST", message_bytes(ca->csr));
     return file_write(rq, path, buffer_text(&pem), arena_format(rq->arena, "signetctl ca show %s --csr", ca->name));
 }
 

@@ -23,7 +23,7 @@ read_chain(struct ctl *ctl, struct request *rq, Pb__ImportCaRequest *request)
     request->chain = arena_array(rq->arena, count, sizeof(*request->chain));
     request->n_chain = count;
     for (i = 0; i < count; i++)
-        request->chain[i] = (ProtobufCBinaryData){.data = (uint8_t *)ders[i].at, .len = ders[i].len};
+        request->chain[i] = message_data(ders[i]);
     return OK;
 }
 
@@ -46,7 +46,7 @@ ca_import(struct ctl *ctl, struct request *rq)
     if (error)
         return error;
     request.name = ctl->arguments.words[0];
-    request.certificate = (ProtobufCBinaryData){.data = (uint8_t *)der.at, .len = der.len};
+    request.certificate = message_data(der);
 
     error = RPC_CALL(ctl->bus, rq, signer, ImportCa, &request, &reply);
     if (error)

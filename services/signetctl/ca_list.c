@@ -28,7 +28,7 @@ read_certificate(struct request *rq, const Pb__Ca *ca, struct certificate *ret_c
 {
     if (ca->certificate.len == 0)
         return false;
-    if (certificate_parse(rq, BYTES(ca->certificate.data, ca->certificate.len), ret_certificate) == OK)
+    if (certificate_parse(rq, message_bytes(ca->certificate), ret_certificate) == OK)
         return true;
     failure_clear(rq);
     return false;
@@ -72,7 +72,7 @@ print_pem(struct request *rq, const Pb__Ca *ca, const char *label, ProtobufCBina
 
     if (der.len == 0)
         return fail(rq, ERR_NOT_FOUND, "CA %s has none: it is %s", ca->name, ca->status);
-    pem_append(&pem, label, BYTES(der.data, der.len));
+    pem_append(&pem, label, message_bytes(der));
     fputs(buffer_text(&pem), stdout);
     return OK;
 }

@@ -34,7 +34,7 @@ name_in_short(struct arena *arena, const Pb__CatalogEntry *entry)
 static const char *
 hex(struct arena *arena, ProtobufCBinaryData data)
 {
-    return bytes_hex(arena, BYTES(data.data, data.len), 0);
+    return bytes_hex(arena, message_bytes(data), 0);
 }
 
 static enum error
@@ -106,9 +106,9 @@ cert_find(struct ctl *ctl, struct request *rq, const char *name, const Pb__ShowC
     if (strlen(name) > 200 || !bytes_from_hex(rq->arena, name, &id))
         return fail(rq, ERR_BAD_REQUEST, "\"%.100s\" is neither a serial number nor a SHA-256 fingerprint in hexadecimal", name);
     if (id.len == 32)
-        request.sha256 = (ProtobufCBinaryData){.data = (uint8_t *)id.at, .len = id.len};
+        request.sha256 = message_data(id);
     else
-        request.serial = (ProtobufCBinaryData){.data = (uint8_t *)id.at, .len = id.len};
+        request.serial = message_data(id);
     error = ctl_bus(ctl, rq);
     if (!error)
         error = RPC_CALL(ctl->bus, rq, inventory, ShowCertificate, &request, ret_reply);
@@ -126,7 +126,7 @@ cert_show(struct ctl *ctl, struct request *rq)
     if (error)
         return error;
     entry = reply->entry;
-    pem_append(&pem, "CERTIFICATE", BYTES(reply->certificate.data, reply->certificate.len));
+    pem_append(&pem, "CERTIFICATE", message_bytes(reply->certificate));
     if (argument(ctl, "pem") != NULL)
         return fputs(buffer_text(&pem), stdout), OK;
     if (ctl->json)
@@ -192,7 +192,7 @@ load_certificate(struct ctl *ctl, struct request *rq, struct bytes *ret_der)
         return file_read_der(rq, path, "CERTIFICATE", ret_der);
     error = cert_find(ctl, rq, ctl->arguments.words[0], &found);
     if (!error)
-        *ret_der = BYTES(found->certificate.data, found->certificate.len);
+        *ret_der = message_bytes(found->certificate);
     return error;
 }
 
@@ -216,7 +216,7 @@ cert_revoke(struct ctl *ctl, struct request *rq)
     request.channel = "operator";
     request.authority = "operator";
     request.principal = &principal;
-    request.certificate = (ProtobufCBinaryData){.data = (uint8_t *)der.at, .len = der.len};
+    request.certificate = message_data(der);
 
     error = RPC_CALL(ctl->bus, rq, ra, Revoke, &request, &reply);
     if (error)

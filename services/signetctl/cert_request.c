@@ -27,7 +27,7 @@ fill(struct ctl *ctl, struct request *rq, Pb__EnrollRequest *request, Pb__Princi
     principal->kind = "operator";
     principal->id = argument_or(ctl, "principal", operator_name(rq->arena));
     request->channel = "operator";
-    request->csr = (ProtobufCBinaryData){.data = (uint8_t *)csr.at, .len = csr.len};
+    request->csr = message_data(csr);
     request->template_ = template;
     request->issuer = argument_or(ctl, "issuer", "");
     request->owner = argument_or(ctl, "owner", "");
@@ -44,11 +44,11 @@ write_chain(struct ctl *ctl, struct request *rq, const Pb__EnrollReply *reply)
     struct buffer pem = buffer_in(rq->arena);
     size_t i;
 
-    pem_append(&pem, "CERTIFICATE", BYTES(reply->certificate.data, reply->certificate.len));
+    pem_append(&pem, "CERTIFICATE", message_bytes(reply->certificate));
     for (i = 0; i < reply->n_chain; i++)
         pem_append(&pem, "CERTIFICATE", BYTES(reply->chain[i].data, reply->chain[i].len));
     return file_write(rq, path, buffer_text(&pem),
-                      arena_format(rq->arena, "signetctl cert show %s --pem", bytes_hex(rq->arena, BYTES(reply->serial.data, reply->serial.len), 0)));
+                      arena_format(rq->arena, "signetctl cert show %s --pem", bytes_hex(rq->arena, message_bytes(reply->serial), 0)));
 }
 
 enum error
@@ -65,7 +65,7 @@ cert_request(struct ctl *ctl, struct request *rq)
     if (error)
         return error;
     /* The same CSR asked again is the same request, unless --key says that it is another one. */
-    certificate_sha256(BYTES(request.csr.data, request.csr.len), digest);
+    certificate_sha256(message_bytes(request.csr), digest);
     request.idempotency_key = argument_or(ctl, "key", bytes_hex(rq->arena, BYTES(digest, sizeof(digest)), 0));
     error = RPC_CALL(ctl->bus, rq, ra, Enroll, &request, &reply);
     if (error)
@@ -73,8 +73,7 @@ cert_request(struct ctl *ctl, struct request *rq)
     if (ctl->json)
         json_print(message_json(rq->arena, &reply->base));
     else if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING)
-        printf("pending: template %s wants an approval; request %s\n", request.template_,
-               bytes_hex(rq->arena, BYTES(reply->intent_id.data, reply->intent_id.len), 0));
+        printf("pending: template %s wants an approval; request %s\n", request.template_, bytes_hex(rq->arena, message_bytes(reply->intent_id), 0));
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING || (ctl->json && argument(ctl, "out") == NULL))
         return OK;
     return write_chain(ctl, rq, reply);

@@ -14,6 +14,7 @@
 #include "base/request.h"
 #include "link/bus.h"
 #include "link/db.h"
+#include "link/message.h"
 #include "signet/v1/inventory.pb-c.h"
 #include "signet/v1/signer.pb-c.h"
 

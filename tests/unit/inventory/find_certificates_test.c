@@ -58,7 +58,7 @@ finds_common_names_and_names_in_capitals_and_utf8(void **state)
     const char *const found[] = {"team blüe*", "*Code Signing", "Team Blüe Code Signing", "alice@example.org", "*ALICE@example.org"};
 
     event->certificate =
-        data_of(kit_certificate(fixture->rq->arena, &(struct kit_certificate){.key = key, .subject = "/O=Example/CN=Team Blüe Code Signing"}));
+        message_data(kit_certificate(fixture->rq->arena, &(struct kit_certificate){.key = key, .subject = "/O=Example/CN=Team Blüe Code Signing"}));
     HEAR(fixture, on_certificate_issued, event);
     for (size_t i = 0; i < COUNT_OF(found); i++) {
         Pb__FindCertificatesRequest request = PB__FIND_CERTIFICATES_REQUEST__INIT;

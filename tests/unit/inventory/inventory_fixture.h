@@ -108,12 +108,6 @@ ask_number(const char *sql)
     return number;
 }
 
-static inline ProtobufCBinaryData
-data_of(struct bytes bytes)
-{
-    return (ProtobufCBinaryData){.data = (uint8_t *)bytes.at, .len = bytes.len};
-}
-
 static inline struct bytes
 octets(struct arena *arena, size_t count, uint8_t octet)
 {
@@ -132,9 +126,9 @@ issued(struct request *rq, uint8_t number, const char *names)
     char **values = text_split(rq->arena, names, ',', &count);
 
     pb__certificate_issued__init(event);
-    event->serial = data_of(octets(rq->arena, 17, number));
-    event->sha256 = data_of(octets(rq->arena, 32, number));
-    event->certificate = data_of(BYTES("\x30\x00", 2));
+    event->serial = message_data(octets(rq->arena, 17, number));
+    event->sha256 = message_data(octets(rq->arena, 32, number));
+    event->certificate = message_data(BYTES("\x30\x00", 2));
     event->issuer = ISSUER;
     event->subject = "CN=subject";
     event->names = arena_array(rq->arena, count, sizeof *event->names);
@@ -165,7 +159,7 @@ revoked(struct request *rq, uint8_t number, int64_t at_s, Pb__RevocationReason r
     Pb__CertificateRevoked *event = arena_alloc(rq->arena, sizeof *event);
 
     pb__certificate_revoked__init(event);
-    event->serial = data_of(octets(rq->arena, 17, number));
+    event->serial = message_data(octets(rq->arena, 17, number));
     event->issuer = ISSUER;
     event->revoked_at_s = at_s;
     event->reason = reason;

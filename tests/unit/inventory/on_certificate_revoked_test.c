@@ -7,7 +7,7 @@ entry_of(struct fixture *fixture, uint8_t number)
     Pb__ShowCertificateRequest request = PB__SHOW_CERTIFICATE_REQUEST__INIT;
     Pb__ShowCertificateReply reply = PB__SHOW_CERTIFICATE_REPLY__INIT;
 
-    request.sha256 = data_of(octets(fixture->rq->arena, 32, number));
+    request.sha256 = message_data(octets(fixture->rq->arena, 32, number));
     assert_ok(fixture->rq, show_certificate(&fixture->inventory, fixture->rq, &request, &reply));
     return reply.entry;
 }

@@ -7,8 +7,8 @@ show(struct fixture *fixture, struct request *rq, struct bytes serial, struct by
     Pb__ShowCertificateRequest request = PB__SHOW_CERTIFICATE_REQUEST__INIT;
 
     pb__show_certificate_reply__init(ret_reply);
-    request.serial = data_of(serial);
-    request.sha256 = data_of(sha256);
+    request.serial = message_data(serial);
+    request.sha256 = message_data(sha256);
     return show_certificate(&fixture->inventory, rq, &request, ret_reply);
 }
 

@@ -156,7 +156,7 @@ a_revocation_is_told_after_its_event(void **state)
     assert_string_equal(ask(fixture, request), "response 1");
     mark_revoked(fixture->rq->arena, serial);
     assert_string_equal(ask(fixture, request), "response 1");
-    message.serial = data_of(serial);
+    message.serial = message_data(serial);
     assert_int_equal(on_certificate_revoked(&fixture->responder, fixture->rq, &event, 1), OK);
     assert_string_equal(ask(fixture, request), "response 2");
     assert_int_equal(signer.last_status, PB__CERT_STATUS__CERT_STATUS_REVOKED);

@@ -43,12 +43,6 @@ struct fake_signer {
 };
 static struct fake_signer signer;
 
-static inline ProtobufCBinaryData
-data_of(struct bytes bytes)
-{
-    return (ProtobufCBinaryData){.data = (uint8_t *)bytes.at, .len = bytes.len};
-}
-
 static inline Pb__Ca *
 fake_ca(struct request *rq, const char *name, const char *parent, struct bytes certificate)
 {
@@ -57,7 +51,7 @@ fake_ca(struct request *rq, const char *name, const char *parent, struct bytes c
     pb__ca__init(ca);
     ca->name = name;
     ca->parent = parent;
-    ca->certificate = data_of(certificate);
+    ca->certificate = message_data(certificate);
     return ca;
 }
 
@@ -88,7 +82,7 @@ fake_sign(struct request *rq, const Pb__SignOcspRequest *request)
     signer.last_count = request->n_statuses;
     signer.last_issuer = arena_text(signer.arena, request->issuer);
     signer.last_nonce = bytes_copy(signer.arena, BYTES(request->nonce.data, request->nonce.len));
-    reply->response = data_of(bytes_of_text(arena_format(rq->arena, "response %d", signer.signed_responses)));
+    reply->response = message_data(bytes_of_text(arena_format(rq->arena, "response %d", signer.signed_responses)));
     reply->produced_at_s = clock_now_s();
     reply->responder_not_after_s = signer.responder_not_after_s ? signer.responder_not_after_s : request->next_update_s + DAY_S;
     if (signer.while_signing != NULL)
