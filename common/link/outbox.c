@@ -74,11 +74,19 @@ on_ack(jsCtx *js, natsMsg *message, jsPubAck *ack, jsPubAckErr *refusal, void *c
     natsMsg_Destroy(message);
 }
 
+static bool
+has_unanswered(struct outbox *outbox)
+{
+    AUTO_LOCK(&outbox->mutex);
+    return outbox->count_open > 0;
+}
+
 static void
 disconnect(struct outbox *outbox)
 {
     natsMsgList unanswered = {0};
-    if (outbox->js != NULL && js_PublishAsyncGetPendingList(&unanswered, outbox->js) == NATS_OK)
+    /* Only then: nats.c crashes when it is asked before the first message was published. */
+    if (outbox->js != NULL && has_unanswered(outbox) && js_PublishAsyncGetPendingList(&unanswered, outbox->js) == NATS_OK)
         natsMsgList_Destroy(&unanswered);
     jsCtx_Destroy(TAKE(outbox->js));
     struct bus_link *link = TAKE(outbox->link);

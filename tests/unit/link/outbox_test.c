@@ -278,6 +278,18 @@ publishes_what_is_left_when_the_bus_closes(void **state)
     assert_int_equal(events_in_stream(fixture->bus), 600);
 }
 
+static void
+closes_without_ever_having_published(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bus *bus = open_bus(fixture->rq, "ra", nats_kit_url(nats));
+    open_outbox(bus, fixture->rq);
+    /* The relay has its JetStream context when it has made the stream. */
+    WAIT_FOR(events_in_stream(fixture->bus) == 0);
+    bus_close(bus, 5000);
+    assert_true(table_is_empty());
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_clean, close_fixture)
 
 int
@@ -295,6 +307,7 @@ main(void)
         CASE(a_lost_stream_is_made_again),
         CASE(survives_a_restart_of_the_database),
         CASE(publishes_what_is_left_when_the_bus_closes),
+        CASE(closes_without_ever_having_published),
     };
     return cmocka_run_group_tests_name("outbox", tests, start_servers, stop_servers);
 }
