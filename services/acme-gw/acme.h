@@ -13,6 +13,7 @@
 #include "link/db.h"
 #include "link/http_server.h"
 #include "link/lease.h"
+#include "link/message.h"
 #include "link/rpc.h"
 #include "link/workers.h"
 #include "pki/certificate.h"
@@ -298,6 +299,8 @@ http_handler revoke_cert;
 
 /* Has the validation worked on by a thread of ours, at once; by the lease loop when they are all busy. */
 void validation_begin(struct acme *acme, struct request *rq, const struct validation *validation);
+/* Seconds before the next turn at something whose turn has failed so often: 1, 2, 4, … 30. */
+int pause_after(int attempts);
 /* A turn at a `processing` challenge that the lease loop has taken. */
 void validation_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
 

@@ -17,14 +17,13 @@
 #define CLIENT_WAITS_MS 5000
 #define RA_DEADLINE_MS 10000 /* ra.proto */
 #define DAY_S INT64_C(86400)
-/* When ra cannot decide now: 1, 2, 4, … 30 s, about an hour in all; then the client is told. */
-#define POSTPONE_MOST_S 30
-#define ATTEMPTS_MAX 120
+#define APPROVAL_PAUSE_S 30
+#define ATTEMPTS_MAX 120 /* about an hour in which ra cannot decide; then the client is told */
 
 /* ---- the request ---- */
 
 static enum error
-take_csr(struct request *rq, const json_t *payload, struct csr *ret_csr)
+take_csr(struct request *rq, const json_t *payload, struct csr *ret_csr, struct identifier **ret_names, size_t *ret_count)
 {
     const char *text = json_text(payload, "csr");
     struct bytes der;
@@ -36,6 +35,8 @@ take_csr(struct request *rq, const json_t *payload, struct csr *ret_csr)
     enum error error = csr_parse(rq, der, ret_csr);
     if (!error)
         error = csr_verify(rq, ret_csr);
+    if (!error)
+        error = csr_all_names(rq, ret_csr, ret_names, ret_count);
     return error == ERR_BAD_NAME ? fail_reason(rq, "badCSR") : error;
 }
 
@@ -95,7 +96,7 @@ ask_ra(struct acme *acme, struct request *rq, const struct order *order, int mos
     principal.id = order->account_id;
     input.channel = "acme";
     input.idempotency_key = order->id;
-    input.csr = (ProtobufCBinaryData){.data = (uint8_t *)order->csr.at, .len = order->csr.len};
+    input.csr = message_data(order->csr);
     input.template_ = acme->config.template_name;
     input.proven_names = proven_names(rq->arena, order);
     input.n_proven_names = order->name_count;
@@ -115,7 +116,7 @@ ask_ra(struct acme *acme, struct request *rq, const struct order *order, int mos
 static struct issued
 issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply)
 {
-    struct issued issued = {.serial = BYTES(reply->serial.data, reply->serial.len)};
+    struct issued issued = {.serial = message_bytes(reply->serial)};
     struct buffer pem = buffer_in(arena);
     uint8_t *sha256 = arena_alloc(arena, SHA256_DIGEST_LENGTH);
 
@@ -129,18 +130,10 @@ issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply)
 
 /* ---- one turn at an order that is ours by lease ---- */
 
-static int
-pause_after(const struct failure *failure, int attempts)
-{
-    int seconds = attempts > 5 ? POSTPONE_MOST_S : 1 << (attempts > 0 ? attempts - 1 : 0);
-    int wanted = failure->retry_after_s > seconds ? failure->retry_after_s : seconds;
-    return wanted < POSTPONE_MOST_S ? wanted : POSTPONE_MOST_S;
-}
-
 static enum error
 postpone(struct acme *acme, struct request *rq, const struct order *order)
 {
-    int seconds = pause_after(&rq->failure, order->attempts);
+    int seconds = pause_after(order->attempts);
 
     request_note(rq, "postponed", "%d s: %s", seconds, rq->failure.message);
     failure_clear(rq);
@@ -183,7 +176,7 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
     if (error)
         return error;
     order->status = ORDER_VALID;
-    struct bytes leaf = BYTES(reply->certificate.data, reply->certificate.len);
+    struct bytes leaf = message_bytes(reply->certificate);
     certificate_cache_put(acme->certificates, order, certificate_pem(rq->arena, leaf, issued.chain_pem));
     return OK;
 }
@@ -202,7 +195,7 @@ take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *orde
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
         return record_certificate(acme, rq, reply, order);
     request_note(rq, "waits", "for an approval");
-    return store_postpone_order(acme, rq, order->id, POSTPONE_MOST_S);
+    return store_postpone_order(acme, rq, order->id, APPROVAL_PAUSE_S);
 }
 
 void
@@ -244,11 +237,9 @@ finalize(void *context, struct http_exchange *x)
     request_note(rq, "order", "%s", x->params[0]);
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (!error)
-        error = take_csr(rq, signed_.payload, &csr);
+        error = take_csr(rq, signed_.payload, &csr, &names, &count);
     if (!error)
         error = check_csr(rq, &csr, signed_.account);
-    if (!error)
-        error = csr_all_names(rq, &csr, &names, &count);
     if (error)
         return error;
     names_sort(names, &count);

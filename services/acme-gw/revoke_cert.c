@@ -71,7 +71,7 @@ ask_ra(struct acme *acme, struct http_exchange *x, const struct signed_request *
 
     name_principal(rq->arena, signed_, &principal);
     input.channel = "acme";
-    input.certificate = (ProtobufCBinaryData){.data = (uint8_t *)certificate->der.at, .len = certificate->der.len};
+    input.certificate = message_data(certificate->der);
     input.reason = (Pb__RevocationReason)reason;
     input.principal = &principal;
     input.authority = signed_->account != NULL ? "account" : "certificate-key";

@@ -8,9 +8,8 @@
 #include "base/clock.h"
 
 #define VALIDATOR_DEADLINE_MS 20000 /* validator.proto */
-/* When the validator itself cannot be reached: 1, 2, 4, … 30 s, about five minutes in all; then the client is told. */
-#define POSTPONE_MOST_S 30
-#define ATTEMPTS_MAX 14
+#define PAUSE_MOST_S 30
+#define ATTEMPTS_MAX 14 /* about five minutes in which the validator cannot be reached; then the client is told */
 
 /* RFC 8555 §8.1: token "." thumbprint of the account's key */
 static const char *
@@ -38,11 +37,11 @@ ask(struct acme *acme, struct request *rq, const struct validation *validation, 
     return error;
 }
 
-static int
+int
 pause_after(int attempts)
 {
-    int seconds = attempts > 5 ? POSTPONE_MOST_S : 1 << (attempts > 0 ? attempts - 1 : 0);
-    return seconds < POSTPONE_MOST_S ? seconds : POSTPONE_MOST_S;
+    int seconds = attempts > 5 ? PAUSE_MOST_S : 1 << (attempts > 0 ? attempts - 1 : 0);
+    return seconds < PAUSE_MOST_S ? seconds : PAUSE_MOST_S;
 }
 
 /* No fact was found, neither for nor against: later again, but not for ever. The failure stays for the log line. */
