@@ -121,7 +121,7 @@ issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply)
     uint8_t *sha256 = arena_alloc(arena, SHA256_DIGEST_LENGTH);
 
     for (size_t i = 0; i < reply->n_chain; i++)
-        pem_append(&pem, "CERTIFICATE", BYTES(reply->chain[i].data, reply->chain[i].len));
+        pem_append(&pem, "CERTIFICATE", message_bytes(reply->chain[i]));
     issued.chain_pem = buffer_text(&pem);
     (void)SHA256((const uint8_t *)issued.chain_pem, strlen(issued.chain_pem), sha256);
     issued.chain_sha256 = BYTES(sha256, SHA256_DIGEST_LENGTH);
