@@ -30,12 +30,18 @@ hsm_keeper_note_failure(struct hsm_pool *pool, const char *why)
     snprintf(pool->trouble, sizeof pool->trouble, "%s", why);
 }
 
+static bool
+is_buryable(const struct hsm_worker *worker)
+{
+    return worker->state == WORKER_DOOMED && worker->lent == 0;
+}
+
 static void
 bury_doomed(struct hsm_pool *pool)
 {
     for (int i = 0; i < pool->options.workers; i++) {
         struct hsm_worker *worker = &pool->workers[i];
-        if (worker->state != WORKER_DOOMED)
+        if (!is_buryable(worker))
             continue;
         char pid[24], signal[24];
         snprintf(pid, sizeof pid, "%d", worker->process.pid);
@@ -131,8 +137,10 @@ start_succeeded(struct hsm_pool *pool, struct hsm_worker *worker, const struct h
     }
     worker->started_ms = clock_monotonic_ms();
     worker->calls = 0;
+    worker->turn = worker->next_ticket = 0;
     worker->retire_at = pool->options.retire_after + stagger;
-    hsm_pool_hand_on(pool, worker);
+    worker->state = WORKER_UP;
+    hsm_pool_serve_waiters(pool, worker);
 }
 
 /* One start a turn. What fails, fails for all: the same module, token and PIN. */
@@ -166,14 +174,13 @@ ask_idle(struct hsm_pool *pool)
 
     for (int i = 0; i < pool->options.workers; i++) {
         struct hsm_worker *worker = &pool->workers[i];
-        if (worker->state != WORKER_FREE)
+        if (worker->state != WORKER_UP || worker->lent > 0)
             continue;
-        worker->state = WORKER_BUSY;
+        (void)hsm_pool_lend(worker, &ping); /* nobody is before it */
         pthread_mutex_unlock(&pool->mutex);
-        (void)hsm_process_send(worker->process.fd, &ping);
-        enum hsm_received received = hsm_process_receive(worker->process.fd, pool->options.operation_ms, &answer);
+        bool answered = hsm_pool_receive(pool, worker, &ping, &answer);
         pthread_mutex_lock(&pool->mutex);
-        if (hsm_pool_settle(pool, worker, &ping, received, &answer) && clock_monotonic_ms() - worker->started_ms > PROVEN_AFTER_MS)
+        if (answered && clock_monotonic_ms() - worker->started_ms > PROVEN_AFTER_MS)
             pool->failures = 0;
     }
 }
@@ -184,7 +191,7 @@ has_work_now(const struct hsm_pool *pool)
     bool may_start = !pool->pin_refused && clock_monotonic_ms() >= pool->next_start_ms;
 
     for (int i = 0; i < pool->options.workers; i++)
-        if (pool->workers[i].state == WORKER_DOOMED || (pool->workers[i].state == WORKER_DOWN && may_start))
+        if (is_buryable(&pool->workers[i]) || (pool->workers[i].state == WORKER_DOWN && may_start))
             return true;
     return false;
 }

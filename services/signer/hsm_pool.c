@@ -1,6 +1,6 @@
 /*
- * Lending workers to calls. Every signature comes through hsm_pool_call: it takes a free worker or waits in line, sends, and receives within the
- * bound. Who gives a worker back sends the next caller's request before that caller has even woken, so that the token is never idle under load.
+ * Lending workers to calls. Every signature comes through hsm_pool_call: it takes the least busy worker or waits in line, sends, and receives within
+ * the bound when its turn has come. Who has received sends the request of the first in line, before that caller has even woken.
  */
 #include "hsm_pool_inside.h"
 
@@ -58,6 +58,8 @@ hsm_pool_close(struct hsm_pool *pool)
     pthread_cond_signal(&pool->keeper_wake);
     pthread_mutex_unlock(&pool->mutex);
     pthread_join(pool->keeper, NULL);
+    for (int i = 0; i < HSM_WORKERS_MAX; i++)
+        pthread_cond_destroy(&pool->workers[i].turn_passed);
     pthread_cond_destroy(&pool->keeper_wake);
     pthread_mutex_destroy(&pool->mutex);
     free(pool);
@@ -67,26 +69,71 @@ bool
 hsm_pool_is_manned(const struct hsm_pool *pool)
 {
     for (int i = 0; i < pool->options.workers; i++)
-        if (pool->workers[i].state == WORKER_FREE || pool->workers[i].state == WORKER_BUSY)
+        if (pool->workers[i].state == WORKER_UP)
             return true;
     return false;
 }
 
-static struct hsm_worker *
-find_free(struct hsm_pool *pool)
+/* ---- lending --------------------------------------------------------------------------------------------------------------------------------------
+ */
+
+static bool
+has_room(const struct hsm_worker *worker)
 {
-    for (int i = 0; i < pool->options.workers; i++)
-        if (pool->workers[i].state == WORKER_FREE)
-            return &pool->workers[i];
-    return NULL;
+    return worker->state == WORKER_UP && !worker->is_generating && worker->lent < CALLS_LENT_MOST;
+}
+
+static struct hsm_worker *
+find_least_busy(struct hsm_pool *pool)
+{
+    struct hsm_worker *found = NULL;
+
+    for (int i = 0; i < pool->options.workers; i++) {
+        struct hsm_worker *worker = &pool->workers[i];
+        if (has_room(worker) && (found == NULL || worker->lent < found->lent))
+            found = worker;
+    }
+    return found;
 }
 
 /* A failed send is noticed by whoever receives. */
-static void
-lend(struct hsm_worker *worker, const struct hsm_call *call)
+unsigned
+hsm_pool_lend(struct hsm_worker *worker, const struct hsm_call *call)
 {
-    worker->state = WORKER_BUSY;
+    worker->lent++;
+    worker->is_generating = call->operation == HSM_GENERATE;
     (void)hsm_process_send(worker->process.fd, call);
+    return worker->next_ticket++;
+}
+
+static bool
+is_broken(const struct hsm_worker *worker)
+{
+    return worker->state == WORKER_DOOMED && worker->doom != DOOM_RETIRED;
+}
+
+/* One call less; the next in turn may receive, and a doomed worker without calls is the keeper's. */
+static void
+take_back(struct hsm_pool *pool, struct hsm_worker *worker)
+{
+    worker->turn++;
+    worker->is_generating = false;
+    if (--worker->lent > 0)
+        pthread_cond_broadcast(&worker->turn_passed);
+    else if (worker->state == WORKER_DOOMED)
+        pthread_cond_signal(&pool->keeper_wake);
+}
+
+bool
+hsm_pool_await_turn(struct hsm_pool *pool, struct hsm_worker *worker, unsigned ticket)
+{
+    /* Bounded: who is before us receives within the bound of its call, or dooms the worker. */
+    while (worker->turn != ticket && !is_broken(worker))
+        pthread_cond_wait(&worker->turn_passed, &pool->mutex);
+    if (!is_broken(worker))
+        return true;
+    take_back(pool, worker);
+    return false;
 }
 
 static struct hsm_waiter *
@@ -104,17 +151,14 @@ take_first_waiter(struct hsm_pool *pool)
 }
 
 void
-hsm_pool_hand_on(struct hsm_pool *pool, struct hsm_worker *worker)
+hsm_pool_serve_waiters(struct hsm_pool *pool, struct hsm_worker *worker)
 {
-    struct hsm_waiter *waiter = take_first_waiter(pool);
-
-    if (waiter == NULL) {
-        worker->state = WORKER_FREE;
-        return;
+    while (has_room(worker) && pool->first_waiter != NULL) {
+        struct hsm_waiter *waiter = take_first_waiter(pool);
+        waiter->ticket = hsm_pool_lend(worker, waiter->call);
+        waiter->worker = worker;
+        pthread_cond_signal(&waiter->wake);
     }
-    lend(worker, waiter->call);
-    waiter->worker = worker;
-    pthread_cond_signal(&waiter->wake);
 }
 
 void
@@ -165,14 +209,11 @@ fail_unmanned(struct hsm_pool *pool, struct request *rq)
 }
 
 static enum error
-borrow(struct hsm_pool *pool, struct request *rq, const struct hsm_call *call, struct hsm_worker **ret_worker)
+find_or_wait(struct hsm_pool *pool, struct request *rq, const struct hsm_call *call, struct hsm_waiter *waiter)
 {
-    AUTO_LOCK(&pool->mutex);
-    struct hsm_waiter waiter = {.call = call, .worker = find_free(pool)};
-
-    if (waiter.worker != NULL) {
-        lend(waiter.worker, call);
-        *ret_worker = waiter.worker;
+    waiter->worker = find_least_busy(pool);
+    if (waiter->worker != NULL) {
+        waiter->ticket = hsm_pool_lend(waiter->worker, call);
         return OK;
     }
     if (pool->start_failed && !hsm_pool_is_manned(pool))
@@ -182,16 +223,18 @@ borrow(struct hsm_pool *pool, struct request *rq, const struct hsm_call *call, s
         fail(rq, ERR_BUSY, "%d requests wait for the HSM, which is as many as may", pool->waiting);
         return fail_retry_after(rq, 1);
     }
-    stand_in_line(pool, &waiter, request_time_left_ms(rq, QUEUE_WAIT_MS));
-    if (waiter.refused)
+    stand_in_line(pool, waiter, request_time_left_ms(rq, QUEUE_WAIT_MS));
+    if (waiter->refused)
         return fail_unmanned(pool, rq);
-    if (waiter.worker == NULL) {
+    if (waiter->worker == NULL) {
         fail(rq, ERR_BUSY, "the HSM did not get to this request in time; nothing was signed");
         return fail_retry_after(rq, 1);
     }
-    *ret_worker = waiter.worker;
     return OK;
 }
+
+/* ---- what a call came to
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 static void
 doom(struct hsm_pool *pool, struct hsm_worker *worker, enum hsm_doom why)
@@ -199,23 +242,13 @@ doom(struct hsm_pool *pool, struct hsm_worker *worker, enum hsm_doom why)
     worker->state = WORKER_DOOMED;
     worker->doom = why;
     metric_add(pool->ended[why], 1);
+    pthread_cond_broadcast(&worker->turn_passed);
     pthread_cond_signal(&pool->keeper_wake);
 }
 
-bool
-hsm_pool_settle(struct hsm_pool *pool, struct hsm_worker *worker, const struct hsm_call *call, enum hsm_received received,
-                const struct hsm_answer *answer)
+static void
+doom_broken(struct hsm_pool *pool, struct hsm_worker *worker, enum hsm_received received, const struct hsm_answer *answer)
 {
-    if (received == HSM_RECEIVED && answer->status != HSM_LOST) {
-        if (call->operation != HSM_PING)
-            pool->failures = 0;
-        /* While the PIN is refused nothing could follow a retired worker. */
-        if (++worker->calls >= worker->retire_at && !pool->pin_refused)
-            doom(pool, worker, DOOM_RETIRED);
-        else
-            hsm_pool_hand_on(pool, worker);
-        return true;
-    }
     if (received == HSM_RECEIVED) {
         hsm_keeper_note_failure(pool, answer->text);
         doom(pool, worker, DOOM_LOST);
@@ -226,19 +259,49 @@ hsm_pool_settle(struct hsm_pool *pool, struct hsm_worker *worker, const struct h
         hsm_keeper_note_failure(pool, "the PKCS#11 module ended its process");
         doom(pool, worker, DOOM_CRASHED);
     }
-    return false;
 }
 
-static bool
-call_once(struct hsm_pool *pool, struct hsm_worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
+static void
+settle_answered(struct hsm_pool *pool, struct hsm_worker *worker, const struct hsm_call *call)
+{
+    if (call->operation != HSM_PING)
+        pool->failures = 0;
+    /* While the PIN is refused nothing could follow a retired worker. */
+    if (++worker->calls >= worker->retire_at && worker->state == WORKER_UP && !pool->pin_refused)
+        doom(pool, worker, DOOM_RETIRED);
+}
+
+bool
+hsm_pool_receive(struct hsm_pool *pool, struct hsm_worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer)
 {
     int64_t begin_us = clock_monotonic_us();
     int within_ms = call->operation == HSM_GENERATE ? pool->options.generate_ms : pool->options.operation_ms;
 
-    enum hsm_received received = hsm_process_receive(worker->process.fd, within_ms, answer);
+    enum hsm_received received = hsm_process_receive(worker->process.fd, within_ms, ret_answer);
     metric_observe_us(pool->latency[call->operation == HSM_SIGN ? call->mechanism : 0], clock_monotonic_us() - begin_us);
+    bool answered = received == HSM_RECEIVED && ret_answer->status != HSM_LOST;
     AUTO_LOCK(&pool->mutex);
-    return hsm_pool_settle(pool, worker, call, received, answer);
+    if (answered)
+        settle_answered(pool, worker, call);
+    else
+        doom_broken(pool, worker, received, ret_answer);
+    take_back(pool, worker);
+    hsm_pool_serve_waiters(pool, worker);
+    return answered;
+}
+
+/* NULL: a worker was lent, and broke in the hands of somebody before us. */
+static enum error
+borrow(struct hsm_pool *pool, struct request *rq, const struct hsm_call *call, struct hsm_worker **ret_worker)
+{
+    AUTO_LOCK(&pool->mutex);
+    struct hsm_waiter waiter = {.call = call};
+
+    enum error error = find_or_wait(pool, rq, call, &waiter);
+    if (error != OK)
+        return error;
+    *ret_worker = hsm_pool_await_turn(pool, waiter.worker, waiter.ticket) ? waiter.worker : NULL;
+    return OK;
 }
 
 enum error
@@ -253,7 +316,7 @@ hsm_pool_call(struct hsm_pool *pool, struct request *rq, const struct hsm_call *
         enum error error = borrow(pool, rq, call, &worker);
         if (error != OK)
             return error;
-        if (call_once(pool, worker, call, &answer)) {
+        if (worker != NULL && hsm_pool_receive(pool, worker, call, &answer)) {
             memcpy(ret_answer, &answer, hsm_answer_size(&answer));
             return OK;
         }

@@ -9,14 +9,16 @@
 #include "hsm_process.h"
 #include "link/metrics.h"
 
+/* Calls in one worker at a time: one on the token, one behind it in the socket, so that the token does not wait for our threads to wake. */
+#define CALLS_LENT_MOST 2
+
 enum hsm_worker_state {
     WORKER_DOWN,   /* no process */
-    WORKER_FREE,   /* logged in, nobody's */
-    WORKER_BUSY,   /* lent: its socket belongs to one caller */
-    WORKER_DOOMED, /* to be ended by the keeper; nobody uses its socket any more */
+    WORKER_UP,     /* logged in */
+    WORKER_DOOMED, /* takes no more calls; ended by the keeper when those it has are settled */
 };
 
-/* Why a worker is doomed. */
+/* Why a worker is doomed. A retired one still answers what it has; from the others nothing more is expected. */
 enum hsm_doom { DOOM_RETIRED, DOOM_HUNG, DOOM_CRASHED, DOOM_LOST, DOOM_COUNT };
 
 struct hsm_worker {
@@ -25,6 +27,10 @@ struct hsm_worker {
     struct hsm_process process;
     int64_t started_ms;
     int calls, retire_at;
+    int lent;                   /* calls sent and not settled; their answers come in the order of sending */
+    unsigned next_ticket, turn; /* of the next call; of the caller who may receive now */
+    bool is_generating;         /* nobody stands behind a call that takes seconds */
+    pthread_cond_t turn_passed;
 };
 
 /* A caller that waits, on its own stack. */
@@ -32,7 +38,8 @@ struct hsm_waiter {
     struct hsm_waiter *next;
     const struct hsm_call *call;
     struct hsm_worker *worker; /* set when one was lent; the call has then been sent */
-    bool refused;              /* no worker can be started */
+    unsigned ticket;
+    bool refused; /* no worker can be started */
     pthread_cond_t wake;
 };
 
@@ -63,12 +70,15 @@ struct hsm_pool {
 void *hsm_keeper_run(void *pool);
 
 /* hsm_pool.c, with the mutex held. */
-void hsm_pool_hand_on(struct hsm_pool *pool, struct hsm_worker *worker);
+void hsm_pool_serve_waiters(struct hsm_pool *pool, struct hsm_worker *worker);
 void hsm_pool_refuse_waiters(struct hsm_pool *pool);
 bool hsm_pool_is_manned(const struct hsm_pool *pool);
-/* What a call came to: the worker is free again (true), or doomed. */
-bool hsm_pool_settle(struct hsm_pool *pool, struct hsm_worker *worker, const struct hsm_call *call, enum hsm_received received,
-                     const struct hsm_answer *answer);
+/* Sends the call and gives it its place among the answers. */
+unsigned hsm_pool_lend(struct hsm_worker *worker, const struct hsm_call *call);
+/* Waits for that place; false when the worker broke before. */
+bool hsm_pool_await_turn(struct hsm_pool *pool, struct hsm_worker *worker, unsigned ticket);
+/* Receives (without the mutex) and settles: true when the worker answered, false when it is doomed for it. */
+bool hsm_pool_receive(struct hsm_pool *pool, struct hsm_worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
 /* hsm_keeper.c, with the mutex held: counts a bad end and sets when the next start may be. */
 void hsm_keeper_note_failure(struct hsm_pool *pool, const char *why);
 

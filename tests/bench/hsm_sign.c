@@ -16,7 +16,7 @@
 #include "../../services/signer/hsm_pool.h"
 #include "kit/softhsm_kit.h"
 
-#define CALLERS_PER_WORKER 2
+#define CALLERS_PER_WORKER 4
 
 static struct hsm_call
 call_of(enum hsm_operation operation, enum hsm_key_kind kind)
