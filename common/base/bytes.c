@@ -72,8 +72,8 @@ bytes_hex(struct arena *arena, struct bytes from, char separator)
     return hex;
 }
 
-static int
-hex_value(char digit)
+int
+bytes_hex_digit(char digit)
 {
     if (digit >= '0' && digit <= '9')
         return digit - '0';
@@ -95,8 +95,8 @@ bytes_from_hex(struct arena *arena, const char *hex, struct bytes *ret_bytes)
     for (const char *at = hex; *at != '\0';) {
         if (*at == ':' && len > 0)
             at++;
-        int high = hex_value(at[0]);
-        int low = high < 0 ? -1 : hex_value(at[1]);
+        int high = bytes_hex_digit(at[0]);
+        int low = high < 0 ? -1 : bytes_hex_digit(at[1]);
         if (low < 0)
             return false;
         octets[len++] = (uint8_t)(high << 4 | low);

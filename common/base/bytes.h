@@ -40,6 +40,9 @@ char *bytes_text(struct arena *arena, struct bytes from);
 /* Lower-case hexadecimal; `separator` between octets, 0 for none. */
 char *bytes_hex(struct arena *arena, struct bytes from, char separator);
 
+/* The value of a hexadecimal digit of either case, or -1. */
+int bytes_hex_digit(char digit);
+
 /* Accepts upper and lower case and ':' between octets. False when it is not hexadecimal. */
 bool bytes_from_hex(struct arena *arena, const char *hex, struct bytes *ret_bytes);
 

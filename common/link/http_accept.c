@@ -2,6 +2,7 @@
  * Listening sockets, one per loop by SO_REUSEPORT, and the life of a connection around what h2o does with it: counted against the limit at
  * accept, handed to TLS or straight to h2o's HTTP/1 (never h2o_accept, which would speak HTTP/2), forgotten when its socket is closed.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -120,6 +121,12 @@ remember_peer(struct http_connection *connection)
     char text[NI_MAXHOST];
 
     socklen_t len = h2o_socket_getpeername(connection->socket, (struct sockaddr *)&address);
+    const struct sockaddr_in6 *v6 = (const void *)&address;
+    /* A listener on [::] sees IPv4 clients as ::ffff:192.0.2.1: rules and limits by address must not depend on how we listen. */
+    if (len != 0 && address.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], connection->peer, sizeof connection->peer);
+        return;
+    }
     size_t text_len = len == 0 ? SIZE_MAX : h2o_socket_getnumerichost((struct sockaddr *)&address, len, text);
     if (text_len < sizeof connection->peer)
         memcpy(connection->peer, text, text_len);

@@ -76,18 +76,6 @@ http_target_split(struct bytes target, struct bytes *ret_path, struct bytes *ret
     *ret_query = mark == NULL ? BYTES("", 0) : BYTES(mark + 1, target.len - path_len - 1);
 }
 
-static int
-hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F')
-        return digit - 'A' + 10;
-    return -1;
-}
-
 static bool
 decode(struct arena *arena, struct bytes raw, bool plus_is_blank, struct bytes *ret_bytes)
 {
@@ -99,8 +87,8 @@ decode(struct arena *arena, struct bytes raw, bool plus_is_blank, struct bytes *
         if (octet == '+' && plus_is_blank)
             octet = ' ';
         if (octet == '%') {
-            int high = i + 2 < raw.len ? hex_value((char)raw.at[i + 1]) : -1;
-            int low = i + 2 < raw.len ? hex_value((char)raw.at[i + 2]) : -1;
+            int high = i + 2 < raw.len ? bytes_hex_digit((char)raw.at[i + 1]) : -1;
+            int low = i + 2 < raw.len ? bytes_hex_digit((char)raw.at[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return false;
             octet = high * 16 + low;

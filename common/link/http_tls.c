@@ -100,6 +100,8 @@ load_client_ca(struct request *rq, SSL_CTX *context, const struct http_server_op
 {
     const char *file = options->tls_client_ca_file;
 
+    if (text_is_empty(file) && options->tls_client_required)
+        return fail(rq, ERR_INTERNAL, "%s asks each client for a certificate, but has no file with the CAs that it trusts", options->name);
     if (text_is_empty(file))
         return OK;
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
@@ -112,6 +114,13 @@ load_client_ca(struct request *rq, SSL_CTX *context, const struct http_server_op
     return OK;
 }
 
+/* OpenSSL would ask the terminal for the password of an encrypted key, at start and at each reload, and the loop would wait for somebody to type. */
+static int
+have_no_password(char *password, int room, int encrypting, void *context)
+{
+    return -1;
+}
+
 static enum error
 load_context(struct request *rq, const struct http_server_options *options, SSL_CTX **ret_context)
 {
@@ -121,6 +130,7 @@ load_context(struct request *rq, const struct http_server_options *options, SSL_
         abort();
     ERR_clear_error();
     set_policy(context, options);
+    SSL_CTX_set_default_passwd_cb(context, have_no_password);
     enum error error = load_client_ca(rq, context, options);
     if (error == OK && SSL_CTX_use_certificate_chain_file(context, options->tls_cert_file) != 1)
         error = fail(rq, ERR_INTERNAL, "the certificate file %s: %s", options->tls_cert_file, openssl_reason());

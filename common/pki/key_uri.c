@@ -12,15 +12,6 @@
 #define PKCS11 "pkcs11:"
 #define MANAGED "managed:"
 
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* RFC 7512 §2.3: everything else than these is percent-encoded. */
 static bool
 is_plain(char c)
@@ -41,7 +32,7 @@ percent_decode(struct arena *arena, const char *text, struct bytes *ret_octets)
             octets[len++] = (uint8_t)*text++;
             continue;
         }
-        int high = hex_digit(text[1]), low = high < 0 ? -1 : hex_digit(text[2]);
+        int high = bytes_hex_digit(text[1]), low = high < 0 ? -1 : bytes_hex_digit(text[2]);
         if (low < 0)
             return false;
         octets[len++] = (uint8_t)(high << 4 | low);

@@ -113,6 +113,21 @@ decorate(void *context, struct http_exchange *x)
     http_header_out(x, "X-Decorated", "yes");
 }
 
+static void
+a_client_of_ipv4_has_its_own_address_on_a_listener_of_both(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct http_server *both;
+    const struct http_server_options options = {.name = "both", .listen = "[::]:0", .routes = routes, .route_count = COUNT_OF(routes)};
+
+    if (http_server_open(rq, &options, &both) != OK)
+        skip(); /* a machine without IPv6 */
+    struct http_kit *client = http_kit_connect(http_server_port(both));
+    assert_string_equal(http_kit_get(client, "/describe/x")->body, "GET|/describe/x||x|127.0.0.1|test|none");
+    http_kit_free(client);
+    http_server_close(both, CLOSE_MOST_MS);
+}
+
 static int
 start(void **state)
 {
@@ -552,6 +567,7 @@ int
 main(void)
 {
     struct CMUnitTest tests[32 + COUNT_OF(decorated)] = {
+        cmocka_unit_test(a_client_of_ipv4_has_its_own_address_on_a_listener_of_both),
         cmocka_unit_test(headers_go_out_exactly_as_written),
         cmocka_unit_test(a_line_end_in_a_header_value_makes_no_header),
         cmocka_unit_test(head_is_answered_like_get_without_the_body),

@@ -498,6 +498,57 @@ a_key_that_is_not_the_certificates_is_an_error_at_open(void **state)
     assert_non_null(strstr(rq->failure.message, key_file));
 }
 
+static void
+an_encrypted_key_is_an_error_at_open_and_asks_nobody(void **state)
+{
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    AUTO(BIO, bio) = BIO_new(BIO_s_mem());
+    AUTO_STRUCT(request, rq) = request_new();
+    struct http_server *second;
+    int typed[2];
+    char *text;
+
+    /* Without a terminal OpenSSL asks the standard input: here it would get its answer. */
+    AUTO_FD stdin_before = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    assert_int_equal(pipe2(typed, O_CLOEXEC), 0);
+    assert_int_equal(write(typed[1], "secret\n", 7), 7);
+    assert_int_equal(dup2(typed[0], STDIN_FILENO), STDIN_FILENO);
+    close(typed[0]);
+    close(typed[1]);
+    assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, key, EVP_aes_128_cbc(), "secret", 6, NULL, NULL), 1);
+    long len = BIO_get_mem_data(bio, &text);
+    write_file(key_file, arena_text_n(arena, text, (size_t)len));
+    write_file(cert_file, certificate_pem(issue("/CN=first", key)));
+    const struct http_server_options options = {
+        .name = "second", .listen = "127.0.0.1:0", .routes = routes, .route_count = 1, .tls_cert_file = cert_file, .tls_key_file = key_file};
+    enum error error = http_server_open(rq, &options, &second);
+    if (stdin_before >= 0)
+        dup2(stdin_before, STDIN_FILENO);
+    assert_int_equal(error, ERR_INTERNAL);
+    assert_non_null(strstr(rq->failure.message, key_file));
+}
+
+static void
+required_client_certificates_without_a_ca_are_an_error_at_open(void **state)
+{
+    static const char *const files[] = {NULL, ""};
+
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct http_server *second;
+        const struct http_server_options options = {.name = "second",
+                                                    .listen = "127.0.0.1:0",
+                                                    .routes = routes,
+                                                    .route_count = 1,
+                                                    .tls_cert_file = cert_file,
+                                                    .tls_key_file = key_file,
+                                                    .tls_client_ca_file = files[i],
+                                                    .tls_client_required = true};
+        assert_int_equal(http_server_open(rq, &options, &second), ERR_INTERNAL);
+        assert_non_null(strstr(rq->failure.message, "no file with the CAs"));
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, start, close_server)
 #define TEST_ASKING(function) cmocka_unit_test_setup_teardown(function, start_asking, close_server)
 #define TEST_REQUIRING(function) cmocka_unit_test_setup_teardown(function, start_requiring, close_server)
@@ -524,6 +575,8 @@ main(void)
         TEST(a_large_body_arrives_whole),
         TEST(a_key_update_of_the_client_is_followed),
         TEST(a_key_that_is_not_the_certificates_is_an_error_at_open),
+        TEST(an_encrypted_key_is_an_error_at_open_and_asks_nobody),
+        TEST(required_client_certificates_without_a_ca_are_an_error_at_open),
     };
 
     return cmocka_run_group_tests(tests, make_files, remove_files);
