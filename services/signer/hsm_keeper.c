@@ -110,7 +110,7 @@ start_refused(struct hsm_pool *pool, const struct hsm_answer *answer)
     hsm_keeper_note_failure(pool, answer->text);
     if (answer->status == HSM_PIN_WRONG) {
         pool->pin_refused = true;
-        snprintf(pool->trouble, sizeof pool->trouble, "unready: the PIN is wrong; it is not tried again until the file changes (%s) or on SIGHUP",
+        snprintf(pool->trouble, sizeof pool->trouble, "the PIN is wrong; it is not tried again until the file changes (%s) or on SIGHUP",
                  pool->options.pin_file);
     }
     pool->start_failed = true;

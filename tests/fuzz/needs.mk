@@ -8,3 +8,4 @@ FUZZ_NEEDS_order_names := $(FUZZ_NEEDS_jws) services/acme-gw/names.c
 FUZZ_NEEDS_http_01 := services/validator/http_01_body.c services/validator/redirect.c services/validator/address_rules.c
 FUZZ_NEEDS_template_yaml := services/signetctl/template_yaml.c services/signetctl/message_json.c
 FUZZ_NEEDS_ocsp_get := services/ocsp-responder/answer.c common/link/http_route.c
+FUZZ_NEEDS_intent := services/signer/intent.c services/signer/encode.c services/signer/lint.c common/link/message.c

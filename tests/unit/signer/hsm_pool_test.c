@@ -221,7 +221,7 @@ a_lasting_fault_is_refused_and_heals(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char reason[1000];
         struct hsm_pool_options options = usual_options();
-        options.operation_ms = 300;
+        options.operation_ms = 800;
         struct hsm_pool *pool = open_ready(options);
         softhsm_kit_disturb(softhsm, cases[i].faults);
         assert_int_equal(sign_once(pool, NULL), ERR_UNAVAILABLE);
