@@ -8,6 +8,16 @@
 #include "link/rpc.h"
 #include "signet/v1/health.pb-c.h"
 
+/* The followers' and the service's own; -1 when one of them is not known. */
+static int64_t
+lag_of(const struct service *service)
+{
+    int64_t followers = events_lag(service->bus);
+    int64_t own = service->lag == NULL ? 0 : service->lag(service->lag_context);
+
+    return followers < 0 || own < 0 ? -1 : followers + own;
+}
+
 static enum error
 report(void *context, struct request *rq, const Pb__ReportRequest *input, Pb__ReportReply *ret_reply)
 {
@@ -20,7 +30,7 @@ report(void *context, struct request *rq, const Pb__ReportRequest *input, Pb__Re
     ret_reply->instance = service->instance;
     ret_reply->version = SIGNET_VERSION;
     ret_reply->uptime_s = (clock_monotonic_ms() - service->started_ms) / 1000;
-    ret_reply->lag = service->lag != NULL ? service->lag(service->lag_context) : events_lag(service->bus);
+    ret_reply->lag = lag_of(service);
     ret_reply->admin = service->admin_address;
     ret_reply->pid = (int32_t)getpid();
     return OK;

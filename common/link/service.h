@@ -5,10 +5,11 @@
  *     {
  *         struct inventory inventory = {0};
  *         struct service *service = service_start(argc, argv, &about, &inventory.config);
+ *         AUTO_STRUCT(request, rq) = request_new();
  *         inventory.db = service_database(service);
  *         inventory.bus = service_bus(service);
- *         rpc_serve(inventory.bus, inventory_handlers(), &inventory, inventory.config.workers);
- *         events_follow(…);
+ *         service_must(service, rq, rpc_serve(inventory.bus, rq, inventory_handlers(), &inventory, &options));
+ *         service_must(service, rq, events_follow(…));
  *         return service_run(service);
  *     }
  *
@@ -56,7 +57,7 @@ struct http_server *service_http(struct service *service, const struct http_serv
 /* A further readiness check, asked once a second, four times a second while the process is unready. It returns OK or records the reason in `rq`. */
 void service_ready_when(struct service *service, const char *what, enum error (*check)(void *context, struct request *rq), void *context);
 
-/* A figure for the "lag" column of `signetctl status` (events not yet handled, rows not yet sent). */
+/* A figure for the "lag" column of `signetctl status` (rows not yet sent); -1: not known. The events not yet handled by followers are added to it. */
 void service_lag_from(struct service *service, int64_t (*lag)(void *context), void *context);
 
 /* Called in the drain, newest first. */

@@ -72,7 +72,6 @@ main(int argc, char **argv)
                                                         .render_failure = render_failure,
                                                         .loops = publisher.config.loops,
                                                         .quiet = true});
-    service_lag_from(service, events_lag, publisher.bus);
     return service_run(service);
 }
 

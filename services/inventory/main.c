@@ -55,6 +55,5 @@ main(int argc, char **argv)
                                                          .handle = on_certificate_revoked,
                                                          .context = &inventory,
                                                          .batch = inventory.config.batch}));
-    service_lag_from(service, events_lag, inventory.bus);
     return service_run(service);
 }

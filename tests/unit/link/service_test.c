@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <jansson.h>
+#include <nats/nats.h>
 
 #include "base/clock.h"
 #include "base/config.h"
@@ -15,9 +16,11 @@
 #include "kit/http_kit.h"
 #include "kit/nats_kit.h"
 #include "link/bus.h"
+#include "link/events.h"
 #include "link/http_server.h"
 #include "link/rpc.h"
 #include "link/service.h"
+#include "signet/v1/event.pb-c.h"
 #include "signet/v1/health.pb-c.h"
 
 #define LINE_MAX_LEN 8192
@@ -205,6 +208,29 @@ be_on_the_bus(int argc, char **argv)
     service_bus(service);
     service_lag_from(service, lag_of_seven, NULL);
     service_ready_when(service, "file", file_exists, ready_file);
+    return service_run(service);
+}
+
+static enum error
+hear_nothing(void *context, struct request *rq, const struct event *events, size_t count)
+{
+    return OK;
+}
+
+/* Follows a stream that is not there: how far it is behind, nobody knows. */
+static int
+be_a_follower(int argc, char **argv)
+{
+    struct config config;
+    struct service_about with_bus = about;
+    with_bus.uses = USES_BUS;
+    struct service *service = service_start(argc, argv, &with_bus, &config);
+    AUTO_STRUCT(request, rq) = request_new();
+    const struct events_follower follower = {
+        .durable = "test-gw-ca-created", .subject = "signet.event.ca.created", .type = &pb__ca_created__descriptor, .handle = hear_nothing};
+
+    service_must(service, rq, events_follow(service_bus(service), rq, &follower));
+    service_lag_from(service, lag_of_seven, NULL);
     return service_run(service);
 }
 
@@ -720,6 +746,27 @@ survey(struct bus *bus, struct request *rq)
 }
 
 static void
+the_lag_of_followers_counts_beside_the_services_own(void **state)
+{
+    struct nats_kit *nats = nats_kit_start("");
+    struct child child;
+    struct bus *bus;
+
+    setenv("SIGNET_NATS_URL", nats_kit_url(nats), 1);
+    spawn(&child, be_a_follower, NULL);
+    unsetenv("SIGNET_NATS_URL");
+    wait_until_started(&child);
+    AUTO_STRUCT(request, rq) = request_new();
+    const struct bus_options options = {.name = "test", .url = nats_kit_url(nats), .ca_file = "", .cert_file = "", .key_file = ""};
+    assert_int_equal(bus_open(rq, &options, &bus), OK);
+    assert_int_equal(survey(bus, rq)->lag, -1);
+    bus_close(bus, 1000);
+    assert_int_equal(stop(&child), 0);
+    nats_kit_stop(nats);
+    nats_CloseAndWait(0); /* the next child is forked from here: it must not take the library for started, which has its threads in us */
+}
+
+static void
 a_service_on_the_bus_answers_the_survey(void **state)
 {
     struct nats_kit *nats = nats_kit_start("");
@@ -811,6 +858,7 @@ main(void)
         cmocka_unit_test(a_loop_that_fails_alike_says_it_once),
         cmocka_unit_test(a_bus_that_is_away_makes_it_unready_not_dead),
         /* Last: this process has threads of nats.c from here on, and must not fork any more. */
+        cmocka_unit_test(the_lag_of_followers_counts_beside_the_services_own),
         cmocka_unit_test(a_service_on_the_bus_answers_the_survey),
     };
 
