@@ -1,7 +1,7 @@
 /*
  * Group commit across requests. A worker that comes alone commits at once. Workers that come while a batch is on its way wait for the
  * next one, which one of them leads; so the batch grows with the load, and an idle queue adds no latency and needs no thread.
- * Called by intent.c for both of its writes; store.c does the work of a batch in one statement.
+ * Called by intent.c for both of its writes; store_batch does the work of a batch in one round trip.
  */
 #include "ra.h"
 

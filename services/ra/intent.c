@@ -89,7 +89,7 @@ intent_commit(struct ra *ra, struct request *rq, const struct application *appli
 
     if (intent->status == INTENT_PENDING)
         item.record = audit_pending(rq, intent);
-    enum error error = commit_queue_run(ra->intents, rq, &item);
+    enum error error = commit_queue_run(ra->commits, rq, &(struct commit_item){.intent = &item});
     if (error || item.stored)
         return error;
     error = intent_find(ra, rq, application->request, &found, intent);
@@ -238,7 +238,7 @@ close_intent(struct ra *ra, struct request *rq, const struct intent *intent, str
         .record = audit_issued(rq, intent, der),
         .announcement = announce_issued(rq, intent, &certificate, clock_now_s()),
     };
-    error = commit_queue_run(ra->closings, rq, &item);
+    error = commit_queue_run(ra->commits, rq, &(struct commit_item){.closing = &item});
     if (error == ERR_CONFLICT)
         return fail_without_partition(ra, rq, intent);
     if (error)

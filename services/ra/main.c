@@ -43,8 +43,7 @@ main(int argc, char **argv)
     ra.db = service_database(service);
     ra.policy = snapshot_slot_new();
     ra.directory = snapshot_slot_new();
-    ra.intents = commit_queue_new(store_intents, &ra);
-    ra.closings = commit_queue_new(store_closings, &ra);
+    ra.commits = commit_queue_new(store_batch, &ra);
 
     service_must(service, rq, outbox_open(service, rq, ra.bus, ra.db, "ra", &ra.outbox));
     service_must(service, rq, policy_follow(&ra, rq));
@@ -55,8 +54,7 @@ main(int argc, char **argv)
     service_must(service, rq, handlers_serve(&ra, rq));
 
     int code = service_run(service);
-    commit_queue_free(ra.closings);
-    commit_queue_free(ra.intents);
+    commit_queue_free(ra.commits);
     snapshot_slot_free(ra.directory);
     snapshot_slot_free(ra.policy);
     warrant_key_free(ra.warrant_key);

@@ -59,8 +59,7 @@ struct ra {
     struct snapshot_slot *policy;
     struct snapshot_slot *directory;
     struct service_loop *policy_loop;
-    struct commit_queue *intents;
-    struct commit_queue *closings;
+    struct commit_queue *commits;
     atomic_bool known_months[MONTHS_MAX]; /* months of expiry whose partition is there */
 };
 
@@ -272,7 +271,6 @@ enum error commit_queue_run(struct commit_queue *queue, struct request *rq, void
 
 /* ---- store.c: all SQL ------------------------------------------------------------------------------------------------------------------- */
 
-/* An item of the queue `intents`. */
 struct intent_item {
     const struct intent *intent;
     struct bytes key_sha256;
@@ -280,7 +278,6 @@ struct intent_item {
     bool stored;        /* false: the idempotency key is taken, or the public key is blocked */
 };
 
-/* An item of the queue `closings`. */
 struct closing_item {
     const struct intent *intent;
     struct bytes certificate;
@@ -289,8 +286,12 @@ struct closing_item {
     bool stored; /* false: somebody else has closed it */
 };
 
-commit_batch store_intents;  /* context: struct ra */
-commit_batch store_closings; /* context: struct ra */
+/* What goes through the commit queue: one of the two. */
+struct commit_item {
+    struct intent_item *intent;
+    struct closing_item *closing;
+};
+commit_batch store_batch; /* context: struct ra */
 
 enum error store_find_intent(struct ra *ra, struct request *rq, const char *channel, const char *idempotency_key, bool *ret_found,
                              struct intent *ret_intent) MUST_CHECK;

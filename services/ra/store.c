@@ -1,10 +1,11 @@
 /*
- * The SQL of intents and certificates. The two statements of an issuance (store_intents, store_closings) work on one row or on many: each is one
- * round trip and one transaction, whatever commit_queue.c has gathered.
+ * The SQL of intents and certificates. The two statements of an issuance work on one row or on many; store_batch sends both for whatever
+ * commit_queue.c has gathered: one round trip, one transaction, one wait for the disk.
  */
 #include "ra.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "link/message.h"
@@ -46,6 +47,7 @@ static const struct db_statement insert_intents = {
     " SELECT id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address,"
     "  now() + $14 * interval '1 second'"
     " FROM input WHERE NOT EXISTS (SELECT FROM ra.blocked_key b WHERE b.spki_sha256 = input.key_sha256)"
+    " ORDER BY channel, idempotency_key" /* so that two batches with the same keys do not wait for each other */
     " ON CONFLICT (channel, idempotency_key) DO NOTHING RETURNING id"
     "), recorded AS ("
     " INSERT INTO audit.record (body) SELECT record FROM input JOIN stored USING (id) WHERE record IS NOT NULL"
@@ -70,43 +72,51 @@ status_text(enum intent_status status)
     return texts[status];
 }
 
-enum error
-store_intents(void *context, struct request *rq, void *const *items, size_t count)
-{
-    const struct ra *ra = context;
+/* What a batch needs until its round trip is over; in the arena. */
+struct intent_columns {
     struct bytes ids[COMMIT_BATCH_MAX], requests[COMMIT_BATCH_MAX], csrs[COMMIT_BATCH_MAX], intents[COMMIT_BATCH_MAX], keys[COMMIT_BATCH_MAX];
     const char *channels[COMMIT_BATCH_MAX], *idempotency_keys[COMMIT_BATCH_MAX], *statuses[COMMIT_BATCH_MAX], *kinds[COMMIT_BATCH_MAX];
     const char *principals[COMMIT_BATCH_MAX], *owners[COMMIT_BATCH_MAX], *clients[COMMIT_BATCH_MAX], *records[COMMIT_BATCH_MAX];
-    struct db_rows *stored;
+};
 
-    assert(count <= COMMIT_BATCH_MAX);
+static struct db_step
+step_of(struct request *rq, const struct db_statement *statement, const struct db_value *values, size_t count, struct db_rows **ret_rows)
+{
+    struct db_value *kept = arena_array(rq->arena, count, sizeof *kept);
+
+    memcpy(kept, values, count * sizeof *kept);
+    return (struct db_step){.statement = statement, .values = kept, .value_count = count, .ret_rows = ret_rows};
+}
+
+static struct db_step
+step_of_intents(const struct ra *ra, struct request *rq, struct intent_item *const *items, size_t count, struct db_rows **ret_rows)
+{
+    struct intent_columns *c = arena_alloc(rq->arena, sizeof *c);
+
     for (size_t i = 0; i < count; i++) {
-        const struct intent_item *item = items[i];
-        const struct intent *intent = item->intent;
-        ids[i] = intent->id;
-        channels[i] = intent->channel;
-        idempotency_keys[i] = intent->idempotency_key;
-        statuses[i] = status_text(intent->status);
-        requests[i] = intent->request_sha256;
-        csrs[i] = intent->csr;
-        intents[i] = intent->packed;
-        kinds[i] = intent->principal_kind;
-        principals[i] = intent->principal_id;
-        owners[i] = intent->owner;
-        clients[i] = intent->client_address;
-        keys[i] = item->key_sha256;
-        records[i] = item->record;
+        const struct intent *intent = items[i]->intent;
+        c->ids[i] = intent->id;
+        c->channels[i] = intent->channel;
+        c->idempotency_keys[i] = intent->idempotency_key;
+        c->statuses[i] = status_text(intent->status);
+        c->requests[i] = intent->request_sha256;
+        c->csrs[i] = intent->csr;
+        c->intents[i] = intent->packed;
+        c->kinds[i] = intent->principal_kind;
+        c->principals[i] = intent->principal_id;
+        c->owners[i] = intent->owner;
+        c->clients[i] = intent->client_address;
+        c->keys[i] = items[i]->key_sha256;
+        c->records[i] = items[i]->record;
     }
-    enum error error =
-        DB_QUERY(ra->db, rq, &insert_intents, &stored, DB_BYTES_ARRAY(ids, count), DB_TEXT_ARRAY(channels, count),
-                 DB_TEXT_ARRAY(idempotency_keys, count), DB_TEXT_ARRAY(statuses, count), DB_BYTES_ARRAY(requests, count), DB_BYTES_ARRAY(csrs, count),
-                 DB_BYTES_ARRAY(intents, count), DB_TEXT_ARRAY(kinds, count), DB_TEXT_ARRAY(principals, count), DB_TEXT_ARRAY(owners, count),
-                 DB_TEXT_ARRAY(clients, count), DB_BYTES_ARRAY(keys, count), DB_TEXT_ARRAY(records, count), DB_INT(ra->config.recover_after_s));
-    if (error)
-        return error;
-    for (size_t i = 0; i < count; i++)
-        ((struct intent_item *)items[i])->stored = holds_id(stored, ids[i]);
-    return OK;
+    const struct db_value values[] = {
+        DB_BYTES_ARRAY(c->ids, count),     DB_TEXT_ARRAY(c->channels, count),  DB_TEXT_ARRAY(c->idempotency_keys, count),
+        DB_TEXT_ARRAY(c->statuses, count), DB_BYTES_ARRAY(c->requests, count), DB_BYTES_ARRAY(c->csrs, count),
+        DB_BYTES_ARRAY(c->intents, count), DB_TEXT_ARRAY(c->kinds, count),     DB_TEXT_ARRAY(c->principals, count),
+        DB_TEXT_ARRAY(c->owners, count),   DB_TEXT_ARRAY(c->clients, count),   DB_BYTES_ARRAY(c->keys, count),
+        DB_TEXT_ARRAY(c->records, count),  DB_INT(ra->config.recover_after_s),
+    };
+    return step_of(rq, &insert_intents, values, sizeof values / sizeof values[0], ret_rows);
 }
 
 static bool
@@ -263,43 +273,74 @@ static const struct db_statement insert_certificates = {
     " INSERT INTO ra.outbox (event_id, subject, body) SELECT event_id, subject, event FROM input JOIN closed USING (id)"
     ") SELECT id FROM closed"};
 
-enum error
-store_closings(void *context, struct request *rq, void *const *items, size_t count)
-{
-    const struct ra *ra = context;
+struct closing_columns {
     struct bytes ids[COMMIT_BATCH_MAX], serials[COMMIT_BATCH_MAX], certificates[COMMIT_BATCH_MAX], events[COMMIT_BATCH_MAX];
     int32_t months[COMMIT_BATCH_MAX];
     int64_t not_before_us[COMMIT_BATCH_MAX], not_after_us[COMMIT_BATCH_MAX];
     const char *issuers[COMMIT_BATCH_MAX], *templates[COMMIT_BATCH_MAX], *records[COMMIT_BATCH_MAX], *event_ids[COMMIT_BATCH_MAX];
     const char *subjects[COMMIT_BATCH_MAX];
-    struct db_rows *closed;
+};
+
+static struct db_step
+step_of_closings(struct request *rq, struct closing_item *const *items, size_t count, struct db_rows **ret_rows)
+{
+    struct closing_columns *c = arena_alloc(rq->arena, sizeof *c);
+
+    for (size_t i = 0; i < count; i++) {
+        const Pb__CertificateIntent *plan = items[i]->intent->plan;
+        c->ids[i] = items[i]->intent->id;
+        c->months[i] = serial_month_of(plan->not_after_s);
+        c->serials[i] = bytes_of_binary(plan->serial);
+        c->issuers[i] = plan->issuer;
+        c->templates[i] = plan->template_;
+        c->certificates[i] = items[i]->certificate;
+        c->not_before_us[i] = plan->not_before_s * 1000000;
+        c->not_after_us[i] = plan->not_after_s * 1000000;
+        c->records[i] = items[i]->record;
+        c->event_ids[i] = items[i]->announcement.event_id;
+        c->subjects[i] = items[i]->announcement.subject;
+        c->events[i] = items[i]->announcement.body;
+    }
+    const struct db_value values[] = {
+        DB_BYTES_ARRAY(c->ids, count),          DB_INT_ARRAY(c->months, count),        DB_BYTES_ARRAY(c->serials, count),
+        DB_TEXT_ARRAY(c->issuers, count),       DB_TEXT_ARRAY(c->templates, count),    DB_BYTES_ARRAY(c->certificates, count),
+        DB_TIME_ARRAY(c->not_before_us, count), DB_TIME_ARRAY(c->not_after_us, count), DB_TEXT_ARRAY(c->records, count),
+        DB_TEXT_ARRAY(c->event_ids, count),     DB_TEXT_ARRAY(c->subjects, count),     DB_BYTES_ARRAY(c->events, count),
+    };
+    return step_of(rq, &insert_certificates, values, sizeof values / sizeof values[0], ret_rows);
+}
+
+/* ---- both in one commit ------------------------------------------------------------------------------------------------------------------------ */
+
+enum error
+store_batch(void *context, struct request *rq, void *const *items, size_t count)
+{
+    const struct ra *ra = context;
+    struct intent_item *intents[COMMIT_BATCH_MAX];
+    struct closing_item *closings[COMMIT_BATCH_MAX];
+    size_t intent_count = 0, closing_count = 0, step_count = 0;
+    struct db_rows *stored = NULL, *closed = NULL;
+    struct db_step steps[2] = {{0}};
 
     assert(count <= COMMIT_BATCH_MAX);
     for (size_t i = 0; i < count; i++) {
-        const struct closing_item *item = items[i];
-        const Pb__CertificateIntent *plan = item->intent->plan;
-        ids[i] = item->intent->id;
-        months[i] = serial_month_of(plan->not_after_s);
-        serials[i] = bytes_of_binary(plan->serial);
-        issuers[i] = plan->issuer;
-        templates[i] = plan->template_;
-        certificates[i] = item->certificate;
-        not_before_us[i] = plan->not_before_s * 1000000;
-        not_after_us[i] = plan->not_after_s * 1000000;
-        records[i] = item->record;
-        event_ids[i] = item->announcement.event_id;
-        subjects[i] = item->announcement.subject;
-        events[i] = item->announcement.body;
+        const struct commit_item *item = items[i];
+        if (item->intent != NULL)
+            intents[intent_count++] = item->intent;
+        else
+            closings[closing_count++] = item->closing;
     }
-    enum error error =
-        DB_QUERY(ra->db, rq, &insert_certificates, &closed, DB_BYTES_ARRAY(ids, count), DB_INT_ARRAY(months, count), DB_BYTES_ARRAY(serials, count),
-                 DB_TEXT_ARRAY(issuers, count), DB_TEXT_ARRAY(templates, count), DB_BYTES_ARRAY(certificates, count),
-                 DB_TIME_ARRAY(not_before_us, count), DB_TIME_ARRAY(not_after_us, count), DB_TEXT_ARRAY(records, count),
-                 DB_TEXT_ARRAY(event_ids, count), DB_TEXT_ARRAY(subjects, count), DB_BYTES_ARRAY(events, count));
+    if (intent_count > 0)
+        steps[step_count++] = step_of_intents(ra, rq, intents, intent_count, &stored);
+    if (closing_count > 0)
+        steps[step_count++] = step_of_closings(rq, closings, closing_count, &closed);
+    enum error error = db_atomic(ra->db, rq, steps, step_count);
     if (error)
         return error;
-    for (size_t i = 0; i < count; i++)
-        ((struct closing_item *)items[i])->stored = holds_id(closed, ids[i]);
+    for (size_t i = 0; i < intent_count; i++)
+        intents[i]->stored = holds_id(stored, intents[i]->intent->id);
+    for (size_t i = 0; i < closing_count; i++)
+        closings[i]->stored = holds_id(closed, closings[i]->intent->id);
     return OK;
 }
 

@@ -340,16 +340,14 @@ open_ra(struct ra *ra, struct request *rq)
     ra->warrant_key = load_warrant_key(rq);
     ra->policy = snapshot_slot_new();
     ra->directory = snapshot_slot_new();
-    ra->intents = commit_queue_new(store_intents, ra);
-    ra->closings = commit_queue_new(store_closings, ra);
+    ra->commits = commit_queue_new(store_batch, ra);
 }
 
 static inline void
 close_ra(struct ra *ra)
 {
     db_close(ra->db);
-    commit_queue_free(ra->closings);
-    commit_queue_free(ra->intents);
+    commit_queue_free(ra->commits);
     snapshot_slot_free(ra->directory);
     snapshot_slot_free(ra->policy);
     warrant_key_free(ra->warrant_key);
