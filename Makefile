@@ -208,8 +208,8 @@ C_FILES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 SH_FILES := $(shell git ls-files | xargs -r grep -lE '^\#!/usr/bin/env bash' 2>/dev/null)
 check:
 	@deploy/dev/install-packages all
-	@$(MAKE) --no-print-directory -s -j2 CC=clang-14 all
-	@tests/check.sh
+	@$(MAKE) --no-print-directory -s -j2 CC=$(notdir $(CLANG)) all
+	@PROTO=build/$(notdir $(CLANG))/proto tests/check.sh
 
 bench: deps
 	@deploy/dev/install-packages all

@@ -19,21 +19,9 @@ run() { # NAME COMMAND…
     fi
 }
 
-tidy() {
-    local flags=(-std=gnu17 -D_GNU_SOURCE -DH2O_USE_LIBUV=0 '-DSIGNET_VERSION="check"' -Icommon -Ibuild/clang-14/proto -Itests -isystem /usr/include/postgresql)
-    printf '%s\n' "${sources[@]}" | xargs -P 2 -n 1 bash -c '
-        tidy=$1; shift
-        count=$1; shift
-        flags=("${@:1:count}"); shift "$count"
-        for file in "$@"; do
-            service=$(sed -n -E "s#^(services/[^/]+|tests/unit/([^/]+))/.*#\1#p" <<<"$file")
-            "$tidy" --quiet --warnings-as-errors="*" "$file" -- "${flags[@]}" -I"$(dirname "$file")" -Iservices/"$(basename "${service:-none}")" 2>/dev/null || exit 1
-        done' _ "$(tool clang-tidy)" "${#flags[@]}" "${flags[@]}"
-}
-
 run clang-format "$(tool clang-format)" --dry-run --Werror "${sources[@]}" "${headers[@]}"
 run shellcheck shellcheck "${scripts[@]}"
 run cppcheck cppcheck --quiet --std=c11 --language=c -j2 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
     --suppressions-list=tests/cppcheck-suppressions -Icommon --library=posix "${sources[@]}"
-run clang-tidy tidy
+run clang-tidy xargs -P 2 -n 1 tests/tidy-one.sh < <(printf '%s\n' "${sources[@]}")
 exit $failed

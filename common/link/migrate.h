@@ -18,7 +18,8 @@ struct migration {
 enum error migrate(struct db *db, struct request *rq, const struct migration *migrations, size_t count,
                    void (*applied)(void *context, const struct migration *migration), void *context) MUST_CHECK;
 
-/* What deploy/database/embed-sql.sh made of services/<name>/sql/NNN_name.sql (in order) and of the grants in deploy/database; linked into signetctl only. */
+/* What deploy/database/embed-sql.sh made of services/<name>/sql/NNN_name.sql (in order) and of the grants in deploy/database; linked into signetctl
+ * only. */
 extern const struct migration signet_migrations[];
 extern const size_t signet_migration_count;
 extern const char signet_grants_sql[];
