@@ -62,7 +62,8 @@ void config_print_help(FILE *to, const struct setting *settings, size_t count);
 /* The effective values, for --check: one NAME=value line each. */
 void config_print_values(FILE *to, const struct setting *settings, size_t count, const void *from);
 
-/* Reads a whole small file (at most 64 KiB); a final newline is dropped. Fails when it is readable for others. */
+/* Reads a whole small file (at most 64 KiB); a final newline is dropped. Fails when it is open to others; a file of root may be
+ * readable for the group of a service that is not root. */
 enum error config_read_secret(struct request *rq, const char *path, struct secret **ret_secret) MUST_CHECK;
 
 /* Splits "host:port" or "[v6]:port"; false when it is neither. `host` has room for 256 characters. */

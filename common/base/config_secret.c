@@ -11,6 +11,7 @@
 
 #define SECRET_FILE_MAX (64 * 1024)
 #define OPEN_TO_OTHERS (S_IRWXG | S_IRWXO)
+#define READABLE_FOR_GROUP S_IRGRP
 
 static enum error
 explain_open(struct request *rq, const char *path, int error)
@@ -22,6 +23,14 @@ explain_open(struct request *rq, const char *path, int error)
     return fail(rq, ERR_UNAVAILABLE, "the secret file %s cannot be opened: %s", path, strerrordesc_np(error));
 }
 
+/* Kubernetes and systemd give a service its secrets as files of root that the service's group may read, and in no other way; libpq has the same rule.
+ */
+static unsigned
+forbidden_bits(const struct stat *about)
+{
+    return about->st_uid == 0 && geteuid() != 0 ? OPEN_TO_OTHERS & ~READABLE_FOR_GROUP : OPEN_TO_OTHERS;
+}
+
 static enum error
 check_file(struct request *rq, const char *path, const struct stat *about)
 {
@@ -29,7 +38,7 @@ check_file(struct request *rq, const char *path, const struct stat *about)
 
     if (!S_ISREG(about->st_mode))
         return fail(rq, ERR_BAD_REQUEST, "the secret file %s is not a regular file", path);
-    if (mode & OPEN_TO_OTHERS)
+    if (mode & forbidden_bits(about))
         return fail(rq, ERR_DENIED, "the secret file %s is open to others (mode %03o); \"chmod 600 %s\" mends it, and the secret should be renewed",
                     path, mode, path);
     if (about->st_size > SECRET_FILE_MAX)

@@ -86,6 +86,30 @@ a_file_that_others_may_read_is_refused(void **state)
 }
 
 static void
+a_file_of_root_may_be_readable_for_the_group_of_the_service(void **state)
+{
+    static const struct {
+        mode_t mode;
+        bool accepted;
+    } cases[] = {{0440, true}, {0640, true}, {0660, false}, {0650, false}, {0644, false}, {0641, false}};
+
+    if (getuid() != 0)
+        skip();
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(secret, secret) = NULL;
+        write_file("1234", 4, cases[i].mode);
+        failure_clear(rq);
+        assert_int_equal(chown(path, 0, NOBODY), 0);
+        assert_int_equal(setegid(NOBODY), 0);
+        assert_int_equal(seteuid(NOBODY), 0);
+        enum error error = config_read_secret(rq, path, &secret);
+        assert_int_equal(seteuid(0), 0);
+        assert_int_equal(setegid(0), 0);
+        assert_int_equal(error, cases[i].accepted ? OK : ERR_DENIED);
+    }
+}
+
+static void
 a_missing_file_is_explained(void **state)
 {
     struct secret *untouched = (struct secret *)1;
@@ -159,6 +183,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(a_final_newline_is_dropped_and_nothing_else),
         WITH_FOLDER(a_file_that_others_may_read_is_refused),
+        WITH_FOLDER(a_file_of_root_may_be_readable_for_the_group_of_the_service),
         WITH_FOLDER(a_missing_file_is_explained),
         WITH_FOLDER(a_file_of_another_user_is_explained),
         WITH_FOLDER(an_empty_file_is_refused),
