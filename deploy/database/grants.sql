@@ -37,7 +37,7 @@ ALTER ROLE ra SET enable_seqscan = off;
 ALTER ROLE ra SET jit = off;
 GRANT USAGE ON SCHEMA ra, audit TO ra;
 GRANT SELECT, INSERT, UPDATE (status, closed_at, refusal_kind, refusal, due_at, leased_until, lease_holder, attempts) ON ra.intent TO ra;
-GRANT SELECT, INSERT ON ra.certificate, ra.revocation, ra.blocked_key TO ra;
+GRANT SELECT, INSERT ON ra.certificate, ra.revocation, ra.blocked_key, ra.heard TO ra;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON ra.outbox TO ra;
 GRANT USAGE ON SEQUENCE ra.outbox_id_seq TO ra;
 GRANT SELECT ON ra.role, ra.role_member, ra.role_template, ra.role_name, ra.asset TO ra;

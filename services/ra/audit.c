@@ -226,3 +226,14 @@ audit_revoke_refused(struct request *rq, const Pb__RevokeRequest *request, struc
     put_failure(rq, &out);
     return end(rq, &out);
 }
+
+const char *
+audit_ca_created(struct request *rq, const Pb__CaCreated *created)
+{
+    struct buffer out = begin(rq, "ca.created");
+
+    put_text(&out, "issuer", created->name);
+    put_sha256(rq, &out, "certificate_sha256", bytes_of_binary(created->certificate));
+    put_text(&out, "result", "ok");
+    return end(rq, &out);
+}

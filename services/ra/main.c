@@ -4,7 +4,7 @@
  * Serves:     signet.ra.enroll, signet.ra.revoke, signet.ra.explain
  * Calls:      signet.signer.sign_certificate, sign_audit_head, list_cas, list_templates
  * Announces:  signet.event.certificate.issued, signet.event.certificate.revoked (through ra.outbox)
- * Hears:      NOTIFY ra_policy
+ * Hears:      ca.created (durable: it goes on record), NOTIFY ra_policy
  * Privileges: the database role `ra` (schemas ra and audit, deploy/database/grants.sql), the Ed25519 key of the warrants. No CA key.
  * On failure: an enrolment is an intent in the database before it is signed; whoever dies later leaves it to the client's repeat or to recover.c
  *             of any replica. Without database or signer every call answers "unavailable", and the process recovers by itself.
@@ -52,6 +52,13 @@ main(int argc, char **argv)
     figures_follow(&ra);
     service_must(service, rq, recover_open(&ra, rq));
     service_must(service, rq, handlers_serve(&ra, rq));
+    service_must(service, rq,
+                 events_follow(ra.bus, rq,
+                               &(struct events_follower){.durable = "ra-ca-created",
+                                                         .subject = "signet.event.ca.created",
+                                                         .type = &pb__ca_created__descriptor,
+                                                         .handle = on_ca_created,
+                                                         .context = &ra}));
 
     int code = service_run(service);
     commit_queue_free(ra.commits);

@@ -11,6 +11,7 @@
 
 #include "base/request.h"
 #include "link/db.h"
+#include "link/events.h"
 #include "link/metrics.h"
 #include "link/outbox.h"
 #include "link/rpc.h"
@@ -255,6 +256,7 @@ const char *audit_intent_refused(struct request *rq, const struct intent *intent
 const char *audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *request);
 const char *audit_revoked(struct request *rq, const struct revocation *revocation);
 const char *audit_revoke_refused(struct request *rq, const Pb__RevokeRequest *request, struct bytes serial);
+const char *audit_ca_created(struct request *rq, const Pb__CaCreated *created);
 const char *audit_key_blocked(struct request *rq, const struct revocation *revocation);
 
 /* ---- commit_queue.c: one commit for many requests ----------------------------------------------------------------------------------------- */
@@ -302,6 +304,12 @@ enum error store_refuse_intent(struct ra *ra, struct request *rq, struct bytes i
 enum error store_is_blocked(struct ra *ra, struct request *rq, const uint8_t key_sha256[32], bool *ret_blocked) MUST_CHECK;
 enum error store_load_certificate(struct ra *ra, struct request *rq, int expiry_month, struct bytes serial, struct bytes *ret_certificate) MUST_CHECK;
 enum error store_record(struct ra *ra, struct request *rq, const char *record) MUST_CHECK;
+
+/* store_heard.c: the record of an event, once however often it comes */
+enum error store_heard(struct ra *ra, struct request *rq, const char *event_id, const char *record) MUST_CHECK;
+
+/* on_ca_created.c */
+events_handler on_ca_created;
 
 /* A row taken by recover.c. */
 extern const struct db_statement store_take_intents;

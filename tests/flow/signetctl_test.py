@@ -161,3 +161,8 @@ def test_wrong_usage_is_exit_code_two_and_says_what_is_right(stack):
 
 def test_migrate_again_changes_nothing(stack):
     assert as_json(stack, "migrate")["applied"] == []
+
+
+def test_the_making_of_a_ca_is_on_record_once(stack):
+    for name in ("demo-root", "demo-issuing"):
+        until(lambda name=name: stack.sql(f"SELECT count(*) FROM audit.event WHERE action = 'ca.created' AND issuer = '{name}'") == [["1"]])

@@ -42,6 +42,21 @@ parse(const char *record)
 }
 
 static void
+the_making_of_a_ca_says_its_name_and_certificate(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__CaCreated created = PB__CA_CREATED__INIT;
+
+    created.name = "a \"root\"";
+    created.certificate = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t) "der", .len = 3};
+    json_t *json = parse(audit_ca_created(rq, &created));
+    assert_string_equal(json_string_value(json_object_get(json, "action")), "ca.created");
+    assert_string_equal(json_string_value(json_object_get(json, "issuer")), created.name);
+    assert_int_equal(strlen(json_string_value(json_object_get(json, "certificate_sha256"))), 64);
+    json_decref(json);
+}
+
+static void
 refusal_says_who_what_and_why(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -102,6 +117,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_making_of_a_ca_says_its_name_and_certificate),
         cmocka_unit_test(refusal_says_who_what_and_why),
         cmocka_unit_test(texts_of_strangers_stay_inside_their_quotes),
         cmocka_unit_test(worst_request_fits_the_table),
