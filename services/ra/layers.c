@@ -241,6 +241,8 @@ trouble_with_validity(const struct application *application)
         return "allows no validity that has ended before it begins";
     if (span_s > (int64_t) template->validity_days * SECONDS_A_DAY)
         return "allows no validity of that length";
+    if (serial_month_of(application->not_after_s) >= MONTHS_MAX)
+        return "allows no validity beyond the year 2099";
     if (application->not_before_s < application->issuer->not_before_s || application->not_after_s > application->issuer->not_after_s)
         return "allows no validity beyond that of the issuing CA";
     return NULL;

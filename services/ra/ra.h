@@ -36,7 +36,7 @@
 #define CLIENT_ADDRESS_MAX 64
 #define INTENT_ID_LEN 16
 #define CHAIN_MAX 16
-#define MONTHS_MAX (12 * 150) /* serial_month_of: from 2000 on */
+#define MONTHS_MAX (12 * 100) /* serial_month_of counts from 2000: nothing is issued beyond 2099 */
 
 /* Gateways and ra read different clocks: a wish that is later than allowed by so little is granted as the latest that is allowed. */
 #define VALIDITY_LEEWAY_S 300

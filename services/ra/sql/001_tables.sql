@@ -84,7 +84,7 @@ DECLARE
     this_month int := (extract(year FROM now() AT TIME ZONE 'UTC')::int - 2000) * 12 + extract(month FROM now() AT TIME ZONE 'UTC')::int - 1;
     partition text := format('certificate_%s_%s', 2000 + month / 12, lpad((month % 12 + 1)::text, 2, '0'));
 BEGIN
-    IF month < this_month - 1 OR month > this_month + 12 * 100 THEN
+    IF month < this_month - 1 OR month >= 12 * 100 THEN
         RAISE EXCEPTION 'no certificate expires in month %', month;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('ra.ensure_partition'));

@@ -313,6 +313,19 @@ outlives_issuer(struct subject *s)
     s->issuer.not_after_s = s->application.not_after_s - 1;
 }
 static void
+beyond_2099(struct subject *s)
+{
+    s->issuer.not_after_s = 5000000000;
+    s->application.not_before_s = 4102444800 - DAY_S;
+    s->application.not_after_s = 4102444800;
+}
+static void
+end_of_2099(struct subject *s)
+{
+    beyond_2099(s);
+    s->application.not_after_s--;
+}
+static void
 older_than_issuer(struct subject *s)
 {
     s->issuer.not_before_s = s->application.not_before_s + 1;
@@ -384,6 +397,8 @@ static const struct {
     {"template_refuses_an_end_before_the_begin", upside_down, LAYER_TEMPLATE, "ended before it begins"},
     {"template_accepts_a_begin_in_the_future", in_the_future, PASSES, ""},
     {"template_refuses_to_outlive_the_issuer", outlives_issuer, LAYER_TEMPLATE, "beyond that of the issuing CA"},
+    {"template_refuses_the_year_2100", beyond_2099, LAYER_TEMPLATE, "beyond the year 2099"},
+    {"template_accepts_the_last_second_of_2099", end_of_2099, PASSES, ""},
     {"template_refuses_to_begin_before_the_issuer", older_than_issuer, LAYER_TEMPLATE, "beyond that of the issuing CA"},
     {"template_passes_what_a_person_must_approve", approval, PASSES, ""},
     {"permissive_role_lets_everybody_in", stranger_under_permissive_policy, PASSES, ""},
