@@ -172,17 +172,20 @@ a_deadline_that_passed_before_sends_nothing(void **state)
 static void
 a_frozen_server_costs_no_more_than_the_deadline(void **state)
 {
-    struct fixture *fixture = *state;
-    assert_recovers(fixture->db);
+    AUTO_STRUCT(request, rq) = request_new();
+    struct db *db = open_pool(rq, postgres_kit_url(postgres), "", 1); /* with two, the second question might still find one of them open */
+    assert_recovers(db);
     postgres_kit_freeze(postgres);
-    set_deadline(fixture->rq, 500);
-    assert_int_equal(DB_QUERY0(fixture->db, fixture->rq, &one, NULL), ERR_TIMEOUT);
-    failure_clear(fixture->rq);
-    set_deadline(fixture->rq, 500);
-    enum error error = DB_QUERY0(fixture->db, fixture->rq, &one, NULL); /* now over a connection that cannot be made */
+    set_deadline(rq, 500);
+    enum error first = DB_QUERY0(db, rq, &one, NULL);
+    failure_clear(rq);
+    set_deadline(rq, 500);
+    enum error second = DB_QUERY0(db, rq, &one, NULL); /* now over a connection that cannot be made */
     postgres_kit_thaw(postgres);
-    assert_int_equal(error, ERR_UNAVAILABLE);
-    assert_recovers(fixture->db);
+    assert_int_equal(first, ERR_TIMEOUT);
+    assert_int_equal(second, ERR_UNAVAILABLE);
+    assert_recovers(db);
+    db_close(db);
 }
 
 /* Locks must not outlive a killed process by more than the server's look at its sockets. */
@@ -341,7 +344,7 @@ main(void)
         cmocka_unit_test(a_server_that_grants_fewer_connections_is_enough),
         CASE(a_late_answer_is_given_up_and_cancelled),
         CASE(a_deadline_that_passed_before_sends_nothing),
-        CASE(a_frozen_server_costs_no_more_than_the_deadline),
+        cmocka_unit_test(a_frozen_server_costs_no_more_than_the_deadline),
         cmocka_unit_test(a_killed_client_leaves_no_statement_behind),
         cmocka_unit_test(a_server_that_is_away_at_start_is_no_error),
         CASE(connections_that_died_while_idle_are_not_used),
