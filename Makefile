@@ -146,15 +146,16 @@ unit: $(UNIT_TESTS)
 FAKES := $(patsubst tests/fakes/%/Makefile.inc,%,$(wildcard tests/fakes/*/Makefile.inc))
 -include tests/fakes/*/Makefile.inc
 
-# Whole stack and real clients. T=acme_issue runs the files whose name contains it; JOBS=n runs n stacks side by side.
-PYTEST := SIGNET_BIN=$(abspath $(BIN)) SIGNET_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=5
+# Whole stack and real clients, three files side by side: each starts a stack of its own. T=acme_issue runs the files whose name contains it.
+PYTEST := SIGNET_BIN=$(abspath $(BIN)) SIGNET_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -p no:cacheprovider
+SIDE_BY_SIDE := -n 3 --dist loadfile
 .PHONY: layout flow fault
 layout: all
 	$(PYTEST) tests/layout
 flow: all $(FAKE_TARGETS)
-	$(PYTEST) tests/flow $(if $(T),-k '$(notdir $(T))')
+	$(PYTEST) $(SIDE_BY_SIDE) --durations=8 tests/flow $(if $(T),-k '$(notdir $(T))')
 fault: all $(FAKE_TARGETS)
-	$(PYTEST) tests/fault $(if $(T),-k '$(notdir $(T))')
+	$(PYTEST) $(SIDE_BY_SIDE) --durations=8 tests/fault $(if $(T),-k '$(notdir $(T))')
 
 # ---- fuzzing: every parser of outside bytes. F=csr runs one; TIME is seconds each. ----------------------------------------------------------
 
