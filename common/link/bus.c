@@ -1,6 +1,6 @@
 /*
- * The process's connection to NATS: made here once, at start, and kept for ever. rpc_call.c and outbox.c send on it, rpc_serve.c
- * and events.c hang on it as parts.
+ * The process's two lines to NATS, kept for ever: one for calls, made at start, and one for streams, made when they are first used. rpc_call.c
+ * sends on the first and outbox.c on the second, rpc_serve.c and events.c hang on them as parts.
  *
  * nats.c reconnects by itself after a lost connection, but gives up when the server refuses the credentials twice in a row (a
  * permission file that is being replaced is enough). The keeper thread then opens another connection and attaches the parts to it.
@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #define REOPEN_PAUSE_MS 1000
+#define FIRST_LINK_WAIT_MS 3000
 #define RETRY_AFTER_S 2
 
 struct reconnect_hearer {
@@ -22,8 +23,19 @@ struct reconnect_hearer {
     struct reconnect_hearer *next;
 };
 
+/* One link after another. */
+struct line {
+    struct bus *bus;
+    const char *name; /* for the log */
+    bool wanted;
+    int64_t try_again_ms; /* 0 before the first attempt */
+    struct bus_link *link;
+    int opened, closed; /* connections made, and those whose end nats.c has told of */
+};
+
 struct part {
     struct bus_part about;
+    struct line *line;
     bool stopped;
     struct part *next; /* newest first: the order of stopping */
 };
@@ -34,8 +46,7 @@ struct bus {
     natsOptions *options;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct bus_link *link;
-    int opened, closed; /* connections made, and those whose end nats.c has told of */
+    struct line calls, streams;
     bool closing;
     pthread_t keeper;
     struct part *parts;
@@ -62,51 +73,69 @@ on_error(natsConnection *nats, natsSubscription *subscription, natsStatus status
 static void
 on_connected(natsConnection *nats, void *context)
 {
-    log_line(LOG_LEVEL_INFO, "bus.connected", NULL);
+    struct line *line = context;
+    log_line(LOG_LEVEL_INFO, "bus.connected", "line", line->name, NULL);
 }
 
 static void
 on_disconnected(natsConnection *nats, void *context)
 {
-    struct bus *bus = context;
-    AUTO_LOCK(&bus->mutex);
-    if (!bus->closing)
-        log_line(LOG_LEVEL_WARNING, "bus.lost", NULL);
+    struct line *line = context;
+    AUTO_LOCK(&line->bus->mutex);
+    if (!line->bus->closing)
+        log_line(LOG_LEVEL_WARNING, "bus.lost", "line", line->name, NULL);
 }
 
 static void
-tell_hearers(struct bus *bus)
+tell_hearers(struct line *line)
 {
+    struct bus *bus = line->bus;
     AUTO_LOCK(&bus->mutex);
     for (struct part *part = bus->parts; part != NULL; part = part->next)
-        if (!part->stopped && part->about.reconnected != NULL)
+        if (part->line == line && !part->stopped && part->about.reconnected != NULL)
             part->about.reconnected(part->about.context);
-    for (struct reconnect_hearer *hearer = bus->hearers; hearer != NULL; hearer = hearer->next)
+    for (struct reconnect_hearer *hearer = bus->hearers; hearer != NULL && line == &bus->calls; hearer = hearer->next)
         hearer->heard(hearer->context);
 }
 
 static void
 on_reconnected(natsConnection *nats, void *context)
 {
-    log_line(LOG_LEVEL_INFO, "bus.reconnected", NULL);
-    tell_hearers(context);
+    struct line *line = context;
+    log_line(LOG_LEVEL_INFO, "bus.reconnected", "line", line->name, NULL);
+    tell_hearers(line);
 }
 
 /* The last that is ever called for a connection: by bus_close, or because nats.c gave up on it. */
 static void
 on_closed(natsConnection *nats, void *context)
 {
-    struct bus *bus = context;
+    struct line *line = context;
     const char *detail = "";
     (void)natsConnection_GetLastError(nats, &detail);
-    AUTO_LOCK(&bus->mutex);
-    if (!bus->closing)
-        log_line(LOG_LEVEL_ERROR, "bus.refused", "detail", detail, NULL);
-    bus->closed++;
-    pthread_cond_broadcast(&bus->changed);
+    AUTO_LOCK(&line->bus->mutex);
+    if (!line->bus->closing)
+        log_line(LOG_LEVEL_ERROR, "bus.refused", "line", line->name, "detail", detail, NULL);
+    line->closed++;
+    pthread_cond_broadcast(&line->bus->changed);
 }
 
-/* ---- connections ---- */
+static natsStatus
+call_back(natsOptions *options, struct line *line)
+{
+    natsStatus status = natsOptions_SetRetryOnFailedConnect(options, true, on_connected, line);
+    if (status == NATS_OK)
+        status = natsOptions_SetErrorHandler(options, on_error, line);
+    if (status == NATS_OK)
+        status = natsOptions_SetDisconnectedCB(options, on_disconnected, line);
+    if (status == NATS_OK)
+        status = natsOptions_SetReconnectedCB(options, on_reconnected, line);
+    if (status == NATS_OK)
+        status = natsOptions_SetClosedCB(options, on_closed, line);
+    return status;
+}
+
+/* ---- links ---- */
 
 static void
 link_free(struct bus_link *link)
@@ -115,13 +144,34 @@ link_free(struct bus_link *link)
     free(link);
 }
 
+static struct bus_link *
+hold(struct bus_link *link)
+{
+    if (link != NULL)
+        link->holds++;
+    return link;
+}
+
 struct bus_link *
 bus_hold(struct bus *bus)
 {
     AUTO_LOCK(&bus->mutex);
-    if (bus->link != NULL)
-        bus->link->holds++;
-    return bus->link;
+    return hold(bus->calls.link);
+}
+
+struct bus_link *
+bus_hold_streams(struct bus *bus)
+{
+    int64_t until_ms = clock_monotonic_ms() + FIRST_LINK_WAIT_MS;
+    AUTO_LOCK(&bus->mutex);
+    if (!bus->streams.wanted) {
+        bus->streams.wanted = true;
+        pthread_cond_broadcast(&bus->changed);
+    }
+    while (bus->streams.try_again_ms == 0)
+        if (!clock_wait(&bus->changed, &bus->mutex, until_ms))
+            break;
+    return hold(bus->streams.link);
 }
 
 void
@@ -140,47 +190,84 @@ bus_link_is_up(const struct bus_link *link)
     return link != NULL && natsConnection_Status(link->nats) == NATS_CONN_STATUS_CONNECTED;
 }
 
+enum error
+bus_link_check(const struct bus_link *link, struct request *rq)
+{
+    if (bus_link_is_up(link))
+        return OK;
+    const char *why = NULL;
+    if (link != NULL)
+        (void)natsConnection_GetLastError(link->nats, &why);
+    (void)fail_privately(rq, ERR_UNAVAILABLE, "the bus is not connected", "%s", why == NULL ? "" : why);
+    return fail_retry_after(rq, RETRY_AFTER_S);
+}
+
 static struct bus_link *
-link_open(struct bus *bus)
+link_open(struct line *line)
 {
     natsConnection *nats = NULL;
-    natsStatus status = natsConnection_Connect(&nats, bus->options);
+    natsStatus status = call_back(line->bus->options, line); /* nats.c connects with a copy */
+    if (status == NATS_OK)
+        status = natsConnection_Connect(&nats, line->bus->options);
     if (nats == NULL) {
-        log_line(LOG_LEVEL_ERROR, "bus.refused", "detail", natsStatus_GetText(status), NULL);
+        log_line(LOG_LEVEL_ERROR, "bus.refused", "line", line->name, "detail", natsStatus_GetText(status), NULL);
         return NULL;
     }
     if (status == NATS_OK)
-        on_connected(nats, bus);
+        on_connected(nats, line);
     struct bus_link *link = calloc(1, sizeof(*link));
     if (link == NULL)
         abort();
-    *link = (struct bus_link){.nats = nats, .bus = bus, .holds = 1}; /* the bus's own hold */
+    *link = (struct bus_link){.nats = nats, .bus = line->bus, .holds = 1}; /* the bus's own hold */
     return link;
+}
+
+/* ---- lines and their keeper ---- */
+
+static void
+put_link(struct line *line, struct bus_link *fresh)
+{
+    line->link = fresh;
+    line->opened++;
+    for (struct part *part = line->bus->parts; part != NULL; part = part->next)
+        if (part->line == line && !part->stopped && part->about.attach != NULL)
+            part->about.attach(part->about.context, fresh->nats);
 }
 
 /* The first connection, or another for one that is closed for good. */
 static void
-link_renew(struct bus *bus)
+line_renew(struct line *line)
 {
-    struct bus_link *fresh = link_open(bus);
-    if (fresh == NULL)
-        return;
+    struct bus *bus = line->bus;
+    struct bus_link *fresh = link_open(line);
     pthread_mutex_lock(&bus->mutex);
-    struct bus_link *old = bus->link;
-    bus->link = fresh;
-    bus->opened++;
-    for (struct part *part = bus->parts; part != NULL; part = part->next)
-        if (!part->stopped && part->about.attach != NULL)
-            part->about.attach(part->about.context, fresh->nats);
+    struct bus_link *old = fresh == NULL ? NULL : line->link;
+    if (fresh != NULL)
+        put_link(line, fresh);
+    line->try_again_ms = clock_monotonic_ms() + REOPEN_PAUSE_MS;
+    pthread_cond_broadcast(&bus->changed);
     pthread_mutex_unlock(&bus->mutex);
-    if (old != NULL)
-        bus_link_release(old);
+    if (old == NULL)
+        return;
+    tell_hearers(line);
+    bus_link_release(old);
 }
 
 static bool
-needs_link(const struct bus *bus)
+needs_link(const struct line *line)
 {
-    return bus->link == NULL || natsConnection_IsClosed(bus->link->nats);
+    return line->wanted && (line->link == NULL || natsConnection_IsClosed(line->link->nats));
+}
+
+/* NULL when both lines are well, else the one whose turn is first. */
+static struct line *
+line_in_need(struct bus *bus)
+{
+    if (!needs_link(&bus->streams))
+        return needs_link(&bus->calls) ? &bus->calls : NULL;
+    if (!needs_link(&bus->calls))
+        return &bus->streams;
+    return bus->streams.try_again_ms < bus->calls.try_again_ms ? &bus->streams : &bus->calls;
 }
 
 static void *
@@ -189,16 +276,15 @@ keep(void *context)
     struct bus *bus = context;
     pthread_mutex_lock(&bus->mutex);
     while (!bus->closing) {
-        if (!needs_link(bus)) {
+        struct line *line = line_in_need(bus);
+        if (line == NULL) {
             pthread_cond_wait(&bus->changed, &bus->mutex);
             continue;
         }
-        (void)clock_wait(&bus->changed, &bus->mutex, clock_monotonic_ms() + REOPEN_PAUSE_MS);
-        if (bus->closing)
-            break;
+        if (clock_wait(&bus->changed, &bus->mutex, line->try_again_ms))
+            continue; /* something happened before its time came */
         pthread_mutex_unlock(&bus->mutex);
-        link_renew(bus);
-        tell_hearers(bus);
+        line_renew(line);
         pthread_mutex_lock(&bus->mutex);
     }
     pthread_mutex_unlock(&bus->mutex);
@@ -208,36 +294,21 @@ keep(void *context)
 
 /* ---- opening and closing ---- */
 
-static natsStatus
-make_options(struct bus *bus, struct request *rq, const struct bus_options *from)
-{
-    natsStatus status = bus_make_options(rq, from, &bus->options);
-    if (status == NATS_OK)
-        status = natsOptions_SetRetryOnFailedConnect(bus->options, true, on_connected, bus);
-    if (status == NATS_OK)
-        status = natsOptions_SetErrorHandler(bus->options, on_error, bus);
-    if (status == NATS_OK)
-        status = natsOptions_SetDisconnectedCB(bus->options, on_disconnected, bus);
-    if (status == NATS_OK)
-        status = natsOptions_SetReconnectedCB(bus->options, on_reconnected, bus);
-    if (status == NATS_OK)
-        status = natsOptions_SetClosedCB(bus->options, on_closed, bus);
-    return status;
-}
-
 /* False when someone still uses the link: his call ends now, but not his use of the bus. */
 static bool
-link_close(struct bus *bus, int64_t most_ms)
+line_close(struct line *line, int64_t until_ms)
 {
-    struct bus_link *link = bus->link;
+    struct bus *bus = line->bus;
+    struct bus_link *link = line->link;
     if (link == NULL)
         return true;
+    int64_t left_ms = until_ms - clock_monotonic_ms();
     if (bus_link_is_up(link))
-        (void)natsConnection_FlushTimeout(link->nats, most_ms);
+        (void)natsConnection_FlushTimeout(link->nats, left_ms > 1 ? left_ms : 1);
     natsConnection_Close(link->nats);
     /* Before the last call back the bus may not be freed. */
     pthread_mutex_lock(&bus->mutex);
-    while (bus->closed < bus->opened)
+    while (line->closed < line->opened)
         pthread_cond_wait(&bus->changed, &bus->mutex);
     bool is_free = link->holds == 1;
     pthread_mutex_unlock(&bus->mutex);
@@ -262,18 +333,20 @@ bus_open(struct request *rq, const struct bus_options *options, struct bus **ret
     AUTO_STRUCT(bus, bus) = arena_alloc(arena, sizeof(*bus));
     bus->arena = arena;
     bus->name = arena_text(arena, options->name);
+    bus->calls = (struct line){.bus = bus, .name = "calls", .wanted = true};
+    bus->streams = (struct line){.bus = bus, .name = "streams"};
     pthread_mutex_init(&bus->mutex, NULL);
     pthread_cond_init(&bus->changed, NULL);
     /* By default nats.c spins 2000 times before it waits for a lock; on few cores that is time taken from whoever holds it (a fifth of all calls). */
     natsStatus status = nats_Open(0);
     if (status == NATS_OK)
-        status = make_options(bus, rq, options);
+        status = bus_make_options(rq, options, &bus->options);
     if (status != NATS_OK) {
         const char *why = nats_GetLastError(NULL);
         return fail_privately(rq, ERR_INTERNAL, "the settings of the bus are not usable", "%s: %s", natsStatus_GetText(status),
                               why == NULL ? "" : why);
     }
-    link_renew(bus);
+    line_renew(&bus->calls);
     if (pthread_create(&bus->keeper, NULL, keep, bus) != 0)
         abort();
     *ret_bus = TAKE(bus);
@@ -302,8 +375,8 @@ bus_close(struct bus *bus, int most_ms)
     pthread_mutex_unlock(&bus->mutex);
     pthread_join(bus->keeper, NULL);
 
-    int64_t left = until - clock_monotonic_ms();
-    bool is_free = link_close(bus, left > 1 ? left : 1);
+    bool is_free = line_close(&bus->calls, until);
+    is_free = line_close(&bus->streams, until) && is_free;
     for (struct part *part = bus->parts; part != NULL; part = part->next)
         if (part->about.free != NULL)
             part->about.free(part->about.context);
@@ -317,13 +390,7 @@ enum error
 bus_check(void *context, struct request *rq)
 {
     AUTO_STRUCT(bus_link, link) = bus_hold(context);
-    if (bus_link_is_up(link))
-        return OK;
-    const char *why = NULL;
-    if (link != NULL)
-        (void)natsConnection_GetLastError(link->nats, &why);
-    (void)fail_privately(rq, ERR_UNAVAILABLE, "the bus is not connected", "%s", why == NULL ? "" : why);
-    return fail_retry_after(rq, RETRY_AFTER_S);
+    return bus_link_check(link, rq);
 }
 
 void
@@ -340,10 +407,10 @@ bus_add_part(struct bus *bus, const struct bus_part *about)
 {
     AUTO_LOCK(&bus->mutex);
     struct part *part = arena_alloc(bus->arena, sizeof(*part));
-    *part = (struct part){.about = *about, .next = bus->parts};
+    *part = (struct part){.about = *about, .line = about->on_streams ? &bus->streams : &bus->calls, .next = bus->parts};
     bus->parts = part;
-    if (about->attach != NULL && bus->link != NULL)
-        about->attach(about->context, bus->link->nats);
+    if (about->attach != NULL && part->line->link != NULL)
+        about->attach(about->context, part->line->link->nats);
 }
 
 int64_t

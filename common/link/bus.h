@@ -1,5 +1,6 @@
 /*
- * One connection to NATS per process (nats.c): TLS with a client certificate, SendAsap, reconnect for ever.
+ * One connection to NATS per process (nats.c), and a second one if it publishes to the stream or follows it: TLS with a client certificate,
+ * SendAsap, reconnect for ever.
  *
  * Services use rpc.h and events.h; only those two and the outbox relay see the connection itself (bus_nats.h). Requests come back to
  * inboxes under _INBOX.<name>., so that the server's permissions can keep users apart.
@@ -27,10 +28,11 @@ enum error bus_open(struct request *rq, const struct bus_options *options, struc
 /* Unsubscribes, finishes what was begun (bounded by `most_ms`), closes. */
 void bus_close(struct bus *bus, int most_ms);
 
-/* Readiness: OK, or ERR_UNAVAILABLE with the reason. */
+/* Readiness: OK, or ERR_UNAVAILABLE with the reason. Of the connection for calls: how the stream is, the lag tells. */
 enum error bus_check(void *bus, struct request *rq);
 
-/* Called on each reconnect (and never at the first connect), on a thread of the library: set a flag, wake a thread, call no bus function. */
+/* Called on each reconnect for calls (and never at the first connect), on a thread of the library: set a flag, wake a thread, call no bus function.
+ */
 void bus_on_reconnect(struct bus *bus, void (*heard)(void *context), void *context);
 
 #endif

@@ -8,6 +8,9 @@
  *
  * nats.c closes a connection for good when the server refuses its credentials twice; the bus then opens another. Whoever uses
  * a connection therefore holds it for as long as the call takes, and never keeps the pointer.
+ *
+ * What needs the stream's disk (JetStream: the outbox, durable followers) has a connection of its own, opened at its first use: the server stops
+ * reading from a connection whose events it has no room for, and calls must go on meanwhile.
  */
 #ifndef SIGNET_LINK_BUS_NATS_H
 #define SIGNET_LINK_BUS_NATS_H
@@ -26,12 +29,14 @@ struct bus_link {
 };
 
 /* NULL while not even a first attempt could be made. */
-struct bus_link *bus_hold(struct bus *bus);
+struct bus_link *bus_hold(struct bus *bus);         /* for calls and whatever else lives in memory */
+struct bus_link *bus_hold_streams(struct bus *bus); /* for JetStream; the first use waits for the first attempt */
 void bus_link_release(struct bus_link *link);
 DEFINE_AUTO_STRUCT(bus_link, bus_link_release);
 
 /* False for NULL, and while disconnected. */
 bool bus_link_is_up(const struct bus_link *link);
+enum error bus_link_check(const struct bus_link *link, struct request *rq) MUST_CHECK; /* ERR_UNAVAILABLE with the reason */
 
 /* The bus user's name; his inboxes begin with "_INBOX.<name>.". */
 const char *bus_name(const struct bus *bus);
@@ -47,6 +52,7 @@ struct bus_part {
     void (*free)(void *context);
     int64_t (*lag)(void *context); /* not yet handled; -1: unknown */
     void *context;
+    bool on_streams; /* its connection is that of bus_hold_streams */
 };
 void bus_add_part(struct bus *bus, const struct bus_part *part);
 

@@ -89,10 +89,11 @@ pause_between_sessions(struct follower *follower)
 static natsStatus
 hold_session(struct follower *follower)
 {
-    AUTO_STRUCT(bus_link, link) = bus_hold(follower->bus);
+    bool durable = follower->about.durable != NULL;
+    AUTO_STRUCT(bus_link, link) = durable ? bus_hold_streams(follower->bus) : bus_hold(follower->bus);
     if (!bus_link_is_up(link))
         return NATS_NOT_YET_CONNECTED;
-    return follower->about.durable != NULL ? follow_durable(follower, link->nats) : follow_live(follower, link->nats);
+    return durable ? follow_durable(follower, link->nats) : follow_live(follower, link->nats);
 }
 
 /* What ends sessions in ordinary life: a reconnect or a stop ended the wait, or the bus is away and says so itself. */
@@ -168,9 +169,13 @@ events_follow(struct bus *bus, struct request *rq, const struct events_follower 
     pthread_cond_init(&follower->woken, NULL);
     if (pthread_create(&follower->thread, NULL, follow, follower) != 0)
         abort();
-    bus_add_part(
-        bus, &(struct bus_part){
-                 .reconnected = end_session, .stop = stop, .free = free_follower, .lag = about->durable == NULL ? NULL : lag, .context = follower});
+    bool durable = about->durable != NULL;
+    bus_add_part(bus, &(struct bus_part){.reconnected = end_session,
+                                         .stop = stop,
+                                         .free = free_follower,
+                                         .lag = durable ? lag : NULL,
+                                         .context = follower,
+                                         .on_streams = durable});
     return OK;
 }
 
@@ -215,10 +220,10 @@ ensure_stream(natsConnection *nats, jsErrCode *ret_code)
 enum error
 events_ensure_streams(struct bus *bus, struct request *rq)
 {
-    enum error error = bus_check(bus, rq);
+    AUTO_STRUCT(bus_link, link) = bus_hold_streams(bus);
+    enum error error = bus_link_check(link, rq);
     if (error)
         return error;
-    AUTO_STRUCT(bus_link, link) = bus_hold(bus);
     jsErrCode code = 0;
     natsStatus status = ensure_stream(link->nats, &code);
     if (status == NATS_OK || code == JSStreamNameExistErr)

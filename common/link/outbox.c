@@ -107,7 +107,7 @@ connect(struct outbox *outbox, struct request *rq)
     jsOptions_Init(&options);
     options.PublishAsync.AckHandler = on_ack;
     options.PublishAsync.AckHandlerClosure = outbox;
-    outbox->link = bus_hold(outbox->bus);
+    outbox->link = bus_hold_streams(outbox->bus);
     natsStatus status = natsConnection_JetStream(&outbox->js, outbox->link->nats, &options);
     if (status == NATS_OK)
         return OK;
@@ -215,18 +215,17 @@ relay(struct outbox *outbox, struct request *rq)
                           outbox->taken);
 }
 
-/* One batch; true when the next should follow at once. Without a bus the rows simply stay, and readiness tells why. */
+/* One batch; true when the next should follow at once. Without a bus the rows simply stay; the bus says itself that it is away. */
 static bool
 turn(struct outbox *outbox)
 {
+    AUTO_STRUCT(bus_link, link) = bus_hold_streams(outbox->bus);
+    if (!bus_link_is_up(link))
+        return false;
     struct request rq;
     request_begin(&rq, "outbox", outbox->step, NULL);
     rq.deadline_ms = clock_monotonic_ms() + TURN_MS;
     outbox->taken = 0;
-    if (bus_check(outbox->bus, &rq) != OK) {
-        request_drop(&rq);
-        return false;
-    }
     enum error error = relay(outbox, &rq);
     if (error == OK)
         request_drop(&rq); /* each event had its line where it was committed, and has one where it is heard */
