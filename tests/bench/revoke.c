@@ -21,6 +21,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "link/rpc.h"
 #include "signet/v1/ra.pb-c.h"
 
@@ -165,6 +166,22 @@ one(struct bus *bus, const char *issuer, const char *template, int number, int f
     return begin;
 }
 
+static int
+number(const char *text)
+{
+    int64_t value;
+
+    if (!text_parse_number(text, 1, 1000000, &value))
+        die(text, "is not a number");
+    return (int)value;
+}
+
+static double
+in_ms(int64_t us)
+{
+    return (double)us / 1000.0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -181,7 +198,7 @@ main(int argc, char **argv)
                                         .key_file = getenv("SIGNET_NATS_KEY_FILE")};
     FILE *pem = fopen(argv[5], "re");
     X509 *issuer = pem != NULL ? PEM_read_X509(pem, NULL, NULL, NULL) : NULL;
-    int count = atoi(argv[3]), fd = dial(atoi(argv[4])), i;
+    int count = number(argv[3]), fd = dial(number(argv[4])), i;
     int64_t *times = calloc((size_t)count + 1, sizeof(*times));
 
     if (issuer == NULL || times == NULL || count < 1)
@@ -192,8 +209,8 @@ main(int argc, char **argv)
     for (i = 0; i < count; i++)
         times[i] = one(bus, argv[1], argv[2], i, fd, issuer);
     qsort(times, (size_t)count, sizeof(*times), compare);
-    printf("{\"count\": %d, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f}\n", count, (double)times[count / 2] / 1000.0,
-           (double)times[count * 99 / 100] / 1000.0, (double)times[count - 1] / 1000.0);
+    printf("{\"count\": %d, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f}\n", count, in_ms(times[count / 2]),
+           in_ms(times[count - 1 - count / 100]), in_ms(times[count - 1]));
     free(times);
     X509_free(issuer);
     (void)close(fd);

@@ -93,10 +93,10 @@ place(struct fixture *fixture, size_t count)
     buffer_append_text(&sql, "BEGIN;");
     for (size_t i = 0; i < count; i++) {
         const char *body =
-            arena_format(arena, "{\"at\": \"2026-01-02T03:04:05Z\", \"action\": \"record %llu\"}", (unsigned long long)(seal.first_position + i));
+            arena_format(arena, "{\"at\": \"2026-01-02T03:04:05Z\", \"action\": \"record %llu\"}", (unsigned long long)seal.first_position + i);
         leaves[i] = merkle_leaf(bytes_of_text(body));
         buffer_append_format(&sql, "INSERT INTO audit.record (body, position, seal) VALUES ('%s', %llu, %llu);", body,
-                             (unsigned long long)(seal.first_position + i), (unsigned long long)seal.seal);
+                             (unsigned long long)seal.first_position + i, (unsigned long long)seal.seal);
     }
     root = merkle_root(leaves, count);
     memcpy(seal.root, root.octets, 32);
