@@ -16,7 +16,7 @@ announce_issued(struct request *rq, const struct intent *intent, const struct ce
     principal.id = intent->principal_id;
     event.serial = intent->plan->serial;
     event.issuer = intent->plan->issuer;
-    event.certificate = binary_of_bytes(certificate->der);
+    event.certificate = message_data(certificate->der);
     event.sha256 = (ProtobufCBinaryData){.data = sha256, .len = sizeof sha256};
     event.subject = name_format(rq->arena, certificate->subject);
     event.names = intent->plan->names;
@@ -30,7 +30,7 @@ announce_issued(struct request *rq, const struct intent *intent, const struct ce
     event.issued_at_s = issued_at_s;
     event.key_type = public_key_name(rq->arena, &certificate->key);
     return (struct announcement){
-        .event_id = arena_format(rq->arena, "issued-%s", bytes_hex(rq->arena, bytes_of_binary(intent->plan->serial), 0)),
+        .event_id = arena_format(rq->arena, "issued-%s", bytes_hex(rq->arena, message_bytes(intent->plan->serial), 0)),
         .subject = "signet.event.certificate.issued",
         .body = message_pack(rq->arena, &event.base),
     };
@@ -44,7 +44,7 @@ announce_revoked(struct request *rq, const struct revocation *revocation)
 
     principal.kind = revocation->principal_kind;
     principal.id = revocation->principal_id;
-    event.serial = binary_of_bytes(revocation->serial);
+    event.serial = message_data(revocation->serial);
     event.issuer = revocation->issuer;
     event.revoked_at_s = revocation->revoked_at_s;
     event.reason = (Pb__RevocationReason)revocation->reason;

@@ -95,7 +95,7 @@ check_proven_names(struct request *rq, const Pb__EnrollRequest *request, const s
 static enum error
 read_csr(struct request *rq, const Pb__EnrollRequest *request, struct application *application)
 {
-    enum error error = csr_parse(rq, bytes_of_binary(request->csr), &application->csr);
+    enum error error = csr_parse(rq, message_bytes(request->csr), &application->csr);
 
     if (!error)
         error = csr_verify(rq, &application->csr);

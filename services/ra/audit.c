@@ -121,7 +121,7 @@ put_intent(struct request *rq, struct buffer *out, const struct intent *intent)
     put_text(out, "owner", intent->owner);
     put_text(out, "client", intent->client_address);
     put_text(out, "issuer", intent->plan->issuer);
-    put_hex(rq, out, "serial", bytes_of_binary(intent->plan->serial));
+    put_hex(rq, out, "serial", message_bytes(intent->plan->serial));
     put_text(out, "template", intent->plan->template_);
     buffer_append_format(out, ",\"template_version\":%u", intent->plan->template_version);
     put_names(out, intent->plan->names, intent->plan->n_names);
@@ -173,7 +173,7 @@ audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *request)
     put_text(&out, "template", request->template_);
     put_text(&out, "asset", request->asset);
     put_names(&out, request->proven_names, request->n_proven_names);
-    put_sha256(rq, &out, "csr_sha256", bytes_of_binary(request->csr));
+    put_sha256(rq, &out, "csr_sha256", message_bytes(request->csr));
     put_failure(rq, &out);
     return end(rq, &out);
 }
@@ -233,7 +233,7 @@ audit_ca_created(struct request *rq, const Pb__CaCreated *created)
     struct buffer out = begin(rq, "ca.created");
 
     put_text(&out, "issuer", created->name);
-    put_sha256(rq, &out, "certificate_sha256", bytes_of_binary(created->certificate));
+    put_sha256(rq, &out, "certificate_sha256", message_bytes(created->certificate));
     put_text(&out, "result", "ok");
     return end(rq, &out);
 }

@@ -28,14 +28,14 @@ read_issuer(struct request *rq, const Pb__Ca *ca, struct issuer *ret_issuer)
 {
     struct issuer issuer = {.ca = ca};
     struct certificate certificate;
-    enum error error = certificate_parse(rq, bytes_of_binary(ca->certificate), &certificate);
+    enum error error = certificate_parse(rq, message_bytes(ca->certificate), &certificate);
     if (error)
         return error;
     issuer.not_before_s = certificate.not_before_s;
     issuer.not_after_s = certificate.not_after_s;
     error = add_to_chain(rq, &issuer, certificate.der);
     for (size_t i = 0; error == OK && i < ca->n_chain; i++)
-        error = add_to_chain(rq, &issuer, bytes_of_binary(ca->chain[i]));
+        error = add_to_chain(rq, &issuer, message_bytes(ca->chain[i]));
     if (error)
         return error;
     *ret_issuer = issuer;

@@ -86,17 +86,17 @@ answer(struct ra *ra, struct request *rq, const struct intent *intent, struct by
         return error;
     certificate_sha256(certificate, sha256);
     ret_reply->status = PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED;
-    ret_reply->intent_id = binary_of_bytes(intent->id);
+    ret_reply->intent_id = message_data(intent->id);
     ret_reply->serial = intent->plan->serial;
-    ret_reply->certificate = binary_of_bytes(certificate);
+    ret_reply->certificate = message_data(certificate);
     ret_reply->issuer = intent->plan->issuer;
     ret_reply->not_before_s = intent->plan->not_before_s;
     ret_reply->not_after_s = intent->plan->not_after_s;
-    ret_reply->certificate_sha256 = binary_of_bytes(BYTES(sha256, 32));
+    ret_reply->certificate_sha256 = message_data(BYTES(sha256, 32));
     ret_reply->n_chain = issuer->chain_count;
     ret_reply->chain = arena_array(rq->arena, issuer->chain_count, sizeof *ret_reply->chain);
     for (size_t i = 0; i < issuer->chain_count; i++)
-        ret_reply->chain[i] = binary_of_bytes(issuer->chain[i]);
+        ret_reply->chain[i] = message_data(issuer->chain[i]);
     return OK;
 }
 
@@ -104,7 +104,7 @@ static enum error
 answer_pending(const struct intent *intent, Pb__EnrollReply *ret_reply)
 {
     ret_reply->status = PB__ENROLL_STATUS__ENROLL_STATUS_PENDING;
-    ret_reply->intent_id = binary_of_bytes(intent->id);
+    ret_reply->intent_id = message_data(intent->id);
     ret_reply->issuer = intent->plan->issuer;
     return OK;
 }

@@ -38,17 +38,17 @@ intent_plan(struct request *rq, const struct application *application, struct in
     random_bytes(id, INTENT_ID_LEN);
     *serial = serial_new(application->not_after_s);
     pb__certificate_intent__init(plan);
-    plan->intent_id = binary_of_bytes(BYTES(id, INTENT_ID_LEN));
+    plan->intent_id = message_data(BYTES(id, INTENT_ID_LEN));
     plan->issuer = application->issuer->ca->name;
     plan->template_ = application->template->name;
     plan->template_version = application->template->version;
-    plan->serial = binary_of_bytes(BYTES(serial->octets, SERIAL_LEN));
-    plan->subject = binary_of_bytes(application->subject);
+    plan->serial = message_data(BYTES(serial->octets, SERIAL_LEN));
+    plan->subject = message_data(application->subject);
     plan->names = plan_names(rq, application);
     plan->n_names = application->name_count;
     plan->not_before_s = application->not_before_s;
     plan->not_after_s = application->not_after_s;
-    plan->public_key = binary_of_bytes(application->csr.key.spki);
+    plan->public_key = message_data(application->csr.key.spki);
     *ret_intent = (struct intent){
         .id = BYTES(id, INTENT_ID_LEN),
         .status = application->template->requires_approval ? INTENT_PENDING : INTENT_OPEN,
@@ -115,13 +115,13 @@ sign(struct ra *ra, struct request *rq, const struct intent *intent, struct byte
     int64_t began_us = clock_monotonic_us();
 
     warrant_sign(rq, ra->warrant_key, intent->packed, warrant);
-    request.intent = binary_of_bytes(intent->packed);
-    request.warrant = binary_of_bytes(BYTES(warrant, sizeof warrant));
+    request.intent = message_data(intent->packed);
+    request.warrant = message_data(BYTES(warrant, sizeof warrant));
     enum error error = RPC_CALL(ra->bus, rq, signer, SignCertificate, &request, &reply);
     if (error)
         return error;
     figures_signed(clock_monotonic_us() - began_us);
-    *ret_certificate = bytes_of_binary(reply->certificate);
+    *ret_certificate = message_bytes(reply->certificate);
     return OK;
 }
 
@@ -158,7 +158,7 @@ outcome(struct ra *ra, struct request *rq, const struct intent *intent, struct b
     if (intent->status == INTENT_REFUSED)
         return fail(rq, error_from_name(intent->refusal_kind), "%s", intent->refusal);
     assert(intent->status == INTENT_ISSUED);
-    return store_load_certificate(ra, rq, serial_month_of(intent->plan->not_after_s), bytes_of_binary(intent->plan->serial), ret_certificate);
+    return store_load_certificate(ra, rq, serial_month_of(intent->plan->not_after_s), message_bytes(intent->plan->serial), ret_certificate);
 }
 
 enum error
@@ -206,8 +206,8 @@ check_signed(struct request *rq, const struct intent *intent, struct bytes der, 
         failure_clear(rq);
         return fail_privately(rq, ERR_INTERNAL, "internal error", "the signer's answer is no certificate");
     }
-    if (!bytes_equal(ret_certificate->serial, bytes_of_binary(intent->plan->serial)) ||
-        !bytes_equal(ret_certificate->key.spki, bytes_of_binary(intent->plan->public_key)))
+    if (!bytes_equal(ret_certificate->serial, message_bytes(intent->plan->serial)) ||
+        !bytes_equal(ret_certificate->key.spki, message_bytes(intent->plan->public_key)))
         return fail_privately(rq, ERR_INTERNAL, "internal error", "the signer's certificate is not that of the intent");
     return OK;
 }
@@ -260,7 +260,7 @@ intent_finish(struct ra *ra, struct request *rq, const struct intent *intent, st
 
     assert(intent->status != INTENT_PENDING);
     request_note(rq, "intent", "%s", bytes_hex(rq->arena, intent->id, 0));
-    request_note(rq, "serial", "%s", bytes_hex(rq->arena, bytes_of_binary(intent->plan->serial), 0));
+    request_note(rq, "serial", "%s", bytes_hex(rq->arena, message_bytes(intent->plan->serial), 0));
     request_note(rq, "issuer", "%s", intent->plan->issuer);
     if (intent->status != INTENT_OPEN)
         return outcome(ra, rq, intent, ret_certificate);

@@ -12,6 +12,7 @@
 #include "base/request.h"
 #include "link/db.h"
 #include "link/events.h"
+#include "link/message.h"
 #include "link/metrics.h"
 #include "link/outbox.h"
 #include "link/rpc.h"
@@ -63,18 +64,6 @@ struct ra {
     struct commit_queue *commits;
     atomic_bool known_months[MONTHS_MAX]; /* months of expiry whose partition is there */
 };
-
-static inline struct bytes
-bytes_of_binary(ProtobufCBinaryData from)
-{
-    return BYTES(from.data, from.len);
-}
-
-static inline ProtobufCBinaryData
-binary_of_bytes(struct bytes from)
-{
-    return (ProtobufCBinaryData){.len = from.len, .data = (uint8_t *)(uintptr_t)from.at};
-}
 
 /* ---- snapshot.c: what is read a thousand times a second and changes once a day ---------------------------------------------------------- */
 

@@ -63,10 +63,10 @@ read_serial(struct request *rq, const Pb__RevokeRequest *request, struct bytes *
     struct certificate certificate;
 
     if (request->certificate.len == 0) {
-        *ret_serial = bytes_of_binary(request->serial);
+        *ret_serial = message_bytes(request->serial);
         return OK;
     }
-    enum error error = certificate_parse(rq, bytes_of_binary(request->certificate), &certificate);
+    enum error error = certificate_parse(rq, message_bytes(request->certificate), &certificate);
     if (error)
         return error;
     *ret_serial = certificate.serial;
@@ -88,7 +88,7 @@ find_certificate(struct ra *ra, struct request *rq, const Pb__RevokeRequest *req
     if (found && !text_is_empty(request->issuer))
         found = text_equal(ret_revocation->issuer, request->issuer);
     if (found && request->certificate.len > 0)
-        found = bytes_equal(ret_revocation->certificate, bytes_of_binary(request->certificate));
+        found = bytes_equal(ret_revocation->certificate, message_bytes(request->certificate));
     if (!found)
         return fail(rq, ERR_NOT_FOUND, "no such certificate was issued here");
     return OK;

@@ -84,7 +84,7 @@ check_head(struct request *rq, const struct seal *seal, const Pb__SignAuditHeadR
     memcpy(sealed.root, seal->root.at, sizeof sealed.root);
     memcpy(sealed.previous_head, seal->previous_head.at, sizeof sealed.previous_head);
     audit_head(&sealed, head);
-    if (!bytes_equal(bytes_of_binary(reply->head), BYTES(head, sizeof head)) || reply->signature.len == 0 || reply->public_key.len == 0)
+    if (!bytes_equal(message_bytes(reply->head), BYTES(head, sizeof head)) || reply->signature.len == 0 || reply->public_key.len == 0)
         return fail_privately(rq, ERR_INTERNAL, "internal error", "the signer's head of seal %lld is not that of the batch", (long long)seal->number);
     return OK;
 }
@@ -105,8 +105,8 @@ seal_turn(struct ra *ra, struct request *rq, size_t *ret_sealed)
     request.seal = (uint64_t)choice.seal.number;
     request.first_position = (uint64_t)choice.seal.first_position;
     request.last_position = (uint64_t)choice.seal.last_position;
-    request.root = binary_of_bytes(choice.seal.root);
-    request.previous_head = binary_of_bytes(choice.seal.previous_head);
+    request.root = message_data(choice.seal.root);
+    request.previous_head = message_data(choice.seal.previous_head);
     request.sealed_at_us = choice.seal.sealed_at_us;
     error = RPC_CALL(ra->bus, rq, signer, SignAuditHead, &request, &reply);
     if (!error)

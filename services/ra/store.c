@@ -290,7 +290,7 @@ step_of_closings(struct request *rq, struct closing_item *const *items, size_t c
         const Pb__CertificateIntent *plan = items[i]->intent->plan;
         c->ids[i] = items[i]->intent->id;
         c->months[i] = serial_month_of(plan->not_after_s);
-        c->serials[i] = bytes_of_binary(plan->serial);
+        c->serials[i] = message_bytes(plan->serial);
         c->issuers[i] = plan->issuer;
         c->templates[i] = plan->template_;
         c->certificates[i] = items[i]->certificate;

@@ -91,7 +91,6 @@ static const struct db_statement sign_seal = {
 enum error
 store_signed_seal(struct db *db, struct request *rq, int64_t number, const Pb__SignAuditHeadReply *signed_head)
 {
-    return DB_QUERY(db, rq, &sign_seal, NULL, DB_BIGINT(number), DB_BYTES(bytes_of_binary(signed_head->head)),
-                    DB_BYTES(bytes_of_binary(signed_head->signature)), DB_BYTES(bytes_of_binary(signed_head->public_key)),
-                    DB_TEXT(signed_head->key_uri));
+    return DB_QUERY(db, rq, &sign_seal, NULL, DB_BIGINT(number), DB_BYTES(message_bytes(signed_head->head)),
+                    DB_BYTES(message_bytes(signed_head->signature)), DB_BYTES(message_bytes(signed_head->public_key)), DB_TEXT(signed_head->key_uri));
 }

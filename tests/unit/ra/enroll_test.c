@@ -16,9 +16,9 @@ issues_stores_audits_and_announces(void **state)
     assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED);
     assert_string_equal(reply.issuer, ISSUER);
     assert_int_equal(reply.n_chain, 1); /* without the root */
-    assert_true(bytes_equal(bytes_of_binary(reply.chain[0]), signer.certificate));
-    assert_int_equal(certificate_parse(rq, bytes_of_binary(reply.certificate), &certificate), OK);
-    assert_true(bytes_equal(certificate.serial, bytes_of_binary(reply.serial)));
+    assert_true(bytes_equal(message_bytes(reply.chain[0]), signer.certificate));
+    assert_int_equal(certificate_parse(rq, message_bytes(reply.certificate), &certificate), OK);
+    assert_true(bytes_equal(certificate.serial, message_bytes(reply.serial)));
     assert_int_equal(certificate.not_after_s, reply.not_after_s);
     assert_int_equal(certificate.not_after_s - certificate.not_before_s, 90 * DAY_S - 1);
     assert_string_equal(name_format(rq->arena, certificate.subject), "CN=a.example");
@@ -48,7 +48,7 @@ event_tells_everything(void **state)
     const Pb__CertificateIssued *event =
         (const Pb__CertificateIssued *)message_unpack(fixture->rq->arena, &pb__certificate_issued__descriptor, db_bytes(rows, 0, 1));
     assert_non_null(event);
-    assert_true(bytes_equal(bytes_of_binary(event->certificate), der));
+    assert_true(bytes_equal(message_bytes(event->certificate), der));
     assert_string_equal(event->subject, "CN=a.example");
     assert_string_equal(event->names[0]->value, "a.example");
     assert_string_equal(event->key_type, "p256");
@@ -70,9 +70,9 @@ repeat_gets_the_same_certificate(void **state)
 
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &once), OK);
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &again), OK);
-    assert_true(bytes_equal(bytes_of_binary(once.certificate), bytes_of_binary(again.certificate)));
+    assert_true(bytes_equal(message_bytes(once.certificate), message_bytes(again.certificate)));
     assert_int_equal(again.n_chain, 1);
-    assert_false(bytes_equal(bytes_of_binary(once.certificate), first));
+    assert_false(bytes_equal(message_bytes(once.certificate), first));
     assert_int_equal(signer.signed_certificates, 2);
     assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate"), 2);
 }
@@ -89,7 +89,7 @@ repeat_is_answered_though_policy_would_refuse_now(void **state)
     struct ra other = {0};
     open_ra(&other, fixture->rq);
     assert_int_equal(enroll(&other, fixture->rq, request, &again), OK);
-    assert_true(bytes_equal(bytes_of_binary(once.certificate), bytes_of_binary(again.certificate)));
+    assert_true(bytes_equal(message_bytes(once.certificate), message_bytes(again.certificate)));
     close_ra(&other);
 }
 
@@ -99,13 +99,13 @@ same_key_with_another_request_conflicts(void **state)
     struct fixture *fixture = *state;
     Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
     Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
-    struct bytes csr = bytes_of_binary(request->csr);
+    struct bytes csr = message_bytes(request->csr);
 
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
     assert_int_equal(enroll(&fixture->ra, fixture->rq, good_request(fixture->rq, fixture->key, "order-1", "b.example"), &reply), ERR_CONFLICT);
     failure_clear(fixture->rq);
     request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
-    request->csr = binary_of_bytes(csr);
+    request->csr = message_data(csr);
     request->principal->id = "mallory";
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_CONFLICT);
     failure_clear(fixture->rq);
@@ -127,7 +127,7 @@ struct refusal_case {
 static void
 set_csr(struct fixture *fixture, Pb__EnrollRequest *request, const struct kit_csr *wish)
 {
-    request->csr = binary_of_bytes(kit_csr(fixture->rq->arena, wish));
+    request->csr = message_data(kit_csr(fixture->rq->arena, wish));
 }
 
 static void
@@ -167,7 +167,7 @@ empty_channel(struct fixture *fixture, Pb__EnrollRequest *request)
 static void
 large_csr(struct fixture *fixture, Pb__EnrollRequest *request)
 {
-    request->csr = binary_of_bytes(BYTES(arena_alloc(fixture->rq->arena, CSR_MAX + 1), CSR_MAX + 1));
+    request->csr = message_data(BYTES(arena_alloc(fixture->rq->arena, CSR_MAX + 1), CSR_MAX + 1));
 }
 
 static void
@@ -186,7 +186,7 @@ proven_without_names(struct fixture *fixture, Pb__EnrollRequest *request)
 static void
 garbage_csr(struct fixture *fixture, Pb__EnrollRequest *request)
 {
-    request->csr = binary_of_bytes(BYTES("garbage", 7));
+    request->csr = message_data(BYTES("garbage", 7));
 }
 
 static void
@@ -319,7 +319,7 @@ proven_names_are_certified_and_nothing_else_of_the_subject(void **state)
     prove(fixture, request, "B.example", "a.example");
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
     signer.templates[0]->subject = "common-name";
-    assert_int_equal(certificate_parse(fixture->rq, bytes_of_binary(reply.certificate), &certificate), OK);
+    assert_int_equal(certificate_parse(fixture->rq, message_bytes(reply.certificate), &certificate), OK);
     assert_string_equal(name_format(fixture->rq->arena, certificate.subject), "CN=b.example");
 }
 
@@ -355,7 +355,7 @@ approval_is_stored_and_audited_as_pending(void **state)
     assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_PENDING);
     assert_int_equal(reply.certificate.len, 0);
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &again), OK);
-    assert_true(bytes_equal(bytes_of_binary(reply.intent_id), bytes_of_binary(again.intent_id)));
+    assert_true(bytes_equal(message_bytes(reply.intent_id), message_bytes(again.intent_id)));
     assert_int_equal(signer.signed_certificates, 0);
     assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'pending'"), 1);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.pending'"), 1);
@@ -379,7 +379,7 @@ intent_stays_open_while_the_signer_is_away_and_the_repeat_continues_it(void **st
         char *id = postgres_kit_ask(postgres, "SELECT encode(id, 'hex') FROM ra.intent WHERE status = 'open'");
         signer.failing = OK;
         assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
-        assert_string_equal(bytes_hex(fixture->rq->arena, bytes_of_binary(reply.intent_id), 0), id);
+        assert_string_equal(bytes_hex(fixture->rq->arena, message_bytes(reply.intent_id), 0), id);
         assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'open'"), 0);
         free(id);
     }
@@ -492,12 +492,12 @@ static void
 call_at_once(struct fixture *fixture, struct caller *callers, const char *(*key_of)(struct request *rq, int caller))
 {
     pthread_t threads[CALLERS];
-    struct bytes csr = bytes_of_binary(good_request(fixture->rq, fixture->key, "x", "a.example")->csr);
+    struct bytes csr = message_bytes(good_request(fixture->rq, fixture->key, "x", "a.example")->csr);
 
     for (int i = 0; i < CALLERS; i++) {
         callers[i] = (struct caller){.fixture = fixture, .rq = request_new()};
         callers[i].request = good_request(callers[i].rq, fixture->key, key_of(callers[i].rq, i), "a.example");
-        callers[i].request->csr = binary_of_bytes(csr);
+        callers[i].request->csr = message_data(csr);
     }
     for (int i = 0; i < CALLERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, call, &callers[i]), 0);
@@ -526,7 +526,7 @@ callers_with_one_key_get_one_certificate(void **state)
     call_at_once(fixture, callers, one_key);
     for (int i = 0; i < CALLERS; i++) {
         assert_int_equal(callers[i].error, OK);
-        assert_true(bytes_equal(bytes_of_binary(callers[i].reply.certificate), bytes_of_binary(callers[0].reply.certificate)));
+        assert_true(bytes_equal(message_bytes(callers[i].reply.certificate), message_bytes(callers[0].reply.certificate)));
     }
     for (int i = 0; i < CALLERS; i++)
         request_free(callers[i].rq);

@@ -69,7 +69,7 @@ tells_that_a_person_must_approve(void **state)
     struct fixture *fixture = *state;
     Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "x", "a.example");
 
-    request->csr = binary_of_bytes(kit_csr(fixture->rq->arena, &(struct kit_csr){.key = fixture->key, .subject = "/CN=Our Programs"}));
+    request->csr = message_data(kit_csr(fixture->rq->arena, &(struct kit_csr){.key = fixture->key, .subject = "/CN=Our Programs"}));
     request->template_ = "Code-Signing";
     Pb__ExplainReply reply = ask(fixture, request);
     assert_true(reply.needs_approval);

@@ -114,9 +114,9 @@ fake_list_cas(struct request *rq)
     ca->name = ISSUER;
     ca->status = "active";
     ca->is_default = true;
-    ca->certificate = binary_of_bytes(signer.certificate);
+    ca->certificate = message_data(signer.certificate);
     ca->chain = arena_array(rq->arena, 1, sizeof *ca->chain);
-    ca->chain[0] = binary_of_bytes(signer.root);
+    ca->chain[0] = message_data(signer.root);
     ca->n_chain = 1;
     reply->cas = arena_array(rq->arena, 1, sizeof(Pb__Ca *));
     reply->cas[0] = ca;
@@ -163,13 +163,13 @@ fake_certificate(struct request *rq, const Pb__CertificateIntent *intent)
     for (size_t i = 0; i < intent->n_names; i++)
         names[i] = (struct identifier){(enum identifier_type)intent->names[i]->type, intent->names[i]->value};
     struct certificate_plan plan = {
-        .serial = signer.answers_another ? BYTES(other.octets, SERIAL_LEN) : bytes_of_binary(intent->serial),
+        .serial = signer.answers_another ? BYTES(other.octets, SERIAL_LEN) : message_bytes(intent->serial),
         .algorithm = SIG_ECDSA_SHA256,
         .issuer = issuer.subject,
-        .subject = bytes_of_binary(intent->subject),
+        .subject = message_bytes(intent->subject),
         .not_before_s = intent->not_before_s,
         .not_after_s = intent->not_after_s,
-        .spki = bytes_of_binary(intent->public_key),
+        .spki = message_bytes(intent->public_key),
         .names = names,
         .name_count = intent->n_names,
     };
@@ -182,7 +182,7 @@ fake_sign_certificate(struct request *rq, const Pb__SignCertificateRequest *requ
 {
     Pb__SignCertificateReply *reply = arena_alloc(rq->arena, sizeof *reply);
     const Pb__CertificateIntent *intent =
-        (const Pb__CertificateIntent *)message_unpack(rq->arena, &pb__certificate_intent__descriptor, bytes_of_binary(request->intent));
+        (const Pb__CertificateIntent *)message_unpack(rq->arena, &pb__certificate_intent__descriptor, message_bytes(request->intent));
 
     if (signer.failing != OK)
         return fail(rq, signer.failing, "%s", signer.failing_message != NULL ? signer.failing_message : "the fake signer fails");
@@ -190,10 +190,10 @@ fake_sign_certificate(struct request *rq, const Pb__SignCertificateRequest *requ
     pb__sign_certificate_reply__init(reply);
     pthread_mutex_lock(&signer.mutex);
     signer.signed_certificates++;
-    signer.last_serial = bytes_copy(signer.arena, bytes_of_binary(intent->serial));
+    signer.last_serial = bytes_copy(signer.arena, message_bytes(intent->serial));
     void (*before_answer)(void *) = TAKE(signer.before_answer);
     pthread_mutex_unlock(&signer.mutex);
-    reply->certificate = binary_of_bytes(fake_certificate(rq, intent));
+    reply->certificate = message_data(fake_certificate(rq, intent));
     if (before_answer != NULL)
         before_answer(signer.before_answer_context);
     *ret_reply = &reply->base;
@@ -218,9 +218,9 @@ fake_sign_head(struct request *rq, const Pb__SignAuditHeadRequest *request, cons
     if (signer.answers_another)
         head->octets[0] ^= 1;
     pb__sign_audit_head_reply__init(reply);
-    reply->head = binary_of_bytes(BYTES(head->octets, 32));
-    reply->signature = binary_of_bytes(kit_sign(rq->arena, signer.key, EVP_sha256(), BYTES(head->octets, 32)));
-    reply->public_key = binary_of_bytes(kit_spki(rq->arena, signer.key));
+    reply->head = message_data(BYTES(head->octets, 32));
+    reply->signature = message_data(kit_sign(rq->arena, signer.key, EVP_sha256(), BYTES(head->octets, 32)));
+    reply->public_key = message_data(kit_spki(rq->arena, signer.key));
     reply->key_uri = "pkcs11:token=test;object=audit";
     signer.signed_heads++;
     *ret_reply = &reply->base;
@@ -403,7 +403,7 @@ good_request(struct request *rq, EVP_PKEY *key, const char *idempotency_key, con
     principal->id = "alice";
     request->channel = "acme";
     request->idempotency_key = idempotency_key;
-    request->csr = binary_of_bytes(kit_csr(rq->arena, &(struct kit_csr){.key = key, .subject = "/", .names = names}));
+    request->csr = message_data(kit_csr(rq->arena, &(struct kit_csr){.key = key, .subject = "/", .names = names}));
     request->template_ = "Web Server";
     request->principal = principal;
     request->client_address = "192.0.2.1";
@@ -417,7 +417,7 @@ issue(struct fixture *fixture, const char *idempotency_key, const char *name)
 
     assert_int_equal(enroll(&fixture->ra, fixture->rq, good_request(fixture->rq, fixture->key, idempotency_key, name), &reply), OK);
     assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED);
-    return bytes_of_binary(reply.certificate);
+    return message_bytes(reply.certificate);
 }
 
 #endif

@@ -12,7 +12,7 @@ good_revocation(struct request *rq, struct bytes der)
     principal->kind = "acme-account";
     principal->id = "alice";
     request->channel = "acme";
-    request->certificate = binary_of_bytes(der);
+    request->certificate = message_data(der);
     request->reason = PB__REVOCATION_REASON__REVOCATION_REASON_SUPERSEDED;
     request->principal = principal;
     request->authority = "account";
@@ -116,7 +116,7 @@ serial_and_issuer_name_a_certificate_too(void **state)
     Pb__RevokeRequest *request = good_revocation(fixture->rq, BYTES_NONE);
     Pb__RevokeReply reply = PB__REVOKE_REPLY__INIT;
 
-    request->serial = binary_of_bytes(serial_of(fixture->rq, der));
+    request->serial = message_data(serial_of(fixture->rq, der));
     request->issuer = "another-ca";
     assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, request, &reply), ERR_NOT_FOUND);
     failure_clear(fixture->rq);
@@ -134,7 +134,7 @@ unknown_serials_are_not_found(void **state)
 
     for (size_t i = 0; i < COUNT_OF(serials); i++) {
         Pb__RevokeRequest *request = good_revocation(fixture->rq, BYTES_NONE);
-        request->serial = binary_of_bytes(serials[i]);
+        request->serial = message_data(serials[i]);
         request->issuer = ISSUER;
         assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, request, &reply), ERR_NOT_FOUND);
         failure_clear(fixture->rq);
@@ -208,9 +208,9 @@ malformed_requests_are_refused(void **state)
     requests[0]->principal = NULL;
     requests[1]->authority = "because";
     requests[2]->certificate.len = 0;
-    requests[3]->serial = binary_of_bytes(serial_of(fixture->rq, der));
+    requests[3]->serial = message_data(serial_of(fixture->rq, der));
     requests[4]->certificate.len = 0;
-    requests[4]->serial = binary_of_bytes(serial_of(fixture->rq, der)); /* without issuer */
+    requests[4]->serial = message_data(serial_of(fixture->rq, der)); /* without issuer */
     requests[5]->invalidity_s = clock_now_s() + 3600;
     requests[6]->certificate.len--;
     requests[7]->channel = "";
