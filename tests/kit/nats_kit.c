@@ -20,6 +20,7 @@ enum { START_MOST_MS = 10000, STEP_MS = 5 };
 
 struct nats_kit {
     char dir[64];
+    char store[80];
     char url[64];
     char user_url[192];
     int port;
@@ -73,7 +74,8 @@ nats_kit_configure(struct nats_kit *kit, const char *config)
     FILE *to = fopen(path, "w");
     if (to == NULL)
         give_up(path);
-    fprintf(to, "host: \"127.0.0.1\"\nport: %d\nmax_payload: 1MB\njetstream {\n    store_dir: \"%s/store\"\n}\n%s\n", kit->port, kit->dir, config);
+    fprintf(to, "host: \"127.0.0.1\"\nport: %d\nmax_payload: 1MB\njetstream {\n    store_dir: \"%s\"\n    max_file_store: 16GB\n}\n%s\n", kit->port,
+            kit->store, config);
     if (fclose(to) != 0)
         give_up(path);
 }
@@ -130,6 +132,7 @@ nats_kit_start(const char *config)
     snprintf(kit->dir, sizeof(kit->dir), "/tmp/signet-nats-XXXXXX");
     if (mkdtemp(kit->dir) == NULL)
         give_up("mkdtemp");
+    snprintf(kit->store, sizeof(kit->store), "%s/store", kit->dir);
     kit->port = find_free_port();
     snprintf(kit->url, sizeof(kit->url), "nats://127.0.0.1:%d", kit->port);
     start_guardian(kit);
@@ -174,6 +177,12 @@ const char *
 nats_kit_url(const struct nats_kit *kit)
 {
     return kit->url;
+}
+
+const char *
+nats_kit_store(const struct nats_kit *kit)
+{
+    return kit->store;
 }
 
 const char *

@@ -20,6 +20,9 @@ void nats_kit_stop(struct nats_kit *kit);
 const char *nats_kit_url(const struct nats_kit *kit);
 const char *nats_kit_url_of_user(struct nats_kit *kit, const char *user, const char *password);
 
+/* The directory of its streams. */
+const char *nats_kit_store(const struct nats_kit *kit);
+
 /* Bad days: SIGKILL; starting again with what is on disk; a server that accepts and does not answer; another configuration at the next start. */
 void nats_kit_kill(struct nats_kit *kit);
 void nats_kit_start_again(struct nats_kit *kit);

@@ -1,11 +1,16 @@
 /* From a committed row to the stream, with a real database and a real JetStream, over the bad days of both. */
 #include "bus_fixture.h"
 
+#include <stdatomic.h>
+
 #include "kit/postgres_kit.h"
+#include "kit/small_disk.h"
 #include "link/db.h"
 #include "link/events.h"
 #include "link/outbox.h"
+#include "link/rpc.h"
 #include "signet/v1/event.pb-c.h"
+#include "signet/v1/health.pb-c.h"
 
 #define SUBJECT "signet.event.certificate.revoked"
 
@@ -290,6 +295,76 @@ closes_without_ever_having_published(void **state)
     assert_true(table_is_empty());
 }
 
+static enum error
+report(void *context, struct request *rq, const Pb__ReportRequest *input, Pb__ReportReply *ret_reply)
+{
+    return OK;
+}
+
+RPC_HANDLER(Health, Report, report)
+static Pb__Health_Service health = PB__HEALTH__INIT(serve_);
+
+static enum error
+ask_health(struct bus *bus)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__ReportRequest request = PB__REPORT_REQUEST__INIT;
+    const Pb__ReportReply *reply = NULL;
+    rq->deadline_ms = clock_monotonic_ms() + 4000;
+    return RPC_CALL(bus, rq, health, Report, &request, &reply);
+}
+
+static enum error
+count_events(void *context, struct request *rq, const struct event *events, size_t count)
+{
+    atomic_fetch_add((atomic_size_t *)context, count);
+    return OK;
+}
+
+/* The server stops reading from a connection that wants something of a stream without room, until it cuts it as stale. */
+static void
+calls_go_on_while_the_stream_has_no_room(void **state)
+{
+    struct fixture *fixture = *state;
+    struct nats_kit *small = nats_kit_start("");
+    nats_kit_kill(small);
+    if (!small_disk_mount(nats_kit_store(small), 8)) {
+        nats_kit_stop(small);
+        skip();
+    }
+    nats_kit_start_again(small);
+    atomic_size_t heard = 0;
+    struct bus *asker = open_bus(fixture->rq, "asker", nats_kit_url(small));
+    struct bus *busy = open_bus(fixture->rq, "ra", nats_kit_url(small));
+    struct outbox *outbox = open_outbox(busy, fixture->rq);
+    struct events_follower follower = {
+        .durable = "all", .subject = SUBJECT, .type = &pb__certificate_revoked__descriptor, .handle = count_events, .context = &heard};
+    assert_int_equal(events_follow(busy, fixture->rq, &follower), OK);
+    struct rpc_options options = {.threads = 1, .queue_limit = 8};
+    assert_int_equal(rpc_serve(busy, fixture->rq, &health.base, NULL, &options), OK);
+    WAIT_FOR(events_lag(busy) == 0);
+
+    small_disk_fill(nats_kit_store(small));
+    for (int i = 0; i < 50; i++) {
+        insert_rows(arena_format(fixture->rq->arena, "full-%d-", i), SUBJECT, 1);
+        outbox_wake(outbox);
+        assert_int_equal(ask_health(asker), OK);
+        assert_int_equal(ask_health(busy), OK);
+        clock_sleep_ms(100);
+    }
+    assert_int_equal(outbox_lag(outbox), 50);
+    assert_true(bus_is_ready(busy));
+
+    small_disk_empty(nats_kit_store(small));
+    nats_kit_kill(small);
+    nats_kit_start_again(small);
+    WAIT_FOR(table_is_empty());
+    WAIT_FOR(heard >= 50);
+    bus_close(busy, 2000);
+    bus_close(asker, 2000);
+    nats_kit_stop(small);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_clean, close_fixture)
 
 int
@@ -308,6 +383,7 @@ main(void)
         CASE(survives_a_restart_of_the_database),
         CASE(publishes_what_is_left_when_the_bus_closes),
         CASE(closes_without_ever_having_published),
+        CASE(calls_go_on_while_the_stream_has_no_room),
     };
     return cmocka_run_group_tests_name("outbox", tests, start_servers, stop_servers);
 }
