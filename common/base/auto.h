@@ -13,6 +13,8 @@
 #ifndef SIGNET_BASE_AUTO_H
 #define SIGNET_BASE_AUTO_H
 
+#include <pthread.h>
+
 #define DEFINE_AUTO(type, free_function)           \
     static inline void auto_free_##type(type **at) \
     {                                              \
@@ -48,7 +50,6 @@ void auto_free_memory(void *pointer_to_pointer);
 #define AUTO_FREE __attribute__((cleanup(auto_free_memory)))
 
 /* A held mutex: `AUTO_LOCK(&pool->mutex);` locks here and unlocks at the end of the scope. */
-#include <pthread.h>
 void auto_unlock(pthread_mutex_t **held);
 pthread_mutex_t *auto_lock(pthread_mutex_t *mutex);
 #define AUTO_LOCK_NAME_(line) auto_lock_held_##line

@@ -29,17 +29,6 @@ bytes_equal_secret(struct bytes a, struct bytes b)
     return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.at, b.at, a.len) == 0);
 }
 
-int
-bytes_compare(struct bytes a, struct bytes b)
-{
-    size_t shared = a.len < b.len ? a.len : b.len;
-    int order = shared == 0 ? 0 : memcmp(a.at, b.at, shared);
-
-    if (order == 0)
-        return (a.len > b.len) - (a.len < b.len);
-    return order < 0 ? -1 : 1;
-}
-
 struct bytes
 bytes_copy(struct arena *arena, struct bytes from)
 {

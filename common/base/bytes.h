@@ -30,9 +30,6 @@ bool bytes_equal(struct bytes a, struct bytes b);
 /* Equal in time that depends on the lengths only: for MACs, tokens, password hashes. */
 bool bytes_equal_secret(struct bytes a, struct bytes b);
 
-/* -1, 0 or 1, in lexicographic order; a prefix sorts first. */
-int bytes_compare(struct bytes a, struct bytes b);
-
 /* A copy in the arena; as text, with a NUL added. */
 struct bytes bytes_copy(struct arena *arena, struct bytes from);
 char *bytes_text(struct arena *arena, struct bytes from);

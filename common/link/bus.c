@@ -17,12 +17,6 @@
 #define FIRST_LINK_WAIT_MS 3000
 #define RETRY_AFTER_S 2
 
-struct reconnect_hearer {
-    void (*heard)(void *context);
-    void *context;
-    struct reconnect_hearer *next;
-};
-
 /* One link after another. */
 struct line {
     struct bus *bus;
@@ -50,7 +44,6 @@ struct bus {
     bool closing;
     pthread_t keeper;
     struct part *parts;
-    struct reconnect_hearer *hearers;
 };
 
 /* ---- what nats.c tells, on its threads ---- */
@@ -87,15 +80,13 @@ on_disconnected(natsConnection *nats, void *context)
 }
 
 static void
-tell_hearers(struct line *line)
+tell_parts(struct line *line)
 {
     struct bus *bus = line->bus;
     AUTO_LOCK(&bus->mutex);
     for (struct part *part = bus->parts; part != NULL; part = part->next)
         if (part->line == line && !part->stopped && part->about.reconnected != NULL)
             part->about.reconnected(part->about.context);
-    for (struct reconnect_hearer *hearer = bus->hearers; hearer != NULL && line == &bus->calls; hearer = hearer->next)
-        hearer->heard(hearer->context);
 }
 
 static void
@@ -103,7 +94,7 @@ on_reconnected(natsConnection *nats, void *context)
 {
     struct line *line = context;
     log_line(LOG_LEVEL_INFO, "bus.reconnected", "line", line->name, NULL);
-    tell_hearers(line);
+    tell_parts(line);
 }
 
 /* The last that is ever called for a connection: by bus_close, or because nats.c gave up on it. */
@@ -249,7 +240,7 @@ line_renew(struct line *line)
     pthread_mutex_unlock(&bus->mutex);
     if (old == NULL)
         return;
-    tell_hearers(line);
+    tell_parts(line);
     bus_link_release(old);
 }
 
@@ -391,15 +382,6 @@ bus_check(void *context, struct request *rq)
 {
     AUTO_STRUCT(bus_link, link) = bus_hold(context);
     return bus_link_check(link, rq);
-}
-
-void
-bus_on_reconnect(struct bus *bus, void (*heard)(void *context), void *context)
-{
-    AUTO_LOCK(&bus->mutex);
-    struct reconnect_hearer *hearer = arena_alloc(bus->arena, sizeof(*hearer));
-    *hearer = (struct reconnect_hearer){.heard = heard, .context = context, .next = bus->hearers};
-    bus->hearers = hearer;
 }
 
 void

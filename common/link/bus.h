@@ -31,8 +31,4 @@ void bus_close(struct bus *bus, int most_ms);
 /* Readiness: OK, or ERR_UNAVAILABLE with the reason. Of the connection for calls: how the stream is, the lag tells. */
 enum error bus_check(void *bus, struct request *rq);
 
-/* Called on each reconnect for calls (and never at the first connect), on a thread of the library: set a flag, wake a thread, call no bus function.
- */
-void bus_on_reconnect(struct bus *bus, void (*heard)(void *context), void *context);
-
 #endif

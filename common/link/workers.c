@@ -7,8 +7,8 @@
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct work {
     void (*call)(void *);
@@ -120,14 +120,6 @@ workers_try(struct workers *workers, void (*work)(void *), void *argument)
     workers->count++;
     pthread_cond_signal(&workers->changed);
     return true;
-}
-
-int
-workers_queued(struct workers *workers)
-{
-    AUTO_LOCK(&workers->mutex);
-
-    return workers->count;
 }
 
 static void

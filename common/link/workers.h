@@ -16,7 +16,6 @@ struct workers;
 struct workers *workers_new(const char *name, int threads, int queue_limit, void (*at_thread_end)(void));
 /* False when the queue is full or the pool is closing; then `work` was not and will not be called. */
 bool workers_try(struct workers *workers, void (*work)(void *), void *argument) __attribute__((warn_unused_result));
-int workers_queued(struct workers *workers);
 /* Refuses new work, finishes what is queued, joins. */
 void workers_free(struct workers *workers);
 DEFINE_AUTO_STRUCT(workers, workers_free);

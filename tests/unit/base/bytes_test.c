@@ -40,23 +40,6 @@ spans_are_equal_when_length_and_octets_are(void **state)
 }
 
 static void
-order_is_lexicographic_and_a_prefix_comes_first(void **state)
-{
-    static const struct {
-        struct bytes a, b;
-        int order;
-    } cases[] = {
-        {BYTES("abc", 3), BYTES("abc", 3), 0}, {BYTES("abb", 3), BYTES("abc", 3), -1}, {BYTES("ab", 2), BYTES("abc", 3), -1},
-        {BYTES(NULL, 0), BYTES("a", 1), -1},   {BYTES(NULL, 0), BYTES(NULL, 0), 0},    {BYTES("\x80", 1), BYTES("\x7f\xff", 2), 1},
-    };
-
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        assert_int_equal(bytes_compare(cases[i].a, cases[i].b), cases[i].order);
-        assert_int_equal(bytes_compare(cases[i].b, cases[i].a), -cases[i].order);
-    }
-}
-
-static void
 copies_do_not_follow_the_original(void **state)
 {
     char original[] = "serial";
@@ -171,7 +154,6 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans_are_equal_when_length_and_octets_are),
-        cmocka_unit_test(order_is_lexicographic_and_a_prefix_comes_first),
         cmocka_unit_test_setup_teardown(copies_do_not_follow_the_original, make_arena, drop_arena),
         cmocka_unit_test_setup_teardown(hex_goes_there_and_back, make_arena, drop_arena),
         cmocka_unit_test_setup_teardown(what_is_not_hex_is_refused_and_the_output_untouched, make_arena, drop_arena),

@@ -110,7 +110,7 @@ tells_of_each_reconnect_and_not_of_the_first_connect(void **state)
     AUTO_STRUCT(request, rq) = request_new();
     atomic_int told = 0;
     struct bus *bus = open_bus(rq, "asker", nats_kit_url_of_user(nats, "asker", "pw"));
-    bus_on_reconnect(bus, count_one, &told);
+    bus_add_part(bus, &(struct bus_part){.reconnected = count_one, .context = &told});
     WAIT_FOR(bus_is_ready(bus));
     for (int i = 1; i <= 2; i++) {
         nats_kit_kill(nats);
@@ -160,7 +160,7 @@ comes_back_after_its_credentials_were_refused(void **state)
     atomic_int told = 0;
     struct bus *answerer = open_bus(rq, "answerer", nats_kit_url_of_user(nats, "answerer", "pw"));
     struct bus *asker = open_bus(rq, "asker", nats_kit_url_of_user(nats, "asker", "pw"));
-    bus_on_reconnect(answerer, count_one, &told);
+    bus_add_part(answerer, &(struct bus_part){.reconnected = count_one, .context = &told});
     serve_health(answerer, rq);
     assert_int_equal(ask_health(asker), OK);
 
