@@ -44,7 +44,7 @@ answer(int connection, const char *path)
     else if (site.drip)
         drip(connection);
     else if (site.silent)
-        say(connection, "");
+        say(connection, "%s", "");
     else if (site.status >= 300 && site.status < 400)
         say_redirect(connection, site.status, site.body);
     else if (site.status != 0)
