@@ -187,9 +187,11 @@ authority_load(struct signer *signer, struct request *rq, const char *name, cons
 
     if (text_is_empty(name))
         return fail(rq, ERR_BAD_REQUEST, "the request names no CA");
-    *ret_authority = hold_cached(cache, rq, name, false);
-    if (*ret_authority != NULL)
+    const struct authority *cached = hold_cached(cache, rq, name, false);
+    if (cached != NULL) {
+        *ret_authority = cached;
         return OK;
+    }
     AUTO_STRUCT(request, own) = request_new();
     own->deadline_ms = rq->deadline_ms;
     unsigned epoch = atomic_load(&cache->epoch); /* before reading: what is written meanwhile makes this snapshot old */
@@ -201,9 +203,11 @@ authority_load(struct signer *signer, struct request *rq, const char *name, cons
         put(cache, authority, epoch);
         return OK;
     }
-    *ret_authority = error_is_retriable(error) ? hold_cached(cache, rq, name, true) : NULL;
-    if (*ret_authority != NULL)
-        return OK;
-    rq->failure = own->failure;
-    return error;
+    cached = error_is_retriable(error) ? hold_cached(cache, rq, name, true) : NULL;
+    if (cached == NULL) {
+        rq->failure = own->failure;
+        return error;
+    }
+    *ret_authority = cached;
+    return OK;
 }

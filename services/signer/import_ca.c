@@ -35,11 +35,11 @@ check_is_ca(struct request *rq, const struct certificate *certificate, const cha
     return OK;
 }
 
-/* `path_length` of an issuer counts the CAs below it, ours included. */
+/* Each issued the one before it; the path length of each counts the CAs below it, ours included. */
 static enum error
-check_chain(struct request *rq, const Pb__ImportCaRequest *request, struct certificate *certificate, struct authority_row *row)
+check_chain(struct request *rq, const Pb__ImportCaRequest *request, struct certificate below, struct authority_row *row)
 {
-    struct certificate issuer, *below = certificate;
+    struct certificate issuer;
 
     if (request->n_chain == 0 || request->n_chain > CHAIN_MAX)
         return fail(rq, ERR_BAD_REQUEST, "1 to %d certificates above the CA are needed, the root last", CHAIN_MAX);
@@ -49,13 +49,13 @@ check_chain(struct request *rq, const Pb__ImportCaRequest *request, struct certi
             error = check_is_ca(rq, &issuer, "chain's certificate", (int)i + 1);
         if (error != OK)
             return error;
-        if (!certificate_is_issued_by(below, &issuer))
+        if (!certificate_is_issued_by(&below, &issuer))
             return fail(rq, ERR_BAD_REQUEST, "certificate %zu of the chain did not issue the one before it", i + 1);
         row->chain[i] = issuer.der;
-        *certificate = issuer;
+        below = issuer;
     }
     row->chain_count = request->n_chain;
-    if (!certificate_is_issued_by(certificate, certificate))
+    if (!certificate_is_issued_by(&below, &below))
         return fail(rq, ERR_BAD_REQUEST, "the chain does not end in a self-signed root");
     return OK;
 }
@@ -80,7 +80,7 @@ check_certificate(struct request *rq, const Pb__ImportCaRequest *request, struct
     row->serial = certificate.serial;
     row->not_before_s = certificate.not_before_s;
     row->not_after_s = certificate.not_after_s;
-    return check_chain(rq, request, &certificate, row);
+    return check_chain(rq, request, certificate, row);
 }
 
 enum error

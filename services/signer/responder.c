@@ -264,14 +264,14 @@ responder_load(struct signer *signer, struct request *rq, const struct authority
 
     if (authority->certificate.not_after_s <= clock_now_s())
         return fail(rq, ERR_CONFLICT, "the CA %s has expired: nobody can answer for it", authority->row.name);
-    *ret_responder = current;
-    if (current != NULL && !is_due(signer, authority, current->not_before_s, current->not_after_s))
-        return OK;
     /* One renews; the others go on with the one in force, or wait when there is none. */
+    bool is_due_now = current == NULL || is_due(signer, authority, current->not_before_s, current->not_after_s);
+    if (current != NULL && (!is_due_now || pthread_mutex_trylock(&cache->renewing) != 0)) {
+        *ret_responder = current;
+        return OK;
+    }
     if (current == NULL)
         pthread_mutex_lock(&cache->renewing);
-    else if (pthread_mutex_trylock(&cache->renewing) != 0)
-        return OK;
     enum error error = renew_unless_done(signer, rq, authority, current, ret_responder);
     pthread_mutex_unlock(&cache->renewing);
     if (error == OK || current == NULL)

@@ -263,6 +263,19 @@ a_key_that_exists_is_used_when_it_is_protected(void **state)
 }
 
 static void
+a_ca_with_a_key_cannot_be_deleted_by_the_service(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    static const struct db_statement drop = {"test_drop", "DELETE FROM ca.authority WHERE name = 'foreign'"};
+    static const struct db_statement move = {"test_move", "UPDATE ca.authority SET key_uri = 'pkcs11:object=other' WHERE name = 'foreign'"};
+
+    assert_int_not_equal(DB_QUERY0(signer.db, rq, &drop, NULL), OK);
+    failure_clear(rq);
+    assert_int_not_equal(DB_QUERY0(signer.db, rq, &move, NULL), OK);
+    assert_int_equal(ask_number("SELECT count(*) FROM ca.authority WHERE name = 'foreign'"), 1);
+}
+
+static void
 without_the_database_nothing_is_made(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -292,6 +305,7 @@ main(void)
         cmocka_unit_test(what_broke_off_is_finished_by_the_same_request),
         cmocka_unit_test(an_attempt_that_is_under_way_or_was_another_is_a_conflict),
         cmocka_unit_test(a_key_that_exists_is_used_when_it_is_protected),
+        cmocka_unit_test(a_ca_with_a_key_cannot_be_deleted_by_the_service),
         cmocka_unit_test(without_the_database_nothing_is_made),
     };
 
