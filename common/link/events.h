@@ -6,7 +6,8 @@
  *         .handle = on_certificate_issued, .context = inventory, .batch = 100 });
  *
  * A durable follower sees every event at least once, in any replica, also those of its absence. The event id (header Nats-Msg-Id, given to the
- * handler) is the key that makes handling idempotent. A handler that returns an error gets the same events again after a pause.
+ * handler) is the key that makes handling idempotent. A handler that returns an error gets the same events again after a pause; its request's
+ * deadline is when they are given to another replica.
  * Events that come again are handed over one by one, so that a bad one does not hold up the others.
  * `durable` NULL follows for this process only, from now on: every replica sees every event; `missed` is called when some may have
  * been lost (once at the beginning, after a reconnect, when the handler refused one or was too slow): forget what you cached.

@@ -2,13 +2,14 @@
  * A durable follower: all replicas of a service share one consumer on the stream, which remembers what was acknowledged. The thread of events.c
  * comes here with a connection; the handler is called with a batch; the acknowledgement follows its success.
  *
- * Whatever dies on the way (this process, the server, the connection) leaves events unacknowledged: they come again after ACK_WAIT.
+ * Whatever dies on the way (this process, the server, the connection) leaves events unacknowledged: they come again after ACK_WAIT_MS.
  */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "link/follower.h"
 
-#define ACK_WAIT_NS (INT64_C(30) * 1000000000)
+#define ACK_WAIT_MS 30000
 #define API_WAIT_MS 2000
 #define FETCH_WAIT_MS 2000
 
@@ -32,7 +33,7 @@ ensure_consumer(const struct follower *follower, jsCtx *js, jsErrCode *ret_code)
     config.FilterSubject = follower->about.subject;
     config.DeliverPolicy = js_DeliverAll;
     config.AckPolicy = js_AckExplicit;
-    config.AckWait = ACK_WAIT_NS;
+    config.AckWait = ACK_WAIT_MS * INT64_C(1000000);
     return js_AddConsumer(NULL, js, EVENTS_STREAM, &config, NULL, ret_code);
 }
 
@@ -110,6 +111,8 @@ handle(struct follower *follower, natsMsgList *list)
 {
     struct request rq;
     request_begin(&rq, "event", follower->step, NULL);
+    /* Then they are given to another replica. */
+    rq.deadline_ms = clock_monotonic_ms() + ACK_WAIT_MS;
     size_t room = (size_t)list->Count;
     struct fetched fetched = {.messages = arena_array(rq.arena, room, sizeof(natsMsg *)),
                               .events = arena_array(rq.arena, room, sizeof(struct event))};

@@ -41,7 +41,7 @@
 struct rpc_options {
     int threads;
     int queue_limit;
-    const char *subject_suffix; /* appended to the service part ("" usually): a validator's perspective, an agent's name */
+    const char *subject_suffix; /* appended to the service part: "" usually, else with its dot (".k3x9"): a replica, a perspective, an agent */
     bool every_instance;        /* each instance answers each request, for rpc_survey; otherwise one of them does */
 };
 

@@ -19,6 +19,7 @@ struct hearer {
     int refuse_next;     /* calls to refuse */
     const char *hate_id; /* refuse every call with this one in it */
     atomic_int missed;
+    atomic_int without_deadline;
 };
 
 static enum error
@@ -26,6 +27,8 @@ hear(void *context, struct request *rq, const struct event *events, size_t count
 {
     struct hearer *hearer = context;
     AUTO_LOCK(&hearer->mutex);
+    if (rq->deadline_ms == 0)
+        hearer->without_deadline++;
     if (count > hearer->largest_batch)
         hearer->largest_batch = count;
     if (hearer->refuse_next > 0) {
@@ -157,6 +160,7 @@ durable_follower_hears_events_in_order_with_their_ids(void **state)
         assert_string_equal(hearer->ids[i], arena_format(fixture->rq->arena, "in-order-%d", i));
         assert_string_equal(hearer->issuers[i], "Issuing CA");
     }
+    assert_int_equal(hearer->without_deadline, 0);
     WAIT_FOR(events_lag(fixture->bus) == 0);
 }
 
