@@ -1,17 +1,13 @@
 /*
- * rpc SignAuditHead: called by ra's sealer for each batch of audit records. The head binds the batch's Merkle root to its place in the chain; it is
- * what `signetctl audit verify` computes again:
- *
- *     head = SHA-256("signet-audit-head-v1" NUL || seal || first_position || last_position || root || previous_head || sealed_at_us)
- *
- * with numbers as 8 octets, big-endian. The audit key lives on the token and signs nothing else.
+ * rpc SignAuditHead: called by ra's sealer for each batch of audit records. The head (pki/audit_chain.h) binds the batch's Merkle root to its place
+ * in the chain; `signetctl audit verify` computes it again. The audit key lives on the token and signs nothing else.
  */
 #include "signer.h"
 
-#include <openssl/sha.h>
 #include <string.h>
 
-#define HEAD_PREFIX "signet-audit-head-v1" /* and its NUL */
+#include "pki/audit_chain.h"
+
 #define HASH_LEN 32
 
 static bool
@@ -38,30 +34,18 @@ check_request(struct request *rq, const Pb__SignAuditHeadRequest *request)
     return OK;
 }
 
-static void
-append_number(struct buffer *to, uint64_t number)
-{
-    uint8_t octets[8];
-
-    for (int i = 0; i < 8; i++)
-        octets[i] = (uint8_t)(number >> (56 - 8 * i));
-    buffer_append(to, octets, sizeof octets);
-}
-
 static struct bytes
 compute_head(struct arena *arena, const Pb__SignAuditHeadRequest *request)
 {
-    struct buffer message = buffer_in(arena);
+    struct audit_seal seal = {.seal = request->seal,
+                              .first_position = request->first_position,
+                              .last_position = request->last_position,
+                              .sealed_at_us = request->sealed_at_us};
     uint8_t *head = arena_alloc(arena, HASH_LEN);
 
-    buffer_append(&message, HEAD_PREFIX, sizeof HEAD_PREFIX);
-    append_number(&message, request->seal);
-    append_number(&message, request->first_position);
-    append_number(&message, request->last_position);
-    buffer_append(&message, request->root.data, request->root.len);
-    buffer_append(&message, request->previous_head.data, request->previous_head.len);
-    append_number(&message, (uint64_t)request->sealed_at_us);
-    SHA256(message.at, message.len, head);
+    memcpy(seal.root, request->root.data, HASH_LEN);
+    memcpy(seal.previous_head, request->previous_head.data, HASH_LEN);
+    audit_head(&seal, head);
     return BYTES(head, HASH_LEN);
 }
 
