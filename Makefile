@@ -16,6 +16,8 @@ CC := gcc
 endif
 CLANG := $(firstword $(wildcard /usr/bin/clang-14) clang)
 
+JOBS := $(shell nproc)
+
 # V=1 shows whole commands.
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
@@ -190,7 +192,7 @@ deps:
 	@deploy/dev/install-packages
 
 demo: deps
-	@$(MAKE) --no-print-directory -s -j2 all
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
 	@deploy/dev/demo
 
 down:
@@ -202,19 +204,17 @@ clean-demo:
 # make test T=signer/sign_certificate runs one of them.
 test:
 	@deploy/dev/install-packages all
-	@$(MAKE) --no-print-directory -s -j2 all
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
 	@tests/run-all.sh $(if $(SAN),SAN=1) $(if $(T),T=$(T))
 
-C_FILES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-SH_FILES := $(shell git ls-files | xargs -r grep -lE '^\#!/usr/bin/env bash' 2>/dev/null)
 check:
 	@deploy/dev/install-packages all
-	@$(MAKE) --no-print-directory -s -j2 CC=$(notdir $(CLANG)) all
+	@$(MAKE) --no-print-directory -s -j$(JOBS) CC=$(notdir $(CLANG)) all
 	@PROTO=build/$(notdir $(CLANG))/proto tests/check.sh
 
 bench: deps
 	@deploy/dev/install-packages all
-	@$(MAKE) --no-print-directory -s -j2 all benches
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all benches
 	@tests/bench/run
 
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))

@@ -27,7 +27,7 @@ failed_parts=()
 if [[ -n $only ]]; then
     # A part of a path: unit tests are named by folder/file, the others by file.
     if find tests/unit -name '*_test.c' | grep -q "$only"; then
-        part unit make --no-print-directory -s -j2 unit "$@"
+        part unit make --no-print-directory -s -j"$(nproc)" unit "$@"
     else
         for kind in flow fault layout; do
             if find "tests/$kind" -name '*_test.py' | grep -q "$(basename "$only")"; then
@@ -36,7 +36,7 @@ if [[ -n $only ]]; then
         done
     fi
 else
-    part unit make --no-print-directory -s -j2 unit "$@"
+    part unit make --no-print-directory -s -j"$(nproc)" unit "$@"
     part layout make --no-print-directory -s layout "$@"
     part flow make --no-print-directory -s flow "$@"
     part fault make --no-print-directory -s fault "$@"
