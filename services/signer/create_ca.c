@@ -20,7 +20,7 @@
 #define BACKDATE_S 3600 /* for clocks that are late */
 #define NAME_MAX_LEN 40
 
-/* ---- what is asked ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- what is asked ---- */
 
 static enum error
 check_request(struct request *rq, const Pb__CreateCaRequest *request)
@@ -114,8 +114,7 @@ plan_row(struct signer *signer, struct request *rq, const Pb__CreateCaRequest *r
     return OK;
 }
 
-/* ---- the row -------------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the row ---- */
 
 /* Key, names and place are what the row is; a repeat a minute later may of course ask for a validity that begins a minute later. */
 static bool
@@ -169,8 +168,7 @@ begin(struct signer *signer, struct request *rq, const Pb__CreateCaRequest *requ
     return resume(signer, rq, request, row);
 }
 
-/* ---- key and certificate --------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- key and certificate ---- */
 
 static enum error
 make_key(struct signer *signer, struct request *rq, struct authority_row *row)

@@ -13,6 +13,7 @@
 
 #define QUEUE_WAIT_MS 10000 /* for a request without a deadline */
 #define ATTEMPTS 2          /* a call that may be repeated outlives one worker */
+#define BAD_LUCK_MOST 4     /* workers that broke in the hands of the caller before us: not our call's fault, so not an attempt */
 #define FAILURES_MEAN_UNREADY 3
 
 static const char *const doom_names[DOOM_COUNT] = {
@@ -74,8 +75,7 @@ hsm_pool_is_manned(const struct hsm_pool *pool)
     return false;
 }
 
-/* ---- lending --------------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- lending ---- */
 
 static bool
 has_room(const struct hsm_worker *worker)
@@ -117,10 +117,12 @@ static void
 take_back(struct hsm_pool *pool, struct hsm_worker *worker)
 {
     worker->turn++;
-    worker->is_generating = false;
-    if (--worker->lent > 0)
+    if (--worker->lent > 0) {
         pthread_cond_broadcast(&worker->turn_passed);
-    else if (worker->state == WORKER_DOOMED)
+        return;
+    }
+    worker->is_generating = false; /* a key that is being made is the last call */
+    if (worker->state == WORKER_DOOMED)
         pthread_cond_signal(&pool->keeper_wake);
 }
 
@@ -233,8 +235,7 @@ find_or_wait(struct hsm_pool *pool, struct request *rq, const struct hsm_call *c
     return OK;
 }
 
-/* ---- what a call came to
- * ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- what a call came to ---- */
 
 static void
 doom(struct hsm_pool *pool, struct hsm_worker *worker, enum hsm_doom why)
@@ -312,13 +313,17 @@ hsm_pool_call(struct hsm_pool *pool, struct request *rq, const struct hsm_call *
     struct hsm_answer answer;
 
     assert(call->operation != HSM_SIGN || call->mechanism == HSM_ECDSA || call->mechanism == HSM_RSA_PKCS1);
-    for (int i = 0; i < attempts; i++) {
+    for (int failed = 0, unlucky = 0; failed < attempts && unlucky < BAD_LUCK_MOST;) {
         enum error error = borrow(pool, rq, call, &worker);
         if (error != OK)
             return error;
-        if (worker != NULL && hsm_pool_receive(pool, worker, call, &answer)) {
+        if (worker == NULL) {
+            unlucky++;
+        } else if (hsm_pool_receive(pool, worker, call, &answer)) {
             memcpy(ret_answer, &answer, hsm_answer_size(&answer));
             return OK;
+        } else {
+            failed++;
         }
     }
     AUTO_LOCK(&pool->mutex);

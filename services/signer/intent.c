@@ -66,7 +66,7 @@ intent_read(struct request *rq, struct bytes packed, struct intent *ret_intent)
     return OK;
 }
 
-/* ---- what the CA allows --------------------------------------------------------------------------------------------------------------------- */
+/* ---- what the CA allows ---- */
 
 static enum error
 check_authority(struct request *rq, const struct intent *intent, const struct authority *authority)
@@ -80,7 +80,7 @@ check_authority(struct request *rq, const struct intent *intent, const struct au
     return OK;
 }
 
-/* ---- what the template allows ----------------------------------------------------------------------------------------------------------------- */
+/* ---- what the template allows ---- */
 
 static enum error
 deny(struct request *rq, const struct template *template, const char *why)

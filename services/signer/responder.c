@@ -107,7 +107,7 @@ put(struct responder_cache *cache, const char *name, struct responder *responder
     entry->responder = responder;
 }
 
-/* ---- making ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- making ---- */
 
 static int64_t
 longest_end_s(struct signer *signer, const struct authority *authority)

@@ -45,7 +45,7 @@ struct signer {
     struct metric *certificates, *crls, *ocsp_responses, *lint_refusals, *bad_signatures;
 };
 
-/* ---- keys on the token ------------------------------------------------------------------------------------------------------------------- */
+/* ---- keys on the token ---- */
 
 /* How to sign with a key, and how to check what came of it. */
 struct token_key {
@@ -87,7 +87,7 @@ struct service_key {
 };
 enum error service_key_load(struct signer *signer, struct request *rq, const char *name, struct service_key *ret_key) MUST_CHECK;
 
-/* ---- CAs ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- CAs ---- */
 
 enum authority_status { AUTHORITY_CREATING, AUTHORITY_WAITING, AUTHORITY_ACTIVE, AUTHORITY_RETIRED };
 
@@ -127,7 +127,7 @@ void authority_cache_free(struct authority_cache *cache);
 void authority_cache_forget(struct authority_cache *cache);
 enum error authority_load(struct signer *signer, struct request *rq, const char *name, const struct authority **ret_authority) MUST_CHECK;
 
-/* ---- templates ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- templates ---- */
 
 struct template
 {
@@ -147,7 +147,7 @@ enum error template_check(struct request *rq, struct arena *arena, const Pb__Tem
 /* How the key type is called in templates: "rsa", "p256", … */
 const char *template_key_name(enum key_type type);
 
-/* ---- certificates --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- certificates ---- */
 
 /* warrant.c */
 enum error warrant_keys_load(struct signer *signer, struct request *rq) MUST_CHECK;
@@ -204,8 +204,7 @@ Pb__Ca *ca_profile_message(struct request *rq, const struct authority_row *row);
 /* Chain, default, event: everything that makes a CA active, in one transaction. */
 enum error ca_profile_activate(struct signer *signer, struct request *rq, struct authority_row *row) MUST_CHECK;
 
-/* ---- store.c, store_authority.c, store_template.c: all SQL
- * ------------------------------------------------------------------------------------------- */
+/* ---- store.c, store_authority.c, store_template.c: all SQL ---- */
 
 enum error store_find_authority(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct authority_row *ret_row)
     MUST_CHECK;
@@ -247,8 +246,7 @@ enum error store_add_template(struct signer *signer, struct request *rq, const P
 void signer_init(struct signer *signer);
 void signer_free(struct signer *signer);
 
-/* ---- contracts: one file each -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- contracts: one file each ---- */
 
 enum error sign_certificate(struct signer *signer, struct request *rq, const Pb__SignCertificateRequest *request,
                             Pb__SignCertificateReply *ret_reply);

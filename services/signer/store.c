@@ -7,7 +7,7 @@
 /* An attempt at making a key that is older than this has died: generation is bounded by SIGNET_SIGNER_HSM_GENERATE_MS. */
 #define ATTEMPT_LASTS "interval '90 seconds'"
 
-/* ---- CRLs ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- CRLs ---- */
 
 enum error
 store_next_crl_number(struct signer *signer, struct request *rq, const char *authority, int64_t after, int64_t *ret_number)
@@ -51,7 +51,7 @@ store_revoked(struct signer *signer, struct request *rq, const char *authority, 
     return OK;
 }
 
-/* ---- keys beside the CAs' -------------------------------------------------------------------------------------------------------------------- */
+/* ---- keys beside the CAs' ---- */
 
 enum error
 store_find_service_key(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct service_key *ret_key)
@@ -94,7 +94,7 @@ store_set_service_key(struct signer *signer, struct request *rq, const char *nam
     return DB_QUERY(signer->db, rq, &set_service_key, NULL, DB_TEXT(name), DB_TEXT(uri), DB_BYTES(key->spki), DB_TEXT(key->evidence));
 }
 
-/* ---- responder certificates ------------------------------------------------------------------------------------------------------------------- */
+/* ---- responder certificates ---- */
 
 enum error
 store_find_responder(struct signer *signer, struct request *rq, const char *authority, bool *ret_found, struct bytes *ret_certificate)

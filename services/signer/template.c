@@ -57,7 +57,7 @@ find_cached(struct template_cache *cache, const char *name, uint32_t version)
     return at == NULL ? NULL : &at->template;
 }
 
-/* ---- what a good template is ------------------------------------------------------------------------------------------------------------------ */
+/* ---- what a good template is ---- */
 
 const char *
 template_key_name(enum key_type type)
@@ -241,8 +241,7 @@ template_check(struct request *rq, struct arena *arena, const Pb__Template *abou
     return OK;
 }
 
-/* ---- the cache ----------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the cache ---- */
 
 /* Into a request of its own, whose arena the cache keeps. */
 static enum error

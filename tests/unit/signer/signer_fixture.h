@@ -33,7 +33,7 @@ static struct softhsm_kit *softhsm;
 static struct signer signer;
 static EVP_PKEY *warrant_key;
 
-/* ---- seams: the relay needs a bus, the row does not ----------------------------------------------------------------------------------------- */
+/* ---- seams: the relay needs a bus, the row does not ---- */
 
 struct db_step
 outbox_step(struct outbox *outbox, struct request *rq, const char *event_id, const char *subject, const ProtobufCMessage *event)
@@ -52,7 +52,7 @@ outbox_wake(struct outbox *outbox)
 {
 }
 
-/* ---- the house --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the house ---- */
 
 static inline void
 run_file(const char *path)
@@ -155,8 +155,7 @@ ask_number(const char *sql)
     return number;
 }
 
-/* ---- CAs
- * ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- CAs ---- */
 
 static inline Pb__CreateCaRequest
 ca_request(const char *name, const char *key_type, const char *parent)
