@@ -114,13 +114,6 @@ load_client_ca(struct request *rq, SSL_CTX *context, const struct http_server_op
     return OK;
 }
 
-/* OpenSSL would ask the terminal for the password of an encrypted key, at start and at each reload, and the loop would wait for somebody to type. */
-static int
-have_no_password(char *password, int room, int encrypting, void *context)
-{
-    return -1;
-}
-
 static enum error
 load_context(struct request *rq, const struct http_server_options *options, SSL_CTX **ret_context)
 {
@@ -130,7 +123,8 @@ load_context(struct request *rq, const struct http_server_options *options, SSL_
         abort();
     ERR_clear_error();
     set_policy(context, options);
-    SSL_CTX_set_default_passwd_cb(context, have_no_password);
+    /* Else OpenSSL asks the terminal for the password of an encrypted key, also at a reload: then a loop would wait for somebody to type. */
+    SSL_CTX_set_default_passwd_cb_userdata(context, (void *)"");
     enum error error = load_client_ca(rq, context, options);
     if (error == OK && SSL_CTX_use_certificate_chain_file(context, options->tls_cert_file) != 1)
         error = fail(rq, ERR_INTERNAL, "the certificate file %s: %s", options->tls_cert_file, openssl_reason());

@@ -29,7 +29,8 @@ warrant_key_load(struct request *rq, const char *file, struct warrant_key **ret_
     if (error)
         return error;
     AUTO(BIO, bio) = BIO_new_mem_buf(pem->at, (int)pem->len);
-    AUTO(EVP_PKEY, key) = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    /* Without a password of ours OpenSSL would ask the terminal for that of an encrypted key. */
+    AUTO(EVP_PKEY, key) = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"");
     if (key == NULL || !EVP_PKEY_is_a(key, "ED25519"))
         return fail(rq, ERR_BAD_REQUEST, "%s holds no Ed25519 private key in PEM form", file);
     struct warrant_key *warrant_key = calloc(1, sizeof *warrant_key);
