@@ -321,7 +321,8 @@ count_events(void *context, struct request *rq, const struct event *events, size
     return OK;
 }
 
-/* The server stops reading from a connection that wants something of a stream without room, until it cuts it as stale. */
+/* The server stops reading from a connection that wants something of a stream without room, until it cuts it as stale. It does so only when
+ * the stream has a file already: without one the events are refused in good order. */
 static void
 calls_go_on_while_the_stream_has_no_room(void **state)
 {
@@ -342,24 +343,26 @@ calls_go_on_while_the_stream_has_no_room(void **state)
     assert_int_equal(events_follow(busy, fixture->rq, &follower), OK);
     struct rpc_options options = {.threads = 1, .queue_limit = 8};
     assert_int_equal(rpc_serve(busy, fixture->rq, &health.base, NULL, &options), OK);
-    WAIT_FOR(events_lag(busy) == 0);
+    insert_rows("before-", SUBJECT, 1);
+    WAIT_FOR(heard == 1);
 
     small_disk_fill(nats_kit_store(small));
     for (int i = 0; i < 50; i++) {
-        insert_rows(arena_format(fixture->rq->arena, "full-%d-", i), SUBJECT, 1);
+        insert_rows(arena_format(fixture->rq->arena, "full-%d-", i), SUBJECT, 10);
         outbox_wake(outbox);
         assert_int_equal(ask_health(asker), OK);
         assert_int_equal(ask_health(busy), OK);
         clock_sleep_ms(100);
     }
-    assert_int_equal(outbox_lag(outbox), 50);
+    assert_in_range(outbox_lag(outbox), 1, 500);
     assert_true(bus_is_ready(busy));
 
     small_disk_empty(nats_kit_store(small));
     nats_kit_kill(small);
     nats_kit_start_again(small);
     WAIT_FOR(table_is_empty());
-    WAIT_FOR(heard >= 50);
+    WAIT_FOR(heard >= 501);
+    assert_int_equal(events_in_stream(busy), 501);
     bus_close(busy, 2000);
     bus_close(asker, 2000);
     nats_kit_stop(small);
