@@ -44,6 +44,7 @@ struct bus {
     bool closing;
     pthread_t keeper;
     struct part *parts;
+    struct bus_bin *bin;
 };
 
 /* ---- what nats.c tells, on its threads ---- */
@@ -310,6 +311,7 @@ line_close(struct line *line, int64_t until_ms)
 static void
 bus_free(struct bus *bus)
 {
+    bus_bin_free(bus->bin);
     natsOptions_Destroy(bus->options);
     pthread_cond_destroy(&bus->changed);
     pthread_mutex_destroy(&bus->mutex);
@@ -326,6 +328,7 @@ bus_open(struct request *rq, const struct bus_options *options, struct bus **ret
     bus->name = arena_text(arena, options->name);
     bus->calls = (struct line){.bus = bus, .name = "calls", .wanted = true};
     bus->streams = (struct line){.bus = bus, .name = "streams"};
+    bus->bin = bus_bin_new();
     pthread_mutex_init(&bus->mutex, NULL);
     pthread_cond_init(&bus->changed, NULL);
     /* By default nats.c spins 2000 times before it waits for a lock; on few cores that is time taken from whoever holds it (a fifth of all calls). */
@@ -413,6 +416,12 @@ const char *
 bus_name(const struct bus *bus)
 {
     return bus->name;
+}
+
+struct bus_bin *
+bus_bin(const struct bus *bus)
+{
+    return bus->bin;
 }
 
 char *

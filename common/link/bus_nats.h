@@ -42,6 +42,13 @@ enum error bus_link_check(const struct bus_link *link, struct request *rq) MUST_
 const char *bus_name(const struct bus *bus);
 char *bus_new_inbox(const struct bus *bus, struct arena *arena);
 
+/* bus_bin.c. Takes a message that is no longer needed, and destroys it in good company. */
+struct bus_bin *bus_bin_new(void);
+void bus_bin_free(struct bus_bin *bin);
+void bus_bin_take(struct bus_bin *bin, natsMsg *message);
+/* The bus's own. */
+struct bus_bin *bus_bin(const struct bus *bus);
+
 /* Something that lives on the bus until bus_close: a table of handlers, a follower. Members may be NULL. attach, reconnected and lag are called
  * under the bus's lock: they must not wait, nor call the bus. bus_close stops all parts, newest first, and then frees them: a part that
  * ends early may still be touched by the handlers of another. */

@@ -134,8 +134,11 @@ exchange(struct call *call, const ProtobufCMessage **ret_reply)
             return fail_without_answer(call, status);
         AUTO(natsMsg, answer) = NULL;
         status = ask(call, (int)(left_ms < RPC_DEADLINE_MOST_MS ? left_ms : RPC_DEADLINE_MOST_MS), &answer);
-        if (status == NATS_OK)
-            return read_answer(call, answer, ret_reply);
+        if (status == NATS_OK) {
+            enum error error = read_answer(call, answer, ret_reply);
+            bus_bin_take(bus_bin(call->bus), TAKE(answer));
+            return error;
+        }
         if (!is_worth_another_attempt(status) || clock_monotonic_ms() + pause_ms >= patience_ms)
             return fail_without_answer(call, status);
         clock_sleep_ms(pause_ms);
@@ -158,5 +161,7 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
     if (status != NATS_OK)
         return fail_without_answer(&call, status);
     call.message = message;
-    return exchange(&call, ret_reply);
+    enum error error = exchange(&call, ret_reply);
+    bus_bin_take(bus_bin(bus), TAKE(message));
+    return error;
 }

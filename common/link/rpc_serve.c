@@ -141,7 +141,7 @@ static void
 end(struct rpc_incoming *incoming)
 {
     request_end(&incoming->rq, incoming->result);
-    natsMsg_Destroy(incoming->message);
+    bus_bin_take(bus_bin(incoming->method->server->bus), incoming->message);
 }
 
 static void
