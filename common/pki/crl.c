@@ -1,6 +1,6 @@
 /*
- * CRLs, read entry by entry: crl-publisher lets nothing replace the list that it serves before it went through here, and the tests and
- * signetctl ask it for a serial. Full lists only: what a delta or an indirect CRL would add by critical extensions is refused.
+ * CRLs, read entry by entry: crl-publisher lets nothing replace the list that it serves before it went through here, and the tests
+ * ask it for serials. Full lists only: what a delta or an indirect CRL would add by critical extensions is refused.
  */
 #include "pki/crl.h"
 
