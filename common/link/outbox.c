@@ -71,7 +71,7 @@ on_ack(jsCtx *js, natsMsg *message, jsPubAck *ack, jsPubAckErr *refusal, void *c
         break;
     }
     pthread_mutex_unlock(&outbox->mutex);
-    natsMsg_Destroy(message);
+    bus_bin_take(bus_bin(outbox->bus), message);
 }
 
 static bool
