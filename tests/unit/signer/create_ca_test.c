@@ -59,7 +59,12 @@ makes_intermediates_within_the_limits_of_the_parent(void **state)
 
     limited.path_length = 2;
     assert_int_equal(create_ca(&signer, rq, &limited, &reply), OK);
-    const Pb__Ca *first = make_ca(rq, "limited-1", "p256", "limited"), *second = make_ca(rq, "limited-2", "rsa-2048", "limited-1");
+    const Pb__Ca *first = make_ca(rq, "limited-1", "p256", "limited");
+    Pb__CreateCaRequest below = ca_request("limited-2", "rsa-2048", "limited-1");
+    Pb__CreateCaReply below_reply = PB__CREATE_CA_REPLY__INIT;
+    below.validity_days = 900; /* as long as the one above it would be a second too long, when the second is over */
+    assert_int_equal(create_ca(&signer, rq, &below, &below_reply), OK);
+    const Pb__Ca *second = below_reply.ca;
     struct bytes chain[] = {message_bytes(first->certificate), message_bytes(reply.ca->certificate)};
     assert_true(openssl_verifies(message_bytes(second->certificate), chain, 2));
     assert_int_equal(second->n_chain, 2);
