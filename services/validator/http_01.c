@@ -131,11 +131,26 @@ is_redirect(const struct http_fetch *fetch)
            fetch->ret_redirect != NULL;
 }
 
+/* The text itself is shown only where the URL was ours: who may write a redirect could read on with our eyes in networks that are closed to him. */
+static enum error
+check_text(struct request *rq, const struct proof *proof, const char *where, const struct http_fetch *answer, bool sent_on)
+{
+    enum error error = http_01_body_check(rq, where, answer->ret_body, answer->ret_truncated, proof->key_authorization);
+
+    if (error == OK || !sent_on)
+        return error;
+    failure_clear(rq);
+    return found(rq, "incorrectResponse",
+                 "%s: the key authorization \"%s\" was expected, something else was found; it is not shown, for a redirect led there", where,
+                 proof->key_authorization);
+}
+
 enum error
 http_01(struct resolver *resolver, struct request *rq, struct proof *proof)
 {
     struct hop hop = first_hop(rq->arena, proof);
     struct http_fetch answer = {.url = hop.url};
+    bool sent_on = false;
 
     for (int redirects = 0;; redirects++) {
         enum error error = fetch(resolver, rq, proof, &hop, &answer);
@@ -148,9 +163,10 @@ http_01(struct resolver *resolver, struct request *rq, struct proof *proof)
         error = redirect_parse(rq, &proof->rules, answer.ret_redirect, &hop);
         if (error)
             return error;
+        sent_on = true;
     }
     const char *where = arena_format(rq->arena, "%.300s at %s", hop.url, proof->tried[proof->tried_count - 1]);
     if (answer.ret_status != 200)
         return found(rq, "unauthorized", "%s: the status %d was answered, 200 was expected", where, answer.ret_status);
-    return http_01_body_check(rq, where, answer.ret_body, answer.ret_truncated, proof->key_authorization);
+    return check_text(rq, proof, where, &answer, sent_on);
 }

@@ -12,6 +12,7 @@ static struct {
     int status; /* 0: 200 with `body`; 3xx: redirect to `body` */
     const char *body;
     bool endless, drip, silent, always;
+    const char *elsewhere; /* the text at other paths; NULL: the right one */
 } site;
 
 static void
@@ -38,7 +39,7 @@ static void
 answer(int connection, const char *path)
 {
     if (strcmp(path, CHALLENGE_PATH) != 0 && !site.always)
-        say_ok(connection, KEY_AUTHORIZATION);
+        say_ok(connection, site.elsewhere == NULL ? KEY_AUTHORIZATION : site.elsewhere);
     else if (site.endless)
         be_endless(connection);
     else if (site.drip)
@@ -191,6 +192,21 @@ checks(void **state)
     assert_false(reply.valid);
     if (strcmp(reply.problem, one->problem) != 0 || strstr(reply.detail, one->detail) == NULL)
         fail_msg("%s: %s", reply.problem, reply.detail);
+}
+
+static void
+what_a_redirect_leads_to_is_not_shown(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    begin();
+    site.status = 302;
+    site.body = "/of-an-inner-network";
+    site.elsewhere = "a secret page";
+    Pb__ValidateChallengeReply reply = ask_for(rq, &(struct asked){.host = "ok.test"});
+    assert_string_equal(reply.problem, "incorrectResponse");
+    assert_non_null(strstr(reply.detail, "something else was found"));
+    assert_null(strstr(reply.detail, "secret"));
 }
 
 static void
@@ -365,12 +381,13 @@ rejects_a_request_without_identifier(void **state)
     assert_int_equal(validate_challenge(&validator, rq, &input, &reply), ERR_BAD_REQUEST);
 }
 
-#define CASES_BY_HAND 9
+#define CASES_BY_HAND 10
 
 int
 main(void)
 {
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(cases) + COUNT_OF(wrongs)] = {
+        cmocka_unit_test(what_a_redirect_leads_to_is_not_shown),
         cmocka_unit_test(the_host_header_is_the_name_alone),
         cmocka_unit_test(an_endless_text_is_cut),
         cmocka_unit_test(a_dripping_server_ends_with_the_deadline),
