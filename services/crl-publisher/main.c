@@ -75,7 +75,7 @@ main(int argc, char **argv)
     return service_run(service);
 }
 
-/* Between the day on which a CRL is due and the day on which readiness complains there must be time for repairs. */
+/* Between the day on which a CRL is due and the day on which the last one ends there must be time for repairs. */
 static enum error
 check_times(struct request *rq, const struct publisher_config *config)
 {

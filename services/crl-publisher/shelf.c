@@ -9,8 +9,6 @@
 #include "base/clock.h"
 #include "crl_publisher.h"
 
-/* A CA this new may be without a CRL. */
-#define FIRST_CRL_S 60
 #define RETRY_AFTER_S 2
 
 struct shelved {
@@ -22,7 +20,7 @@ struct place {
     char *issuer;
     uint8_t authority_sha256[32], crl_sha256[32];
     uint8_t refused_sha256[32]; /* of a CRL in the database that did not pass */
-    int64_t not_after_s, known_since_s;
+    int64_t not_after_s;
     struct crl_number number;
     int64_t this_update_s;
     struct shelved *parts[SHELF_PARTS];
@@ -186,7 +184,6 @@ make_place(struct shelf *shelf, const char *issuer)
     place = calloc(1, sizeof(*place));
     if (place == NULL || (place->issuer = strdup(issuer)) == NULL)
         abort();
-    place->known_since_s = clock_now_s();
     place->seconds_left = metric_gauge("signet_crl_seconds_to_next_update", "until the CRL that is served ends", "issuer", issuer);
     place->entries = metric_gauge("signet_crl_entries", "certificates on the CRL that is served", "issuer", issuer);
     memmove(shelf->places + at + 1, shelf->places + at, (shelf->count - at) * sizeof(struct place *));
@@ -344,26 +341,14 @@ shelf_measure(struct shelf *shelf)
             metric_set(shelf->places[i]->seconds_left, shelf->places[i]->parts[SHELF_CRL]->document.next_update_s - now_s);
 }
 
-static enum error
-check_place(struct request *rq, const struct place *place, int64_t now_s)
-{
-    const struct shelved *crl = place->parts[SHELF_CRL];
-
-    if (place->not_after_s < now_s)
-        return OK; /* nothing more is signed for it, and its certificates have ended with it */
-    if (crl == NULL && now_s - place->known_since_s > FIRST_CRL_S)
-        return fail(rq, ERR_UNAVAILABLE, "%s has no CRL", place->issuer);
-    if (crl != NULL && (crl->document.next_update_s - now_s) * 10 < crl->document.next_update_s - place->this_update_s)
-        return fail(rq, ERR_UNAVAILABLE, "the CRL of %s ends at %s, and no newer one could be made", place->issuer,
-                    clock_format_rfc3339(rq->arena, crl->document.next_update_s));
-    return OK;
-}
-
+/* Of no use to anybody: nothing read yet, or every CRL here has ended (its replicas may have newer ones). One CA without a current CRL takes the
+ * others' CRLs from nobody, and a CRL that is near its end is as good as any: signet_crl_seconds_to_next_update tells of these. */
 enum error
 shelf_check(void *context, struct request *rq)
 {
     struct publisher *publisher = context;
     struct shelf *shelf = publisher->shelf;
+    const struct place *ended = NULL;
     int64_t now_s = clock_now_s();
     size_t i;
 
@@ -371,9 +356,15 @@ shelf_check(void *context, struct request *rq)
     if (!shelf->loaded)
         return fail(rq, ERR_UNAVAILABLE, "no CRL was loaded yet");
     for (i = 0; i < shelf->count; i++) {
-        enum error error = check_place(rq, shelf->places[i], now_s);
-        if (error)
-            return error;
+        const struct place *place = shelf->places[i];
+        if (place->not_after_s < now_s || place->parts[SHELF_CRL] == NULL)
+            continue; /* its certificates have ended with it; or no CRL was made so far */
+        if (place->parts[SHELF_CRL]->document.next_update_s > now_s)
+            return OK;
+        ended = place;
     }
-    return OK;
+    if (ended == NULL)
+        return OK;
+    return fail(rq, ERR_UNAVAILABLE, "all CRLs here have ended, that of %s at %s, and no newer one could be made", ended->issuer,
+                clock_format_rfc3339(rq->arena, ended->parts[SHELF_CRL]->document.next_update_s));
 }

@@ -223,28 +223,43 @@ begins_again_without_the_signer(void **state)
 }
 
 static void
-has_reason_to_complain_when_a_crl_is_near_its_end(void **state)
+is_ready_while_one_crl_is_current(void **state)
 {
     const char *why;
 
     assert_int_equal(authorities_refresh(&publisher, rq), OK);
+    assert_int_equal(shelf_refresh(&publisher, rq), OK);
+    assert_int_equal(check(&why), OK); /* no CRL was made so far: the CA certificates are served */
     signer.this_update_s = clock_now_s() - 800;
-    signer.next_update_s = clock_now_s() + 200; /* a fifth of its life is left */
+    signer.next_update_s = clock_now_s() + 60;
     assert_int_equal(work_off(), 2);
     assert_int_equal(shelf_refresh(&publisher, rq), OK);
-    assert_int_equal(check(&why), OK);
+    assert_int_equal(check(&why), OK); /* near their end */
 
-    make_due();
-    signer.next_update_s = clock_now_s() + 60; /* less than a tenth */
-    assert_int_equal(work_off(), 2);
-    assert_int_equal(shelf_refresh(&publisher, rq), OK);
+    ahead_s += 100;
     assert_int_equal(check(&why), ERR_UNAVAILABLE);
-    assert_non_null(strstr(why, "CRL of "));
-    assert_string_equal(number_served(ISSUER), "02"); /* and it is served on */
+    assert_non_null(strstr(why, "all CRLs here have ended"));
+    assert_string_equal(number_served(ISSUER), "01"); /* and it is served on */
 
+    signer.this_update_s = signer.next_update_s = 0;
+    postgres_kit_run(postgres, "UPDATE crl.schedule SET due_at = now() WHERE issuer = '" ISSUER "'");
+    assert_int_equal(work_off(), 1);
+    assert_int_equal(shelf_refresh(&publisher, rq), OK);
+    assert_int_equal(check(&why), OK); /* the other CA's has ended, this one's has not */
+}
+
+static void
+does_not_wait_for_crls_of_cas_that_have_ended(void **state)
+{
+    const char *why;
+
+    signer.next_update_s = clock_now_s() + 60;
+    settle();
+    ahead_s += 100;
+    assert_int_equal(check(&why), ERR_UNAVAILABLE);
     postgres_kit_run(postgres, "UPDATE crl.authority SET not_after = now() - interval '1 second', sha256 = sha256(sha256)");
     assert_int_equal(shelf_refresh(&publisher, rq), OK);
-    assert_int_equal(check(&why), OK); /* an expired CA has nothing more to say */
+    assert_int_equal(check(&why), OK);
 }
 
 static void
@@ -276,7 +291,8 @@ main(void)
         CASE(does_not_go_back_to_an_older_crl),
         CASE(serves_on_while_the_database_is_away),
         CASE(begins_again_without_the_signer),
-        CASE(has_reason_to_complain_when_a_crl_is_near_its_end),
+        CASE(is_ready_while_one_crl_is_current),
+        CASE(does_not_wait_for_crls_of_cas_that_have_ended),
         CASE(measures_what_is_served),
     };
 
