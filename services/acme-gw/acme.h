@@ -273,8 +273,10 @@ const char *certificate_cache_find(struct certificate_cache *cache, struct arena
 /* ---- one file per resource ---- */
 
 http_handler directory;
+http_handler directory_by_post;
 http_handler terms;
 http_handler new_nonce;
+http_handler new_nonce_by_post;
 http_handler new_account;
 http_handler account;
 enum error account_answer(struct acme *acme, struct http_exchange *x, int status, const struct account *account) MUST_CHECK;
@@ -354,6 +356,8 @@ struct order store_order_of_row(struct arena *arena, const struct db_rows *rows,
 enum error store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued) MUST_CHECK;
 enum error store_refuse_order(struct acme *acme, struct request *rq, const char *id, const char *problem) MUST_CHECK;
 enum error store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds) MUST_CHECK;
+/* The same without a failure to count. */
+enum error store_await_approval(struct acme *acme, struct request *rq, const char *id, int seconds) MUST_CHECK;
 
 /* DER of the leaf and PEM of its issuers. ERR_NOT_FOUND: no such order of this account, or no certificate yet. */
 enum error store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,

@@ -59,6 +59,16 @@ directory(void *context, struct http_exchange *x)
     return http_answer(x, 200, "application/json", acme->directory);
 }
 
+/* RFC 8555 §6.3: what may be had by GET may be had by POST-as-GET, too. */
+enum error
+directory_by_post(void *context, struct http_exchange *x)
+{
+    struct signed_request signed_;
+
+    enum error error = post_as_get_check(context, x, &signed_);
+    return error ? error : directory(context, x);
+}
+
 enum error
 terms(void *context, struct http_exchange *x)
 {

@@ -64,6 +64,9 @@ refuse_unclaimed(struct request *rq, const struct order *order, const char *cons
         return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is invalid or has expired; make a new one");
     while (names[i] != NULL && text_equal(names[i], asked[i]))
         i++;
+    /* The last validation ended between the claim and the look at the order. */
+    if (names[i] == NULL && asked[i] == NULL)
+        return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order was not ready yet, and is now: finalize it again");
     return refuse(rq, ERR_BAD_CSR, "badCSR", "the CSR must name exactly the order's identifiers; the first difference: the order has %s, the CSR %s",
                   names[i] == NULL ? "no more" : names[i], asked[i] == NULL ? "no more" : asked[i]);
 }
@@ -195,7 +198,7 @@ take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *orde
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
         return record_certificate(acme, rq, reply, order);
     request_note(rq, "waits", "for an approval");
-    return store_postpone_order(acme, rq, order->id, APPROVAL_PAUSE_S);
+    return store_await_approval(acme, rq, order->id, APPROVAL_PAUSE_S);
 }
 
 void

@@ -49,7 +49,7 @@ answer_found(struct acme *acme, struct http_exchange *x, int status, const struc
     request_note(&x->rq, "account", "%s", account->id);
     /* RFC 8555 §7.3.6: a deactivated account's key opens nothing, not even a new account. */
     if (account->status != ACCOUNT_VALID)
-        return refuse(&x->rq, ERR_DENIED, "unauthorized", "the account of this key is %s",
+        return refuse(&x->rq, ERR_DENIED, "accountDeactivated", "the account of this key is %s",
                       account->status == ACCOUNT_DEACTIVATED ? "deactivated" : "revoked by the operator of this server");
     return account_answer(acme, x, status, account);
 }

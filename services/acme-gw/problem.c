@@ -17,6 +17,7 @@ static const struct type {
     int status;
     const char *type;
 } types[] = {
+    {"accountDeactivated", 401, "unauthorized"}, /* RFC 8555 §7.3.6 */
     {"accountDoesNotExist", 400},
     {"alreadyRevoked", 400},
     {"badCSR", 400},

@@ -9,8 +9,10 @@
 const struct http_route acme_routes[] = {
     {"GET", "/", directory, ON_LOOP},
     {"GET", "/acme/directory", directory, ON_LOOP},
+    {"POST", "/acme/directory", directory_by_post, ON_WORKER},
     {"GET", "/acme/terms", terms, ON_LOOP},
     {"GET", "/acme/new-nonce", new_nonce, ON_LOOP},
+    {"POST", "/acme/new-nonce", new_nonce_by_post, ON_WORKER},
     {"POST", "/acme/new-account", new_account, ON_WORKER},
     {"POST", "/acme/account/{id}", account, ON_WORKER},
     {"POST", "/acme/new-order", new_order, ON_WORKER},
@@ -38,7 +40,7 @@ acme_decorate(void *context, struct http_exchange *x)
     http_header_out(x, "Replay-Nonce", "%s", nonce_mint(acme->nonces, x->rq.arena));
     http_header_out(x, "Cache-Control", "no-store");
     /* RFC 8555 §7.1: on all resources but the directory. */
-    if (x->route == NULL || x->route->handle != directory)
+    if (x->route == NULL || (x->route->handle != directory && x->route->handle != directory_by_post))
         http_header_out(x, "Link", "<%s/acme/directory>;rel=\"index\"", acme->base_url);
 }
 

@@ -78,10 +78,9 @@ check_account(struct request *rq, const struct account *account)
     case ACCOUNT_VALID:
         return OK;
     case ACCOUNT_DEACTIVATED:
-        /* RFC 8555 §7.3.6 */
-        return refuse(rq, ERR_DENIED, "unauthorized", "the account is deactivated");
+        return refuse(rq, ERR_DENIED, "accountDeactivated", "the account is deactivated");
     case ACCOUNT_REVOKED:
-        return refuse(rq, ERR_DENIED, "unauthorized", "the account was revoked by the operator of this server");
+        return refuse(rq, ERR_DENIED, "accountDeactivated", "the account was revoked by the operator of this server");
     }
     return refuse(rq, ERR_DENIED, "unauthorized", "the account cannot be used");
 }

@@ -41,6 +41,10 @@ static const struct db_statement refuse_order = {"refuse_order",
 static const struct db_statement postpone_order = {
     "postpone_order", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL "
                       "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+/* Who approves takes his time: that ra answers is no failed attempt, and the next trouble begins to count anew. */
+static const struct db_statement await_approval = {
+    "await_approval", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), attempts = 0, leased_until = NULL, lease_holder = NULL "
+                      "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 static const struct db_statement load_certificate = {
     "load_certificate", "SELECT i.certificate, c.pem FROM acme.orders o JOIN ra.issued_certificate i ON i.expiry_month = o.expiry_month AND "
                         "i.serial = o.serial JOIN acme.chain c ON c.sha256 = o.chain_sha256 "
@@ -171,6 +175,12 @@ enum error
 store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds)
 {
     return DB_QUERY(acme->db, rq, &postpone_order, NULL, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_INT(seconds));
+}
+
+enum error
+store_await_approval(struct acme *acme, struct request *rq, const char *id, int seconds)
+{
+    return DB_QUERY(acme->db, rq, &await_approval, NULL, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_INT(seconds));
 }
 
 enum error

@@ -245,6 +245,36 @@ an_approval_is_waited_for(void **state)
     assert_string_equal(order_status(&made), "valid");
 }
 
+static void
+a_long_approval_is_no_failed_attempt(void **state)
+{
+    struct made_order made = client_ready_order(&me, "host.example");
+
+    beyond.enroll_pending = true;
+    assert_status(finalize_with(&made, NAMES), 200);
+    postgres_kit_run(postgres, "UPDATE acme.orders SET attempts = 1000"); /* as after a day */
+    make_due();
+    assert_int_equal(turn_finalizations(), 1);
+    beyond.enroll_error = ERR_UNAVAILABLE;
+    make_due();
+    assert_int_equal(turn_finalizations(), 1);
+    assert_string_equal(order_status(&made), "processing");
+}
+
+/* The claim came before the last validation's end, the look at the order after it; here a trigger keeps the claim from the row. */
+static void
+an_order_that_becomes_ready_meanwhile_is_not_ready_yet(void **state)
+{
+    struct made_order made = client_ready_order(&me, "host.example");
+
+    postgres_kit_run(postgres, "CREATE FUNCTION acme.skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'");
+    postgres_kit_run(postgres, "CREATE TRIGGER skip BEFORE UPDATE ON acme.orders FOR EACH ROW EXECUTE FUNCTION acme.skip()");
+    const struct http_kit_reply *reply = finalize_with(&made, NAMES);
+    postgres_kit_run(postgres, "DROP FUNCTION acme.skip() CASCADE");
+    assert_problem(&me, reply, 403, "orderNotReady");
+    assert_status(finalize_with(&made, NAMES), 200);
+}
+
 /* As after kill -9 between the claim and ra's answer: the order is claimed, its holder is gone. */
 static void
 a_dead_holders_order_is_finished_when_the_lease_runs_out(void **state)
@@ -318,7 +348,7 @@ another_account_sees_nothing(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 13
+#define CASES_BY_HAND 15
 
 int
 main(void)
@@ -333,6 +363,8 @@ main(void)
         CASE(accepts_a_csr_in_padded_base64),
         CASE(trouble_that_never_ends_is_told_in_the_end),
         CASE(an_approval_is_waited_for),
+        CASE(a_long_approval_is_no_failed_attempt),
+        CASE(an_order_that_becomes_ready_meanwhile_is_not_ready_yet),
         CASE(a_dead_holders_order_is_finished_when_the_lease_runs_out),
         CASE(of_many_concurrent_finalizes_one_asks_ra),
         CASE(an_expired_order_is_invalid),

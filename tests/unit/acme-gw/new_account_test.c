@@ -68,8 +68,8 @@ a_deactivated_account_stays_so(void **state)
 {
     client_register(&me);
     assert_status(client_post(&me, me.kid, "{\"status\":\"deactivated\"}"), 200);
-    assert_problem(&me, new_account_with("{\"termsOfServiceAgreed\":true}"), 403, "unauthorized");
-    assert_problem(&me, new_account_with("{\"onlyReturnExisting\":true}"), 403, "unauthorized");
+    assert_problem(&me, new_account_with("{\"termsOfServiceAgreed\":true}"), 401, "unauthorized");
+    assert_problem(&me, new_account_with("{\"onlyReturnExisting\":true}"), 401, "unauthorized");
 }
 
 static void

@@ -35,6 +35,7 @@ static const struct one {
     {"badNonce_is_400", ERR_BAD_REQUEST, NULL, "badNonce", 0, 400, "badNonce"},
     {"orderNotReady_is_403", ERR_CONFLICT, NULL, "orderNotReady", 0, 403, "orderNotReady"},
     {"accountDoesNotExist_is_400", ERR_NOT_FOUND, NULL, "accountDoesNotExist", 0, 400, "accountDoesNotExist"},
+    {"a_deactivated_account_is_401", ERR_DENIED, NULL, "accountDeactivated", 0, 401, "unauthorized"},
     {"a_wrong_media_type_is_415", ERR_BAD_REQUEST, NULL, "wrongMediaType", 0, 415, "malformed"},
     {"an_unknown_word_of_another_service_is_not_passed_on", ERR_CONFLICT, NULL, "certificate_pkey", 0, 400, "malformed"},
 };

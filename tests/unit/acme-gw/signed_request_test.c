@@ -162,8 +162,8 @@ static void
 a_deactivated_account_is_unauthorized_at_once(void **state)
 {
     assert_string_equal(member(&me, client_post(&me, my_path(), "{\"status\":\"deactivated\"}"), "status"), "deactivated");
-    assert_problem(&me, client_post(&me, my_path(), ""), 403, "unauthorized");
-    assert_problem(&me, client_post(&me, "/acme/new-order", "{}"), 403, "unauthorized");
+    assert_problem(&me, client_post(&me, my_path(), ""), 401, "unauthorized");
+    assert_problem(&me, client_post(&me, "/acme/new-order", "{}"), 401, "unauthorized");
 }
 
 static void
@@ -171,7 +171,7 @@ an_account_that_the_operator_revoked_is_unauthorized_soon(void **state)
 {
     postgres_kit_run(postgres, "UPDATE acme.account SET status = 'revoked'");
     account_cache_forget(gateway.accounts, strrchr(me.kid, '/') + 1);
-    assert_problem(&me, client_post(&me, my_path(), ""), 403, "unauthorized");
+    assert_problem(&me, client_post(&me, my_path(), ""), 401, "unauthorized");
 }
 
 /* ---- what every answer carries ---- */
@@ -210,6 +210,21 @@ answer_carries(void **state)
     assert_int_equal(strlen(member(&me, reply, "instance")), strlen("urn:signet:trace:") + 32);
 }
 
+/* RFC 8555 §6.3 */
+static void
+directory_and_nonce_may_be_had_by_post(void **state)
+{
+    const struct http_kit_reply *reply = client_post(&me, "/acme/directory", "");
+
+    assert_status(reply, 200);
+    assert_string_equal(header_of(&me, reply, "Link"), "");
+    assert_string_equal(member(&me, reply, "newNonce"), "http://acme.example/acme/new-nonce");
+    reply = client_post(&me, "/acme/new-nonce", "");
+    assert_status(reply, 204);
+    assert_int_equal(strlen(header_of(&me, reply, "Replay-Nonce")), NONCE_LEN);
+    assert_problem(&me, client_post(&me, "/acme/directory", "{}"), 400, "malformed");
+}
+
 static void
 the_directory_names_what_is_served(void **state)
 {
@@ -244,7 +259,7 @@ an_absent_database_is_503_with_retry_after(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 13
+#define CASES_BY_HAND 14
 
 int
 main(void)
@@ -261,6 +276,7 @@ main(void)
         CASE(another_accounts_url_is_unauthorized),
         CASE(a_deactivated_account_is_unauthorized_at_once),
         CASE(an_account_that_the_operator_revoked_is_unauthorized_soon),
+        CASE(directory_and_nonce_may_be_had_by_post),
         CASE(the_directory_names_what_is_served),
         CASE(an_absent_database_is_503_with_retry_after),
     };
