@@ -11,6 +11,8 @@
 
 #define ACK_WAIT_MS 30000
 #define API_WAIT_MS 2000
+#define LOAD_FROM 4
+#define LOAD_PAUSE_MS 20
 #define FETCH_WAIT_MS 2000
 
 /* A refused event comes again after 1 s, 2 s, 4 s, … */
@@ -166,8 +168,12 @@ follow_durable(struct follower *follower, natsConnection *nats)
         natsMsgList list = {0};
         jsErrCode code = 0;
         status = natsSubscription_Fetch(&list, subscription, follower->about.batch, FETCH_WAIT_MS, &code);
-        if (list.Count > 0)
+        int count = list.Count;
+        if (count > 0)
             handle(follower, &list);
+        /* Several at once say that more are coming: what is followed by the batch is worth a moment's wait. */
+        if (count >= LOAD_FROM && count < follower->about.batch)
+            clock_sleep_ms(LOAD_PAUSE_MS);
         if (status == NATS_TIMEOUT)
             status = ask_lag(follower, js);
     }

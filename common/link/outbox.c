@@ -17,6 +17,8 @@
 #include "link/message.h"
 
 #define BATCH 256
+#define LOAD_FROM 4     /* so many rows in one turn say that more are coming */
+#define LOAD_PAUSE_MS 5 /* then, between two turns: fewer transactions for the same rows */
 #define SWEEP_MS 1000
 #define TURN_MS 10000
 #define ACK_WAIT_MS 3000
@@ -256,6 +258,8 @@ run(void *context)
     do {
         while (turn(outbox))
             ;
+        if (outbox->taken >= LOAD_FROM)
+            clock_sleep_ms(LOAD_PAUSE_MS);
     } while (wait_for_commit(outbox));
     while (turn(outbox))
         ;
