@@ -4,7 +4,7 @@
  * Serves:     HTTP /ocsp, GET and POST
  * Calls:      signer (sign_ocsp, list_cas)
  * Announces:  nothing
- * Hears:      certificate.issued, certificate.revoked, ca.created (every replica, live: they empty its cache)
+ * Hears:      certificate.revoked, ca.created (every replica, live: they empty its cache)
  * Privileges: one view of ra's certificates, read only; no key
  * On failure: without the bus what is cached is checked against the database before it is given; without the database what is cached is given
  *             until it expires; without both and for what is not cached: 503 with Retry-After
@@ -52,7 +52,6 @@ main(int argc, char **argv)
     responder.bus = service_bus(service);
     service_ready_when(service, "issuers", issuers_check, &responder);
 
-    follow(service, rq, &responder, "signet.event.certificate.issued", &pb__certificate_issued__descriptor, on_certificate_issued);
     follow(service, rq, &responder, "signet.event.certificate.revoked", &pb__certificate_revoked__descriptor, on_certificate_revoked);
     follow(service, rq, &responder, "signet.event.ca.created", &pb__ca_created__descriptor, on_ca_created);
     service_every(service, "bus watch", 250, watch_the_bus, &responder);

@@ -100,7 +100,6 @@ void cache_drop(struct cache *cache, struct bytes serial);
 void cache_clear(struct cache *cache);
 
 /* on_*.c */
-events_handler on_certificate_issued;
 events_handler on_certificate_revoked;
 events_handler on_ca_created;
 
