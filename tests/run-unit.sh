@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs the unit-test programs given and closes with one line that counts them. T=path/part runs only those whose path contains it.
+# Runs the unit-test programs given, five minutes each at most, and closes with one line that counts them. T=path/part runs only those whose path contains it.
 set -u
 passed=0
 failed=0
 for program in "$@"; do
     [[ -z "${T:-}" || "$program" == *"$T"* ]] || continue
-    if output=$("$program" 2>&1); then
+    if output=$(timeout 300 "$program" 2>&1); then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))

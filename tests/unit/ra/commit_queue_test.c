@@ -66,7 +66,7 @@ run(void *argument)
     return NULL;
 }
 
-/* The first batches are held until all callers have come, so that the rest must become one batch. */
+/* The first batch is held until all callers have come, so that the rest must become one batch. */
 static void
 run_all(struct recorder *recorder, struct caller *callers)
 {
@@ -78,7 +78,7 @@ run_all(struct recorder *recorder, struct caller *callers)
         assert_int_equal(pthread_create(&callers[i].thread, NULL, run, &callers[i]), 0);
     }
     pthread_mutex_lock(&recorder->mutex);
-    while (recorder->held < 2)
+    while (recorder->held == 0)
         pthread_cond_wait(&recorder->changed, &recorder->mutex);
     pthread_mutex_unlock(&recorder->mutex);
     clock_sleep_ms(50); /* the others queue; were they late, there would only be more batches */
