@@ -32,7 +32,7 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct acme_config, caa_identities, "SIGNET_ACME_CAA_IDENTITIES", "", "names that CAA records may use for this CA, comma-separated"),
     SETTING_NUMBER(struct acme_config, loops, "SIGNET_ACME_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct acme_config, workers, "SIGNET_ACME_WORKERS", "32", 1, 1024, "requests worked on at once"),
-    SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "8", 1, 256, "validations under way at once"),
+    SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "32", 1, 256, "validations under way at once"),
     SETTING_NUMBER(struct acme_config, finalizations, "SIGNET_ACME_FINALIZATIONS", "4", 1, 64,
                    "orders finished at once that their clients did not wait for"),
 };
@@ -90,7 +90,8 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
                                         .pause_ms = LEASE_PAUSE_MS,
                                         .work = finalize_work,
                                         .context = acme};
-    acme->validators = workers_new("validation", acme->config.validations, acme->config.validations, NULL);
+    /* No queue: what waited behind slow web servers here would spend its lease, while the lease's own threads are idle. */
+    acme->validators = workers_new("validation", acme->config.validations, 0, NULL);
     service_at_drain(service, finish_validations, acme->validators);
     service_must(service, rq, lease_open(service, rq, acme->db, &validations, &acme->validations));
     service_must(service, rq, lease_open(service, rq, acme->db, &finalizations, &acme->finalizations));

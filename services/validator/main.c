@@ -21,7 +21,7 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct validator_config, deny_addresses, "SIGNET_VALIDATOR_DENY_ADDRESSES", "",
                  "address:port of the suite's own database, bus and admin listeners, comma-separated: never asked"),
     SETTING_TEXT(struct validator_config, perspective, "SIGNET_VALIDATOR_PERSPECTIVE", "default", "name of this vantage point, for answers and logs"),
-    SETTING_NUMBER(struct validator_config, workers, "SIGNET_VALIDATOR_WORKERS", "32", 1, 256, "validations at once"),
+    SETTING_NUMBER(struct validator_config, workers, "SIGNET_VALIDATOR_WORKERS", "64", 1, 256, "validations at once"),
 };
 
 static const struct service_about about = {

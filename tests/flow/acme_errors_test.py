@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -62,6 +63,22 @@ def test_new_nonce_is_200_for_head_and_204_for_get(client):
         assert answer.status == status and answer.body == b""
         assert answer.headers["Replay-Nonce"] and answer.headers["Cache-Control"] == "no-store"
         assert 'rel="index"' in answer.headers["Link"]
+
+
+def test_directory_and_new_nonce_may_be_had_by_post_as_get(client):
+    directory = client.post(client.base.geturl())
+    assert directory.status == 200 and directory.json()["newNonce"] == client.url("newNonce")
+    nonce = client.post(client.url("newNonce"))
+    assert nonce.status == 204 and nonce.headers["Replay-Nonce"]
+
+
+def test_a_deactivated_account_is_401(stack):
+    leaver = Client(stack)
+    leaver.register()
+    assert leaver.must(leaver.kid, {"status": "deactivated"}).json()["status"] == "deactivated"
+    refused(leaver.post(leaver.kid), 401, "unauthorized")
+    refused(leaver.post(leaver.url("newOrder"), {"identifiers": []}), 401, "unauthorized")
+    refused(leaver.post(leaver.url("newAccount"), {"termsOfServiceAgreed": True}, use_jwk=True), 401, "unauthorized")
 
 
 def test_header_names_are_in_title_case_with_one_blank(stack, client):
@@ -334,6 +351,38 @@ def test_a_redirect_to_a_forbidden_address_is_not_followed(stack, client, respon
     done = client.poll(order["authorizations"][0], {"invalid"}).json()
     failed = next(item for item in done["challenges"] if item["type"] == "http-01")
     assert "169.254.169.254" in failed["error"]["detail"]
+
+
+def test_a_text_behind_a_redirect_is_not_shown(stack, client, responder):
+    def sent_on(handler):
+        handler.send_response(302)
+        handler.send_header("Location", "/inside")
+        handler.end_headers()
+
+    order = client.order(f"inside.{stack.demo_domain}").json()
+    challenge = client.must(order["authorizations"][0]).json()["challenges"][0]
+    responder.answers.update({challenge["token"]: sent_on, "inside": "a secret page"})
+    client.must(challenge["url"], {})
+    failed = client.poll(order["authorizations"][0], {"invalid"}).json()["challenges"][0]
+    assert failed["error"]["type"].endswith(":incorrectResponse") and "secret" not in failed["error"]["detail"]
+
+
+def test_web_servers_that_hang_hold_up_nobody_else(stack, client, responder):
+    over = threading.Event()
+    slow = Client(stack)
+    slow.register()
+    order = slow.order(*[f"slow-{number}.{stack.demo_domain}" for number in range(40)]).json()
+    for url in order["authorizations"]:
+        challenge = slow.must(url).json()["challenges"][0]
+        responder.answers[challenge["token"]] = lambda handler: over.wait(60)
+        slow.must(challenge["url"], {})
+    quick = client.order(f"quick.{stack.demo_domain}")
+    client.authorise(quick.json(), responder)
+    try:
+        assert client.must(quick.headers["Location"]).json()["status"] == "ready"
+        assert slow.must(order["authorizations"][-1]).json()["status"] == "pending"
+    finally:
+        over.set()
 
 
 def test_a_slow_client_is_closed(client):
