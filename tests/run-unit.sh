@@ -1,16 +1,28 @@
 #!/usr/bin/env bash
-# Runs the unit-test programs given, five minutes each at most, and closes with one line that counts them. T=path/part runs only those whose path contains it.
+# Runs the unit-test programs given, two at a time and five minutes each at most, and closes with one line that counts them. T=path/part runs only those
+# whose path contains it.
 set -u
-passed=0
-failed=0
-for program in "$@"; do
-    [[ -z "${T:-}" || "$program" == *"$T"* ]] || continue
-    if output=$(timeout 300 "$program" 2>&1); then
-        passed=$((passed + 1))
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+
+one() { # PROGRAM: its output is shown when it fails
+    local log=$results/${1//\//_}
+    if timeout 300 "$1" >"$log" 2>&1; then
+        echo passed >"$log.result"
     else
-        failed=$((failed + 1))
-        printf '%s\n%s\n' "--- $program" "$output"
+        printf '%s\n' "--- $1: exit $?"
+        cat "$log"
+        echo failed >"$log.result"
     fi
-done
+}
+export -f one
+export results
+
+for program in "$@"; do
+    [[ -n "${T:-}" && "$program" != *"$T"* ]] || printf '%s\n' "$program"
+done | xargs -r -P 2 -I{} bash -c 'one {}'
+
+passed=$(cat "$results"/*.result 2>/dev/null | grep -c passed)
+failed=$(cat "$results"/*.result 2>/dev/null | grep -c failed)
 echo "unit programs: $passed passed, $failed failed"
 [[ $failed -eq 0 && $passed -gt 0 ]]
