@@ -109,7 +109,13 @@ store_insert_account(struct acme *acme, struct request *rq, const struct account
 enum error
 store_update_contacts(struct acme *acme, struct request *rq, const char *id, const char *const *contacts, size_t count)
 {
-    return DB_QUERY(acme->db, rq, &update_contacts, NULL, DB_TEXT(id), DB_TEXT_ARRAY(contacts, count));
+    struct db_rows *updated = NULL;
+
+    enum error error = DB_QUERY(acme->db, rq, &update_contacts, &updated, DB_TEXT(id), DB_TEXT_ARRAY(contacts, count));
+    if (error || db_affected(updated) == 1)
+        return error;
+    /* By another replica, since the account was remembered here. */
+    return refuse(rq, ERR_DENIED, "accountDeactivated", "the account is not valid any more");
 }
 
 enum error

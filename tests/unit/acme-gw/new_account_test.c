@@ -73,6 +73,15 @@ a_deactivated_account_stays_so(void **state)
 }
 
 static void
+contacts_of_an_account_that_another_replica_deactivated_stay(void **state)
+{
+    client_register(&me);
+    assert_status(client_post(&me, me.kid, ""), 200);
+    postgres_kit_run(postgres, "UPDATE acme.account SET status = 'deactivated'");
+    assert_problem(&me, client_post(&me, me.kid, "{\"contact\":[\"mailto:late@example.org\"]}"), 401, "unauthorized");
+}
+
+static void
 contacts_can_be_changed(void **state)
 {
     client_register(&me);
@@ -140,7 +149,7 @@ rejects_contact(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 7
+#define CASES_BY_HAND 8
 
 int
 main(void)
@@ -151,6 +160,7 @@ main(void)
         CASE(the_terms_must_be_agreed_to),
         CASE(a_deactivated_account_stays_so),
         CASE(contacts_can_be_changed),
+        CASE(contacts_of_an_account_that_another_replica_deactivated_stay),
         CASE(an_account_must_bring_its_key),
         CASE(a_weak_key_gets_no_account),
     };
