@@ -73,6 +73,9 @@ load_parent(struct signer *signer, struct request *rq, const char *name, const s
 static enum error
 apply_parent(struct request *rq, const struct authority *parent, struct authority_row *row)
 {
+    /* It would look self-signed (RFC 5280 §3.2: self-issued), and nobody could tell its certificates and CRLs from its parent's. */
+    if (bytes_equal(row->subject, parent->certificate.subject))
+        return fail(rq, ERR_DENIED, "the CA would have the subject of its parent %s", parent->row.name);
     if (row->not_before_s < parent->certificate.not_before_s)
         row->not_before_s = parent->certificate.not_before_s;
     if (row->not_after_s > parent->certificate.not_after_s)

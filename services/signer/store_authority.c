@@ -186,13 +186,21 @@ store_abandon_authority(struct signer *signer, struct request *rq, const char *n
     return DB_QUERY(signer->db, rq, &abandon_authority, NULL, DB_TEXT(name));
 }
 
+/* A key has many URIs (with its id or without): what it is, its public half tells. Two CAs of one key are refused by an index. */
 enum error
 store_set_authority_key(struct signer *signer, struct request *rq, const char *name, const struct made_key *key)
 {
     static const struct db_statement set_authority_key = {
-        "set_authority_key", "UPDATE ca.authority SET public_key = $2, evidence = $3 WHERE name = $1 AND status = 'creating' AND public_key IS NULL"};
+        "set_authority_key", "UPDATE ca.authority SET public_key = $2, evidence = $3 WHERE name = $1 AND status = 'creating'"
+                             " AND public_key IS NULL AND NOT EXISTS (SELECT FROM ca.service_key WHERE public_key = $2)"};
+    struct db_rows *rows;
 
-    return DB_QUERY(signer->db, rq, &set_authority_key, NULL, DB_TEXT(name), DB_BYTES(key->spki), DB_TEXT(key->evidence));
+    enum error error = DB_QUERY(signer->db, rq, &set_authority_key, &rows, DB_TEXT(name), DB_BYTES(key->spki), DB_TEXT(key->evidence));
+    if (error == ERR_CONFLICT || (error == OK && db_affected(rows) == 0)) {
+        failure_clear(rq);
+        return fail(rq, ERR_DENIED, "the key is that of another CA, or signs OCSP responses or the audit log: a CA needs a key of its own");
+    }
+    return error;
 }
 
 enum error
@@ -204,7 +212,7 @@ store_set_authority_csr(struct signer *signer, struct request *rq, const char *n
     return DB_QUERY(signer->db, rq, &set_authority_csr, NULL, DB_TEXT(name), DB_BYTES(csr));
 }
 
-/* The first intermediate becomes the default: a template that names no CA needs one. What was activated by somebody else meanwhile stays. */
+/* The first intermediate becomes the default: a template that names no CA needs one. */
 static const struct db_statement activate_authority = {
     "activate_authority",
     "UPDATE ca.authority SET status = 'active', certificate = $2, serial = $3, not_before = $4, not_after = $5, path_length = $6,"
@@ -212,22 +220,39 @@ static const struct db_statement activate_authority = {
     " WHERE name = $1 AND status IN ('creating', 'waiting-for-certificate')"};
 static const struct db_statement add_chain_certificates = {
     "add_chain_certificates", "INSERT INTO ca.chain (authority, position, certificate) SELECT $1, ordinality - 1, certificate "
-                              "FROM unnest($2::bytea[]) WITH ORDINALITY AS c (certificate, ordinality) ON CONFLICT DO NOTHING"};
+                              "FROM unnest($2::bytea[]) WITH ORDINALITY AS c (certificate, ordinality)"};
+
+struct activation {
+    const struct authority_row *row;
+    struct db_step announce;
+};
+
+/* One certificate, its own chain, one event: of two who come at one moment, with different certificates perhaps, the second changes nothing. */
+static enum error
+activate(struct db *db, struct request *rq, void *context)
+{
+    const struct activation *activation = context;
+    const struct authority_row *row = activation->row;
+    const struct db_step *announce = &activation->announce;
+    bool is_intermediate = row->chain_count > 0;
+    struct db_rows *updated;
+
+    enum error error = DB_QUERY(db, rq, &activate_authority, &updated, DB_TEXT(row->name), DB_BYTES(row->certificate), DB_BYTES(row->serial),
+                                DB_TIME_S(row->not_before_s), DB_TIME_S(row->not_after_s), DB_INT(row->path_length), DB_BOOL(is_intermediate));
+    if (error == OK && db_affected(updated) == 0)
+        return fail(rq, ERR_CONFLICT, "the CA %s was completed or given up by somebody else at the same moment", row->name);
+    if (error == OK)
+        error = DB_QUERY(db, rq, &add_chain_certificates, NULL, DB_TEXT(row->name), DB_BYTES_ARRAY(row->chain, row->chain_count));
+    return error == OK ? db_query(db, rq, announce->statement, announce->values, announce->value_count, NULL) : error;
+}
 
 enum error
 store_activate_authority(struct signer *signer, struct request *rq, const struct authority_row *row, const char *event_id,
                          const ProtobufCMessage *event)
 {
-    bool is_intermediate = row->chain_count > 0;
-    struct db_rows *updated;
-    const struct db_step steps[] = {
-        DB_STEP(&activate_authority, &updated, DB_TEXT(row->name), DB_BYTES(row->certificate), DB_BYTES(row->serial), DB_TIME_S(row->not_before_s),
-                DB_TIME_S(row->not_after_s), DB_INT(row->path_length), DB_BOOL(is_intermediate)),
-        DB_STEP(&add_chain_certificates, NULL, DB_TEXT(row->name), DB_BYTES_ARRAY(row->chain, row->chain_count)),
-        outbox_step(signer->outbox, rq, event_id, "signet.event.ca.created", event),
-    };
+    struct activation activation = {.row = row, .announce = outbox_step(signer->outbox, rq, event_id, "signet.event.ca.created", event)};
 
-    enum error error = db_atomic(signer->db, rq, steps, 3);
+    enum error error = db_transaction(signer->db, rq, activate, &activation);
     if (error == OK)
         outbox_wake(signer->outbox);
     return error;

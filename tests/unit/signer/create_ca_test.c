@@ -267,6 +267,39 @@ a_key_that_exists_is_used_when_it_is_protected(void **state)
     assert_string_equal(reply.ca->key_uri, request.key_uri);
 }
 
+/* By whatever URI: its label alone names it, too. */
+static void
+a_key_that_has_another_use_makes_no_ca(void **state)
+{
+    static const char *const uris[] = {"pkcs11:token=signet;object=ceremony-key", "pkcs11:token=signet;object=signet-audit"};
+    AUTO_STRUCT(request, setup) = request_new();
+    struct service_key audit;
+
+    assert_int_equal(service_key_load(&signer, setup, "audit", &audit), OK);
+    for (size_t i = 0; i < COUNT_OF(uris); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        Pb__CreateCaRequest request = ca_request("borrower", "p256", "");
+        Pb__CreateCaReply reply = PB__CREATE_CA_REPLY__INIT;
+        request.key_uri = uris[i];
+        assert_int_equal(create_ca(&signer, rq, &request, &reply), ERR_DENIED);
+        assert_non_null(strstr(rq->failure.message, "a key of its own"));
+        assert_int_equal(ask_number("SELECT count(*) FROM ca.authority WHERE name = 'borrower'"), 0);
+    }
+}
+
+static void
+a_ca_does_not_have_the_subject_of_its_parent(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__CreateCaRequest request = ca_request("namesake", "p256", "limited");
+    Pb__CreateCaReply reply = PB__CREATE_CA_REPLY__INIT;
+
+    request.common_name = "limited";
+    request.path_length = 0;
+    assert_int_equal(create_ca(&signer, rq, &request, &reply), ERR_DENIED);
+    assert_non_null(strstr(rq->failure.message, "subject of its parent"));
+}
+
 static void
 a_ca_with_a_key_cannot_be_deleted_by_the_service(void **state)
 {
@@ -310,6 +343,8 @@ main(void)
         cmocka_unit_test(what_broke_off_is_finished_by_the_same_request),
         cmocka_unit_test(an_attempt_that_is_under_way_or_was_another_is_a_conflict),
         cmocka_unit_test(a_key_that_exists_is_used_when_it_is_protected),
+        cmocka_unit_test(a_key_that_has_another_use_makes_no_ca),
+        cmocka_unit_test(a_ca_does_not_have_the_subject_of_its_parent),
         cmocka_unit_test(a_ca_with_a_key_cannot_be_deleted_by_the_service),
         cmocka_unit_test(without_the_database_nothing_is_made),
     };
