@@ -30,6 +30,7 @@
     X(CRL_REASON, "2.5.29.21", "cRLReason")                                \
     X(INVALIDITY_DATE, "2.5.29.24", "invalidityDate")                      \
     X(ISSUING_DISTRIBUTION_POINT, "2.5.29.28", "issuingDistributionPoint") \
+    X(NAME_CONSTRAINTS, "2.5.29.30", "nameConstraints")                    \
     X(CRL_DISTRIBUTION_POINTS, "2.5.29.31", "cRLDistributionPoints")       \
     X(CERTIFICATE_POLICIES, "2.5.29.32", "certificatePolicies")            \
     X(AUTHORITY_KEY_IDENTIFIER, "2.5.29.35", "authorityKeyIdentifier")     \

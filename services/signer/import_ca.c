@@ -21,6 +21,20 @@ may_sign_certificates(const struct certificate *certificate)
     return der_take(&in, DER_BIT_STRING, &bits) && bits.len >= 2 && bits.at[1] & KEY_CERT_SIGN_MASK;
 }
 
+/* RFC 5280 §4.2: what is critical and not enforced here must not be passed over. Certificates outside name constraints would be made and refused by
+ * every client, so constraints that are not marked critical count as well. */
+static const struct extension *
+find_not_enforced(const struct certificate *certificate)
+{
+    for (size_t i = 0; i < certificate->extension_count; i++) {
+        const struct extension *extension = &certificate->extensions[i];
+        bool is_enforced = oid_is(extension->oid, OID_BASIC_CONSTRAINTS) || oid_is(extension->oid, OID_KEY_USAGE);
+        if ((extension->critical && !is_enforced) || oid_is(extension->oid, OID_NAME_CONSTRAINTS))
+            return extension;
+    }
+    return NULL;
+}
+
 static enum error
 check_is_ca(struct request *rq, const struct certificate *certificate, const char *which, int below)
 {
@@ -32,6 +46,9 @@ check_is_ca(struct request *rq, const struct certificate *certificate, const cha
         return fail(rq, ERR_BAD_REQUEST, "the %s has path length %d, but %d CAs are below it", which, path_length, below);
     if (certificate->not_after_s <= clock_now_s())
         return fail(rq, ERR_BAD_REQUEST, "the %s has expired", which);
+    const struct extension *extension = find_not_enforced(certificate);
+    if (extension != NULL)
+        return fail(rq, ERR_BAD_REQUEST, "the %s has the extension %s, which is not enforced here", which, oid_name(rq->arena, extension->oid));
     return OK;
 }
 
@@ -72,6 +89,8 @@ check_certificate(struct request *rq, const Pb__ImportCaRequest *request, struct
         return fail(rq, ERR_BAD_REQUEST, "the certificate is not for the key of CA %s", row->name);
     if (name_is_empty(certificate.subject))
         return fail(rq, ERR_BAD_REQUEST, "the certificate has no subject");
+    if (bytes_equal(certificate.subject, certificate.issuer))
+        return fail(rq, ERR_BAD_REQUEST, "the certificate has the subject of its issuer");
     error = check_is_ca(rq, &certificate, "certificate", 0);
     if (error != OK)
         return error;

@@ -232,6 +232,7 @@ kit_certificate(struct arena *arena, const struct kit_certificate *wish)
     ASN1_TIME_set(X509_getm_notBefore(certificate), wish->not_before_s == 0 ? now_s : wish->not_before_s);
     ASN1_TIME_set(X509_getm_notAfter(certificate), wish->not_after_s == 0 ? now_s + DAYS_90_S : wish->not_after_s);
     add_extension(extensions, NID_basic_constraints, wish->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+    add_extension(extensions, NID_name_constraints, wish->name_constraints);
     add_extension(extensions, NID_subject_alt_name, wish->names);
     add_extension(extensions, NID_key_usage, wish->key_usage);
     add_extension(extensions, NID_ext_key_usage, wish->extended_key_usage);

@@ -44,7 +44,7 @@ struct kit_certificate {
     struct bytes issuer_der; /* none: self-signed */
     EVP_PKEY *issuer_key;
     const char *names;
-    const char *key_usage, *extended_key_usage;
+    const char *key_usage, *extended_key_usage, *name_constraints;
     bool is_ca;
     int64_t not_before_s, not_after_s; /* 0: now, and in 90 days */
 };

@@ -127,6 +127,9 @@ refuses_what_does_not_fit(void **state)
         {"no chain", ERR_BAD_REQUEST, "above the CA"},
         {"other chain", ERR_BAD_REQUEST, "did not issue"},
         {"signed by another", ERR_BAD_REQUEST, "did not issue"},
+        {"name constraints", ERR_BAD_REQUEST, "nameConstraints"},
+        {"critical purpose", ERR_BAD_REQUEST, "not enforced"},
+        {"subject of its issuer", ERR_BAD_REQUEST, "subject of its issuer"},
         {"garbage", ERR_BAD_REQUEST, ""},
         {"unknown", ERR_NOT_FOUND, "there is no CA"},
     };
@@ -142,6 +145,9 @@ refuses_what_does_not_fit(void **state)
         wish.is_ca = !text_equal(what, "not a CA");
         wish.key_usage = text_equal(what, "no keyCertSign") || text_equal(what, "not a CA") ? "digitalSignature" : wish.key_usage;
         wish.not_after_s = text_equal(what, "expired") ? clock_now_s() - 60 : wish.not_after_s;
+        wish.name_constraints = text_equal(what, "name constraints") ? "permitted;DNS:example.com" : NULL;
+        wish.extended_key_usage = text_equal(what, "critical purpose") ? "critical,clientAuth" : NULL;
+        wish.subject = text_equal(what, "subject of its issuer") ? "/O=Foreign/CN=Foreign Root" : wish.subject;
         wish.issuer_key = text_equal(what, "signed by another") ? other_key : foreign_key;
         struct bytes certificate = text_equal(what, "garbage") ? bytes_of_text("0garbage") : kit_certificate(rq->arena, &wish);
         if (text_equal(what, "other chain"))
@@ -153,6 +159,30 @@ refuses_what_does_not_fit(void **state)
             fail_msg("%s: %s: %s", what, error_name(error), rq->failure.message);
     }
     assert_int_equal(ask_number("SELECT count(*) FROM ca.authority WHERE name = 'picky' AND status = 'waiting-for-certificate'"), 1);
+    EVP_PKEY_free(key);
+}
+
+/* Two imports at one moment, of two certificates with two chains: what the first stored is not mixed with what the second brought. */
+static void
+whoever_comes_second_changes_nothing(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    EVP_PKEY *key = key_of_csr(waiting_ca(rq, "twice")->csr);
+    struct kit_certificate wish = usual_certificate(rq, key);
+    struct bytes root = foreign_root(rq), certificate = kit_certificate(rq->arena, &wish);
+    struct authority_row second;
+    Pb__ImportCaReply reply;
+    bool found;
+
+    assert_int_equal(store_find_authority(&signer, rq, "twice", &found, &second), OK);
+    assert_int_equal(import(rq, "twice", certificate, &root, 1, &reply), OK);
+    postgres_kit_run(postgres, "DELETE FROM ca.outbox");
+    second.certificate = kit_certificate(rq->arena, &wish);
+    second.chain[0] = second.chain[1] = root;
+    second.chain_count = 2;
+    assert_int_equal(ca_profile_activate(&signer, rq, &second), ERR_CONFLICT);
+    assert_int_equal(ask_number("SELECT count(*) FROM ca.chain WHERE authority = 'twice'"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM ca.outbox"), 0);
     EVP_PKEY_free(key);
 }
 
@@ -184,6 +214,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_right_certificate_makes_it_active_and_able_to_sign),
         cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(whoever_comes_second_changes_nothing),
         cmocka_unit_test(a_chain_without_its_root_is_refused),
     };
 
