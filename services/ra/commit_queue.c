@@ -150,7 +150,7 @@ wake(struct ticket *ticket, enum ticket_turn turn)
 static void
 lead(struct commit_queue *queue, struct ticket *batch)
 {
-    struct ticket *tickets[COMMIT_BATCH_MAX], *next;
+    struct ticket *tickets[COMMIT_BATCH_MAX] = {NULL}, *next;
     size_t count = 0;
 
     for (struct ticket *ticket = batch; ticket != NULL; ticket = ticket->next)
