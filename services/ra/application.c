@@ -127,6 +127,26 @@ choose_common_name(struct request *rq, const struct application *application)
     return NULL;
 }
 
+/* RFC 5280 §4.1.2.6: mail addresses belong into subjectAltName. One in the subject alone would be certified without that any layer judged it. */
+static enum error
+check_subject(struct request *rq, const struct application *application)
+{
+    size_t count;
+    char **addresses = name_values(rq->arena, application->subject, OID_EMAIL_ADDRESS, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        size_t k = 0;
+        struct identifier address;
+        if (identifier_read(rq->arena, IDENTIFIER_EMAIL, addresses[i], &address) != NULL)
+            return fail(rq, ERR_BAD_CSR, "the subject's emailAddress is no mail address");
+        while (k < application->asked_count && !identifier_equal(&application->asked[k], &address))
+            k++;
+        if (k == application->asked_count)
+            return fail(rq, ERR_BAD_CSR, "the subject's emailAddress %s is not among the subject alternative names", address.value);
+    }
+    return name_check(rq, application->subject);
+}
+
 /* A channel that proves names proves no organisation, no country and no person: then the subject is a proven name, whatever the CSR asks. */
 static enum error
 resolve_subject(struct request *rq, struct application *application)
@@ -135,7 +155,7 @@ resolve_subject(struct request *rq, struct application *application)
 
     if (text_equal(rule, "csr") && !application->request->names_are_proven) {
         application->subject = application->csr.subject;
-        return name_check(rq, application->subject);
+        return check_subject(rq, application);
     }
     if (text_equal(rule, "none")) {
         application->subject = name_encode(rq->arena, NULL, 0);

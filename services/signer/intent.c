@@ -134,6 +134,26 @@ is_common_name_only(struct arena *arena, const struct intent *intent)
     return false;
 }
 
+/* RFC 5280 §4.1.2.6: a mail address in the subject is one of the names. */
+static bool
+has_address_of_its_own(struct arena *arena, const struct intent *intent)
+{
+    size_t count;
+    char **addresses = name_values(arena, intent->subject, OID_EMAIL_ADDRESS, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        struct identifier address;
+        size_t k = 0;
+        if (identifier_read(arena, IDENTIFIER_EMAIL, addresses[i], &address) != NULL)
+            return true;
+        while (k < intent->name_count && !identifier_equal(&intent->names[k], &address))
+            k++;
+        if (k == intent->name_count)
+            return true;
+    }
+    return false;
+}
+
 static enum error
 check_subject(struct request *rq, const struct intent *intent, const struct template *template)
 {
@@ -146,6 +166,8 @@ check_subject(struct request *rq, const struct intent *intent, const struct temp
         return deny(rq, template, "allows no subject");
     if (text_equal(rule, "common-name") && !is_common_name_only(rq->arena, intent))
         return deny(rq, template, "allows a subject of one common name only, which must be one of the names");
+    if (has_address_of_its_own(rq->arena, intent))
+        return deny(rq, template, "allows no mail address in the subject that is not one of the names");
     return OK;
 }
 

@@ -324,6 +324,24 @@ proven_names_are_certified_and_nothing_else_of_the_subject(void **state)
 }
 
 static void
+refuses_a_mail_address_that_only_the_subject_has(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    signer.templates[0]->subject = "csr";
+    set_csr(fixture, request,
+            &(struct kit_csr){.key = fixture->key, .subject = "/CN=a.example/emailAddress=boss@b.example", .names = "DNS:a.example"});
+    enum error error = enroll(&fixture->ra, fixture->rq, request, &reply);
+    signer.templates[0]->subject = "common-name";
+    assert_int_equal(error, ERR_BAD_CSR);
+    assert_non_null(strstr(fixture->rq->failure.message, "boss@b.example"));
+    assert_int_equal(signer.signed_certificates, 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.refused'"), 1);
+}
+
+static void
 refuses_a_blocked_key(void **state)
 {
     struct fixture *fixture = *state;
@@ -564,6 +582,7 @@ main(void)
         CASE(same_key_with_another_request_conflicts),
         CASE(refuses_what_it_should),
         CASE(proven_names_are_certified_and_nothing_else_of_the_subject),
+        CASE(refuses_a_mail_address_that_only_the_subject_has),
         CASE(refuses_a_blocked_key),
         CASE(approval_is_stored_and_audited_as_pending),
         CASE(intent_stays_open_while_the_signer_is_away_and_the_repeat_continues_it),

@@ -293,6 +293,28 @@ refuses_what_ca_or_template_forbid(void **state)
 }
 
 static void
+a_mail_address_in_the_subject_is_one_of_the_names(void **state)
+{
+    static const struct {
+        const char *in_subject;
+        enum error error;
+    } cases[] = {{"a@host.example", OK}, {"a@HOST.example", OK}, {"boss@host.example", ERR_DENIED}, {"no address", ERR_DENIED}};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct wish wish = usual_wish(rq);
+        Pb__SignCertificateReply reply;
+        const struct name_part parts[] = {{OID_COMMON_NAME, "A. Person"}, {OID_EMAIL_ADDRESS, cases[i].in_subject}};
+        wish.template = "Email-SMIME";
+        wish.dns[0] = "a@host.example";
+        wish.dns[1] = NULL;
+        wish.subject = name_encode(rq->arena, parts, COUNT_OF(parts));
+        if (sign(rq, &wish, &reply) != cases[i].error)
+            fail_msg("%s: %s", cases[i].in_subject, rq->failure.message);
+    }
+}
+
+static void
 without_the_hsm_it_is_unavailable_and_then_well_again(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -347,6 +369,7 @@ main(void)
         cmocka_unit_test(refuses_warrants_that_are_not_ras),
         cmocka_unit_test(refuses_a_warranted_text_that_is_no_intent),
         cmocka_unit_test(refuses_what_ca_or_template_forbid),
+        cmocka_unit_test(a_mail_address_in_the_subject_is_one_of_the_names),
         cmocka_unit_test(without_the_hsm_it_is_unavailable_and_then_well_again),
         cmocka_unit_test(a_signature_that_does_not_verify_never_leaves),
         cmocka_unit_test(without_the_database_known_cas_still_sign),
