@@ -59,10 +59,11 @@ send_output_to(const char *path)
 }
 
 static pid_t
-start_program(const struct postgres_kit *kit, const char *const arguments[])
+start_program(const struct postgres_kit *kit, const char *arguments[])
 {
     char program[192];
     snprintf(program, sizeof(program), "%s/%s", kit->programs, arguments[0]);
+    arguments[0] = program; /* PostgreSQL's programs look for each other where argv[0] says that they are */
     pid_t child = fork();
     if (child < 0)
         give_up("fork");
@@ -112,7 +113,7 @@ write_file(const struct postgres_kit *kit, const char *name, const char *text)
 static void
 make_cluster(struct postgres_kit *kit)
 {
-    const char *const arguments[] = {"initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", NULL};
+    const char *arguments[] = {"initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", NULL};
     int status;
     if (waitpid(start_program(kit, arguments), &status, 0) < 0 || status != 0)
         give_up("initdb failed");
@@ -122,26 +123,26 @@ make_cluster(struct postgres_kit *kit)
 static void
 start_server(struct postgres_kit *kit)
 {
-    const char *const arguments[] = {"postgres",
-                                     "-D",
-                                     "data",
-                                     "-k",
-                                     kit->dir,
-                                     "-c",
-                                     "listen_addresses=",
-                                     "-c",
-                                     "fsync=off",
-                                     "-c",
-                                     "full_page_writes=off",
-                                     "-c",
-                                     "shared_buffers=16MB",
-                                     "-c",
-                                     "max_wal_size=64MB",
-                                     "-c",
-                                     "log_min_messages=warning",
-                                     "-c",
-                                     "client_min_messages=warning",
-                                     NULL};
+    const char *arguments[] = {"postgres",
+                               "-D",
+                               "data",
+                               "-k",
+                               kit->dir,
+                               "-c",
+                               "listen_addresses=",
+                               "-c",
+                               "fsync=off",
+                               "-c",
+                               "full_page_writes=off",
+                               "-c",
+                               "shared_buffers=16MB",
+                               "-c",
+                               "max_wal_size=64MB",
+                               "-c",
+                               "log_min_messages=warning",
+                               "-c",
+                               "client_min_messages=warning",
+                               NULL};
     for (int waited_ms = 0; waited_ms < START_MOST_MS; waited_ms += STEP_MS) {
         if (kit->server == 0)
             kit->server = start_program(kit, arguments);
