@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 .SECONDARY:
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
+# nats-server lies where only root looks.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 VERSION := 0.1.0
 CC ?= gcc
