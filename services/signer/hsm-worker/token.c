@@ -45,7 +45,8 @@ load_module(struct worker *worker, struct hsm_answer *answer)
     const char *module = setting("SIGNET_HSM_MODULE", "/usr/lib/softhsm/libsofthsm2.so");
 
     worker->context = PKCS11_CTX_new();
-    if (worker->context == NULL || PKCS11_CTX_load(worker->context, module) != 0)
+    worker->is_loaded = worker->context != NULL && PKCS11_CTX_load(worker->context, module) == 0;
+    if (!worker->is_loaded)
         return answer_text(answer, HSM_MODULE_BAD, "the PKCS#11 module %s (SIGNET_HSM_MODULE) cannot be loaded and initialised", module);
     worker->pkcs11 = function_list(worker, module);
     if (worker->pkcs11 == NULL)
@@ -146,10 +147,11 @@ token_close(struct worker *worker)
 {
     if (worker->slots != NULL)
         PKCS11_release_all_slots(worker->context, worker->slots, worker->slot_count);
-    if (worker->context != NULL) {
-        PKCS11_CTX_unload(worker->context); /* C_Finalize: ends the session and the login */
+    /* C_Finalize ends the session and the login. libp11 crashes when it unloads what it could not load. */
+    if (worker->is_loaded)
+        PKCS11_CTX_unload(worker->context);
+    if (worker->context != NULL)
         PKCS11_CTX_free(worker->context);
-    }
 }
 
 enum hsm_status

@@ -18,6 +18,7 @@ struct key_handle {
 
 struct worker {
     PKCS11_CTX *context;
+    bool is_loaded;
     PKCS11_SLOT *slots;
     unsigned slot_count;
     void *library;

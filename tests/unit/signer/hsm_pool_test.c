@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "hsm_pool.h"
+#include "hsm_process.h"
 #include "kit/softhsm_kit.h"
 
 static struct softhsm_kit *softhsm;
@@ -424,6 +424,37 @@ a_crowd_is_served_while_workers_crash(void **state)
 }
 
 static void
+a_worker_that_cannot_start_says_why_and_exits_in_order(void **state)
+{
+    static const struct {
+        const char *faults, *module, *pin;
+        enum hsm_status status;
+    } cases[] = {
+        {"", "/nowhere/module.so", NULL, HSM_MODULE_BAD},
+        {"init error\n", NULL, NULL, HSM_MODULE_BAD},
+        {"slots missing\n", NULL, NULL, HSM_TOKEN_MISSING},
+        {"login pin-locked\n", NULL, NULL, HSM_PIN_LOCKED},
+        {"", NULL, "000000", HSM_PIN_WRONG},
+        {"", NULL, "", HSM_PIN_UNREADABLE},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct hsm_pool_options options = usual_options();
+        struct hsm_process process;
+        struct hsm_answer answer;
+        options.module = cases[i].module != NULL ? cases[i].module : options.module;
+        softhsm_kit_disturb(softhsm, cases[i].faults);
+        softhsm_kit_write_pin(softhsm, cases[i].pin);
+        assert_int_equal(hsm_process_spawn(&options, &process), 0);
+        assert_int_equal(hsm_process_receive(process.fd, 20000, &answer), HSM_RECEIVED);
+        assert_int_equal(answer.status, cases[i].status);
+        assert_true(answer.text[0] != '\0');
+        int status = hsm_process_end(&process, 20000);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    }
+}
+
+static void
 a_worker_file_that_is_not_there_is_named(void **state)
 {
     char reason[1000];
@@ -457,6 +488,7 @@ main(void)
         cmocka_unit_test_setup(workers_retire, calm_down),
         cmocka_unit_test_setup(a_full_queue_answers_busy, calm_down),
         cmocka_unit_test_setup(a_crowd_is_served_while_workers_crash, calm_down),
+        cmocka_unit_test_setup(a_worker_that_cannot_start_says_why_and_exits_in_order, calm_down),
         cmocka_unit_test_setup(a_worker_file_that_is_not_there_is_named, calm_down),
     };
 
