@@ -20,23 +20,36 @@ SERVICES = ["signer", "ra", "validator", "acme-gw", "ocsp-responder", "crl-publi
 SINGLE_PORTS = ["ACME", "HTTP01", "TLSALPN01", "DNS", "OCSP", "CRL", "NATS", "DATABASE"]
 
 
-def _block_is_free(first, length):
-    for port in range(first, first + length):
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            with socket.socket(socket.AF_INET, kind) as probe:
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    return False
+BLOCK = 40
+
+
+def _is_free(port):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
     return True
 
 
-def free_block(length=40):
-    """The first of `length` free ports below the range that the kernel gives to clients."""
-    for _ in range(200):
-        first = random.randrange(15000, 29000, 100)
-        if _block_is_free(first, length):
-            return first
+def free_block():
+    """(the first of BLOCK free ports below the range that the kernel gives to clients, their guard)
+
+    The guard is a socket bound to the last port of the block: whoever holds it owns the block, so two runs side by side never choose the same.
+    """
+    chance = random.SystemRandom()
+    for _ in range(500):
+        first = chance.randrange(15000, 31000, BLOCK)
+        guard = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            guard.bind(("127.0.0.1", first + BLOCK - 1))
+        except OSError:
+            guard.close()
+            continue
+        if all(_is_free(port) for port in range(first, first + BLOCK - 1)):
+            return first, guard
+        guard.close()
     raise RuntimeError("no block of free ports")
 
 
@@ -47,13 +60,14 @@ class Stack:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="signet-test-"))
         self.directory.chmod(0o755)
         self.run_directory = self.directory / "run"
-        first = free_block()
+        first, self.guard = free_block()
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("SIGNET_")}
         self.env["SIGNET_RUN"] = str(self.run_directory)
         self.env["SIGNET_BIN"] = os.environ.get("SIGNET_BIN", str(BUILD / "bin"))
         for offset, name in enumerate(SINGLE_PORTS):
             self.env[f"SIGNET_{name}_PORT"] = str(first + offset)
         self.env["SIGNET_ADMIN_PORT"] = str(first + 10)
+        self.env["SIGNET_REPLICA_STEP"] = "30"
         if not with_cas:
             self.env["SIGNET_WITHOUT_CAS"] = "1"
         self.env.update(extra or {})
@@ -87,6 +101,7 @@ class Stack:
         if not keep:
             self.command("clean", check=False)
             shutil.rmtree(self.directory, ignore_errors=True)
+        self.guard.close()
 
     def start(self, name):
         self.command("start", name)

@@ -34,7 +34,7 @@ def pair():
         stack.start("acme-gw@2")
         stack.wait("acme-gw@2")
         with Responder(stack.http01_port) as responder:
-            yield stack, [port, port + 1000], responder
+            yield stack, [port, port + int(stack.env["SIGNET_REPLICA_STEP"])], responder
 
 
 def test_a_certificate_comes_over_alternating_replicas(pair):
