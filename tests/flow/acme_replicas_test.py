@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import threading
 
 import pytest
 
@@ -78,9 +79,12 @@ def test_the_other_replica_finishes_when_one_is_killed(pair):
     authorization = client.must(order["authorizations"][0]).json()
     challenge = next(item for item in authorization["challenges"] if item["type"] == "http-01")
 
+    died = threading.Event()
+
     def die_first(handler):
         # The validator is asking for the first replica: that one dies before it can write down the answer.
         stack.kill("acme-gw")
+        died.set()
         handler.send_response(200)
         handler.end_headers()
         handler.wfile.write(f"{challenge['token']}.{client.thumbprint()}".encode())
@@ -89,6 +93,7 @@ def test_the_other_replica_finishes_when_one_is_killed(pair):
     responder.answers[challenge["token"]] = die_first
     client.ports = itertools.cycle(ports[:1])
     client.must(challenge["url"], {})
+    assert died.wait(30)
     client.ports = itertools.cycle(ports[1:])
     nonce_of_the_dead = client.nonce
     answer = client.post(made.headers["Location"], header={"nonce": nonce_of_the_dead})
