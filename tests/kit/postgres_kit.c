@@ -63,7 +63,6 @@ start_program(const struct postgres_kit *kit, const char *arguments[])
 {
     char program[192];
     snprintf(program, sizeof(program), "%s/%s", kit->programs, arguments[0]);
-    arguments[0] = program; /* PostgreSQL's programs look for each other where argv[0] says that they are */
     pid_t child = fork();
     if (child < 0)
         give_up("fork");
@@ -74,6 +73,7 @@ start_program(const struct postgres_kit *kit, const char *arguments[])
     if (chdir(kit->dir) != 0)
         _exit(127);
     send_output_to("log");
+    arguments[0] = program; /* PostgreSQL's programs look for each other where argv[0] says that they are */
     execv(program, (char *const *)arguments);
     _exit(127);
 }
