@@ -20,6 +20,8 @@
 
 #include <libpq-fe.h>
 
+#include "base/text.h"
+
 enum { START_MOST_MS = 30000, STEP_MS = 10, CLEAN_MOST_MS = 10000, CLEAN_STEP_MS = 100 };
 
 struct postgres_kit {
@@ -359,4 +361,43 @@ void
 postgres_kit_run(struct postgres_kit *kit, const char *sql)
 {
     free(postgres_kit_ask(kit, sql));
+}
+
+static char *
+read_file(const char *path)
+{
+    enum { FILE_MAX = 256 * 1024 };
+    char *text = malloc(FILE_MAX);
+    FILE *from = fopen(path, "re");
+
+    if (text == NULL || from == NULL)
+        give_up(path);
+    size_t len = fread(text, 1, FILE_MAX - 1, from);
+    fclose(from);
+    text[len] = '\0';
+    return text;
+}
+
+void
+postgres_kit_run_file(struct postgres_kit *kit, const char *path)
+{
+    char *sql = read_file(path);
+
+    postgres_kit_run(kit, sql);
+    free(sql);
+}
+
+void
+postgres_kit_grant(struct postgres_kit *kit, const char *role)
+{
+    char statement[128], ending[80], *place;
+    char *grants = read_file("deploy/database/grants.sql");
+
+    snprintf(statement, sizeof(statement), "CREATE ROLE %s LOGIN", role);
+    postgres_kit_run(kit, statement);
+    snprintf(ending, sizeof(ending), " TO %s;", role);
+    for (char *line = strtok_r(grants, "\n", &place); line != NULL; line = strtok_r(NULL, "\n", &place))
+        if (text_starts_with(line, "GRANT ") && text_ends_with(line, ending))
+            postgres_kit_run(kit, line);
+    free(grants);
 }

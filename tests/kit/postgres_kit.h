@@ -21,6 +21,10 @@ const char *postgres_kit_url_of_role(struct postgres_kit *kit, const char *role)
 
 /* Commands as the superuser over a connection that is opened and closed here; aborts on error. */
 void postgres_kit_run(struct postgres_kit *kit, const char *sql);
+/* The same with the text of a file, from the root of the tree. */
+void postgres_kit_run_file(struct postgres_kit *kit, const char *path);
+/* Makes the role, and gives it the rights that stand on lines of their own in deploy/database/grants.sql. */
+void postgres_kit_grant(struct postgres_kit *kit, const char *role);
 /* The same for one value as text, "" for none. Freed by the caller. */
 char *postgres_kit_ask(struct postgres_kit *kit, const char *sql);
 

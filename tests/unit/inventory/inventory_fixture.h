@@ -24,37 +24,12 @@ struct fixture {
     struct request *rq;
 };
 
-static inline char *
-read_text(const char *path)
-{
-    static char text[64 * 1024];
-    FILE *file = fopen(path, "re");
-
-    assert_non_null(file);
-    size_t len = fread(text, 1, sizeof text - 1, file);
-    (void)fclose(file);
-    text[len] = '\0';
-    return text;
-}
-
-/* The lines of the house's grants that are about this role alone. */
-static inline void
-grant(void)
-{
-    char *place, *line = strtok_r(read_text("deploy/database/grants.sql"), "\n", &place);
-
-    for (; line != NULL; line = strtok_r(NULL, "\n", &place))
-        if (text_starts_with(line, "GRANT ") && text_ends_with(line, " TO inventory;"))
-            postgres_kit_run(postgres, line);
-}
-
 static inline int
 start_postgres(void **state)
 {
     postgres = postgres_kit_start();
-    postgres_kit_run(postgres, read_text("services/inventory/sql/001_catalog.sql"));
-    postgres_kit_run(postgres, "CREATE ROLE inventory LOGIN");
-    grant();
+    postgres_kit_run_file(postgres, "services/inventory/sql/001_catalog.sql");
+    postgres_kit_grant(postgres, "inventory");
     return 0;
 }
 

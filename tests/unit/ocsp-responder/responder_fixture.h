@@ -167,37 +167,12 @@ request_for(struct arena *arena, struct bytes issuer, struct bytes serial)
 
 static struct postgres_kit *postgres;
 
-static inline char *
-read_text(const char *path)
-{
-    static char text[64 * 1024];
-    FILE *file = fopen(path, "re");
-
-    assert_non_null(file);
-    size_t len = fread(text, 1, sizeof text - 1, file);
-    (void)fclose(file);
-    text[len] = '\0';
-    return text;
-}
-
-/* The lines of the house's grants that are about this role alone. */
-static inline void
-grant(void)
-{
-    char *place, *line = strtok_r(read_text("deploy/database/grants.sql"), "\n", &place);
-
-    for (; line != NULL; line = strtok_r(NULL, "\n", &place))
-        if (text_starts_with(line, "GRANT ") && text_ends_with(line, " TO ocsp_responder;"))
-            postgres_kit_run(postgres, line);
-}
-
 static inline int
 start_servers(void **state)
 {
     postgres = postgres_kit_start();
-    postgres_kit_run(postgres, read_text("services/ra/sql/001_tables.sql"));
-    postgres_kit_run(postgres, "CREATE ROLE ocsp_responder LOGIN");
-    grant();
+    postgres_kit_run_file(postgres, "services/ra/sql/001_tables.sql");
+    postgres_kit_grant(postgres, "ocsp_responder");
     start_signer();
     return 0;
 }
