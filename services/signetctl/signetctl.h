@@ -116,7 +116,6 @@ enum error ca_import(struct ctl *ctl, struct request *rq);
 enum error template_list(struct ctl *ctl, struct request *rq);
 enum error template_show(struct ctl *ctl, struct request *rq);
 enum error template_import(struct ctl *ctl, struct request *rq);
-enum error template_export(struct ctl *ctl, struct request *rq);
 enum error cert_list(struct ctl *ctl, struct request *rq);
 enum error cert_show(struct ctl *ctl, struct request *rq);
 enum error cert_request(struct ctl *ctl, struct request *rq);

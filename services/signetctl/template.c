@@ -65,9 +65,9 @@ template_list(struct ctl *ctl, struct request *rq)
     return OK;
 }
 
-/* Shows what export writes: one form to learn. */
-static enum error
-print_one(struct ctl *ctl, struct request *rq)
+/* Both `template show` and `template export`: what is shown is what can be imported, one form to learn. */
+enum error
+template_show(struct ctl *ctl, struct request *rq)
 {
     const Pb__ListTemplatesReply *reply;
     struct buffer yaml = buffer_in(rq->arena);
@@ -80,18 +80,6 @@ print_one(struct ctl *ctl, struct request *rq)
     template_to_yaml(rq->arena, reply->templates[0], &yaml);
     fputs(buffer_text(&yaml), stdout);
     return OK;
-}
-
-enum error
-template_show(struct ctl *ctl, struct request *rq)
-{
-    return print_one(ctl, rq);
-}
-
-enum error
-template_export(struct ctl *ctl, struct request *rq)
-{
-    return print_one(ctl, rq);
 }
 
 enum error
