@@ -225,3 +225,16 @@ softhsm_kit_insert_token(struct softhsm_kit *kit)
 {
     move_token(kit, "tokens-pulled", "tokens");
 }
+
+void
+softhsm_kit_empty_token(struct softhsm_kit *kit)
+{
+    char pattern[PATH_ROOM];
+    glob_t found;
+
+    format_path(pattern, "%.400s/tokens/*/token.object", kit->folder);
+    must(glob(pattern, 0, NULL, &found) == 0, pattern);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        must(truncate(found.gl_pathv[i], 0) == 0, found.gl_pathv[i]);
+    globfree(&found);
+}

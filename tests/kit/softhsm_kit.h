@@ -34,5 +34,7 @@ void softhsm_kit_write_pin(struct softhsm_kit *kit, const char *pin);
 /* Hides the token from the module, or puts it back. */
 void softhsm_kit_pull_token(struct softhsm_kit *kit);
 void softhsm_kit_insert_token(struct softhsm_kit *kit);
+/* Leaves the token as a login that was killed half-way: its own file is there, and empty. */
+void softhsm_kit_empty_token(struct softhsm_kit *kit);
 
 #endif

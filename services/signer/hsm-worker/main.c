@@ -87,6 +87,7 @@ main(void)
     static struct hsm_answer ready;
 
     harden();
+    softhsm_guard();
     ready.status = token_open(&worker, &ready);
     if (send_answer(&ready) && ready.status == HSM_OK)
         serve(&worker);

@@ -34,6 +34,9 @@ enum hsm_status token_open(struct worker *worker, struct hsm_answer *ret_answer)
 void token_close(struct worker *worker);
 enum hsm_status token_ping(struct worker *worker, struct hsm_answer *ret_answer);
 
+/* softhsm_guard.c: before token_open. Mends what a killed login of SoftHSM has left. */
+void softhsm_guard(void);
+
 /* key.c, generate.c: the operations. */
 enum hsm_status key_sign(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
 enum hsm_status key_find(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);

@@ -194,6 +194,18 @@ destroys_a_key_that_the_token_made_extractable(void **state)
     hsm_pool_close(pool);
 }
 
+static void
+a_token_emptied_by_a_killed_login_is_mended_by_the_next_worker(void **state)
+{
+    struct hsm_pool *pool = open_ready(usual_options()); /* keeps a copy before it logs in */
+
+    hsm_pool_close(pool);
+    softhsm_kit_empty_token(softhsm);
+    pool = open_ready(usual_options());
+    assert_int_equal(sign_once(pool, NULL), OK);
+    hsm_pool_close(pool);
+}
+
 /* One fault that strikes once: the caller does not notice, because another worker takes the call. */
 static void
 a_single_fault_costs_no_request(void **state)
@@ -477,6 +489,7 @@ main(void)
         cmocka_unit_test_setup(says_which_key_is_missing, calm_down),
         cmocka_unit_test_setup(generates_each_kind_with_attributes_read_back, calm_down),
         cmocka_unit_test_setup(destroys_a_key_that_the_token_made_extractable, calm_down),
+        cmocka_unit_test_setup(a_token_emptied_by_a_killed_login_is_mended_by_the_next_worker, calm_down),
         cmocka_unit_test_setup(a_single_fault_costs_no_request, calm_down),
         cmocka_unit_test_setup(a_lasting_fault_is_refused_and_heals, calm_down),
         cmocka_unit_test_setup(a_wrong_pin_is_tried_once_and_only_once, calm_down),
