@@ -23,7 +23,7 @@ GRANT SELECT ON ra.certificate_status TO ocsp_responder;
 
 -- acme-gw: its own tables, never deleting; of certificates only the view to deliver them
 GRANT USAGE ON SCHEMA acme, ra TO acme_gw;
-GRANT SELECT, INSERT, UPDATE (status, contacts) ON acme.account TO acme_gw;
+GRANT SELECT, INSERT, UPDATE (status, contacts, key_thumbprint, jwk) ON acme.account TO acme_gw;
 GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain TO acme_gw;
 GRANT UPDATE (status, authorizations_left, csr, finalized_at, problem, serial, expiry_month, chain_sha256, due_at, leased_until, lease_holder, attempts)
     ON acme.orders TO acme_gw;

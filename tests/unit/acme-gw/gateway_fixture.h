@@ -7,6 +7,7 @@
 
 #include "unit/kit.h"
 
+#include <glob.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -201,15 +202,30 @@ grant_rights_of(const char *role)
     free(text);
 }
 
+/* All that there are, in the order of their numbers. */
+static inline void
+run_migrations(void)
+{
+    glob_t found;
+
+    assert_int_equal(glob("services/acme-gw/sql/*.sql", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        char *tables = read_whole(found.gl_pathv[i]);
+        postgres_kit_run(postgres, tables);
+        free(tables);
+    }
+    globfree(&found);
+}
+
 static inline void
 open_database(void)
 {
     postgres = postgres_kit_start();
-    char *tables = read_whole("services/acme-gw/sql/001_tables.sql");
-    postgres_kit_run(postgres, tables);
-    free(tables);
-    postgres_kit_run(postgres,
-                     "CREATE SCHEMA ra; CREATE TABLE ra.issued_certificate (serial bytea, expiry_month int, issuer text, certificate bytea)");
+    run_migrations();
+    postgres_kit_run(
+        postgres, "CREATE SCHEMA ra; CREATE TABLE ra.issued_certificate (serial bytea, expiry_month int, issuer text, certificate bytea);"
+                  "CREATE TABLE ra.certificate_status (serial bytea, expiry_month int, issuer text, not_after timestamptz, revoked_at timestamptz, "
+                  "reason smallint)");
     postgres_kit_run(postgres, "CREATE ROLE acme_gw LOGIN");
     grant_rights_of("acme_gw");
     struct db_options options = {.name = "acme-gw", .url = postgres_kit_url_of_role(postgres, "acme_gw"), .password_file = "", .connections = 4};
