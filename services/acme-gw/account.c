@@ -32,9 +32,12 @@ account_answer(struct acme *acme, struct http_exchange *x, int status, const str
 {
     struct arena *arena = x->rq.arena;
 
-    http_header_out(x, "Location", "%s", acme_url(acme, arena, "account", account->id));
-    AUTO(json_t, json) = json_pack("{s:s, s:o, s:b, s:s}", "status", status_name(account->status), "contact", contacts_json(account),
-                                   "termsOfServiceAgreed", account->terms_agreed, "createdAt", clock_format_rfc3339(arena, account->created_at_s));
+    const char *url = acme_url(acme, arena, "account", account->id);
+
+    http_header_out(x, "Location", "%s", url);
+    AUTO(json_t, json) = json_pack("{s:s, s:o, s:b, s:s, s:s}", "status", status_name(account->status), "contact", contacts_json(account),
+                                   "termsOfServiceAgreed", account->terms_agreed, "createdAt", clock_format_rfc3339(arena, account->created_at_s),
+                                   "orders", arena_format(arena, "%s/orders", url));
     return acme_answer_json(x, status, json);
 }
 

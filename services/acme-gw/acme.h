@@ -48,6 +48,7 @@ struct acme_config {
     const char *terms_url;
     const char *website;
     const char *caa_identities;
+    const char *challenges;
     int loops;
     int workers;
     int validations;
@@ -123,12 +124,20 @@ struct order {
     int attempts;
 };
 
+/* One line of the list of an account's orders. */
+struct order_place {
+    const char *id;
+    enum order_status status;
+    int64_t created_at_us;
+};
+
 enum challenge_status { CHALLENGE_PENDING = 1, CHALLENGE_PROCESSING, CHALLENGE_VALID, CHALLENGE_INVALID };
 
 struct challenge {
     const char *id;
     const char *authorization_id;
-    const char *type;
+    const char *account_id;
+    const char *type; /* the one that this is about; for a new one, and where it says so, all that are offered, with blanks between */
     const char *token;
     struct identifier name; /* as store_load_challenge and store_begin_challenge fill it in */
     enum challenge_status status;
@@ -150,6 +159,7 @@ struct authorization {
 /* One validation, as the lease hands it out, or as the POST begins it that holds the lease already. */
 struct validation {
     const char *challenge_id;
+    const char *account_id;
     const char *type;
     const char *token;
     struct identifier name;
@@ -187,6 +197,8 @@ const char *problem_of_failure(struct request *rq);
 const char *problem_format(struct arena *arena, const char *type, const char *detail);
 /* The media type application/problem+json. */
 extern const char problem_media_type[];
+/* The note of a refused request whose value becomes the answer's Location. */
+extern const char problem_location[];
 
 /* ---- json.c: jansson objects that live as long as an arena ---- */
 
@@ -245,6 +257,7 @@ struct signed_request {
     const struct account *account; /* NULL when signed by a key of its own */
     const struct jwk *jwk;         /* the key that signed */
     const json_t *payload;         /* NULL for POST-as-GET */
+    const char *url;               /* as it was signed: the URL of the request */
 };
 
 /* Everything that RFC 8555 §6 demands of a POST: media type, JWS, url, key, signature, nonce, state of the account. */
@@ -279,6 +292,8 @@ http_handler new_nonce;
 http_handler new_nonce_by_post;
 http_handler new_account;
 http_handler account;
+http_handler account_orders;
+http_handler key_change;
 enum error account_answer(struct acme *acme, struct http_exchange *x, int status, const struct account *account) MUST_CHECK;
 /* The "contact" member: unsupportedContact, invalidContact. */
 enum error contacts_check(struct request *rq, const json_t *payload, const char *const **ret_contacts, size_t *ret_count) MUST_CHECK;
@@ -289,6 +304,12 @@ enum error order_answer(struct acme *acme, struct http_exchange *x, int status, 
 http_handler authorization;
 http_handler challenge;
 json_t *challenge_json(struct acme *acme, struct arena *arena, const struct challenge *challenge);
+
+/* ---- challenge_types.c ---- */
+
+/* Those types that can prove this name and are in `allowed` (comma-separated; NULL or empty: any), as `struct challenge` has them; "" when none. */
+const char *challenge_types_offer(struct acme *acme, struct arena *arena, const struct identifier *name, const char *allowed);
+
 http_handler finalize;
 /* A turn at a `processing` order that its finalize did not finish. */
 void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
@@ -332,18 +353,23 @@ enum error store_insert_account(struct acme *acme, struct request *rq, const str
     MUST_CHECK;
 enum error store_update_contacts(struct acme *acme, struct request *rq, const char *id, const char *const *contacts, size_t count) MUST_CHECK;
 enum error store_deactivate_account(struct acme *acme, struct request *rq, const char *id) MUST_CHECK;
+/* From the key that `account` has here to another one; ret_in_use: another account has that. */
+enum error store_change_key(struct acme *acme, struct request *rq, const struct account *account, const struct jwk *key, bool *ret_in_use) MUST_CHECK;
 
 enum error store_insert_order(struct acme *acme, struct request *rq, const struct order *order, const struct challenge *challenges,
                               size_t challenge_count) MUST_CHECK;
 enum error store_load_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct order *ret_order) MUST_CHECK;
+/* The next `most` of an account after that place, newest first, whatever their status; expired ones are ORDER_INVALID. */
+enum error store_list_orders(struct acme *acme, struct request *rq, const char *account_id, const struct order_place *after, int most,
+                             struct order_place **ret_places, size_t *ret_count) MUST_CHECK;
 enum error store_load_authorization(struct acme *acme, struct request *rq, const char *account_id, const char *id,
                                     struct authorization *ret_authorization) MUST_CHECK;
 
 /* A challenge as it is now; ret_begun when it was `pending` until now, and is `processing` in our hands. */
-enum error store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge,
-                                 bool *ret_begun) MUST_CHECK;
-enum error store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
-    MUST_CHECK;
+enum error store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type,
+                                 struct challenge *ret_challenge, bool *ret_begun) MUST_CHECK;
+enum error store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type,
+                                struct challenge *ret_challenge) MUST_CHECK;
 struct validation store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t row);
 /* Challenge, authorisation and order in one statement; nothing when the lease has passed to somebody else. */
 enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, bool valid, const char *problem) MUST_CHECK;

@@ -1,6 +1,8 @@
 /* What has to be proven for one name of an order, and how (RFC 8555 §7.1.4, §7.5). Read only: work begins at the challenge, never here. */
 #include "acme.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
 static const char *
@@ -24,16 +26,23 @@ status_name(const struct authorization *authorization)
     return "";
 }
 
+/* RFC 8555 §7.1.3 and §7.1.4: of a wildcard the domain is named, and `wildcard` says so; of others it says nothing. */
 static json_t *
 authorization_json(struct acme *acme, struct arena *arena, const struct authorization *authorization)
 {
     json_t *challenges = json_array();
+    struct identifier named = authorization->name;
+    bool is_wildcard = text_starts_with(named.value, "*.");
 
     for (size_t i = 0; i < authorization->challenge_count; i++)
         (void)json_array_append_new(challenges, challenge_json(acme, arena, &authorization->challenges[i]));
-    return json_pack("{s:s, s:s, s:o, s:o}", "status", status_name(authorization), "expires",
-                     clock_format_rfc3339(arena, authorization->expires_at_s), "identifier", name_to_json(&authorization->name), "challenges",
-                     challenges);
+    if (is_wildcard)
+        named.value += strlen("*.");
+    json_t *json = json_pack("{s:s, s:s, s:o, s:o}", "status", status_name(authorization), "expires",
+                             clock_format_rfc3339(arena, authorization->expires_at_s), "identifier", name_to_json(&named), "challenges", challenges);
+    if (is_wildcard)
+        (void)json_object_set_new(json, "wildcard", json_true());
+    return json;
 }
 
 static bool

@@ -26,7 +26,8 @@ status_name(enum challenge_status status)
 json_t *
 challenge_json(struct acme *acme, struct arena *arena, const struct challenge *challenge)
 {
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "type", challenge->type, "url", acme_url(acme, arena, "challenge", challenge->id), "status",
+    const char *place = arena_format(arena, "%s/%s", challenge->id, challenge->type);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "type", challenge->type, "url", acme_url(acme, arena, "challenge", place), "status",
                              status_name(challenge->status), "token", challenge->token);
 
     if (challenge->validated_at_s != 0)
@@ -37,11 +38,11 @@ challenge_json(struct acme *acme, struct arena *arena, const struct challenge *c
 }
 
 static enum error
-begin(struct acme *acme, struct request *rq, const struct account *account, const char *id, struct challenge *ret_challenge)
+begin(struct acme *acme, struct request *rq, const struct account *account, const char *id, const char *type, struct challenge *ret_challenge)
 {
     bool begun = false;
 
-    enum error error = store_begin_challenge(acme, rq, account->id, id, ret_challenge, &begun);
+    enum error error = store_begin_challenge(acme, rq, account->id, id, type, ret_challenge, &begun);
     if (error)
         return error;
     if (!begun && ret_challenge->status == CHALLENGE_PENDING)
@@ -49,6 +50,7 @@ begin(struct acme *acme, struct request *rq, const struct account *account, cons
     if (begun)
         validation_begin(acme, rq,
                          &(struct validation){.challenge_id = ret_challenge->id,
+                                              .account_id = account->id,
                                               .type = ret_challenge->type,
                                               .token = ret_challenge->token,
                                               .name = ret_challenge->name,
@@ -70,9 +72,9 @@ challenge(void *context, struct http_exchange *x)
     if (error)
         return error;
     if (signed_.payload == NULL)
-        error = store_load_challenge(acme, rq, signed_.account->id, x->params[0], &found);
+        error = store_load_challenge(acme, rq, signed_.account->id, x->params[0], x->params[1], &found);
     else
-        error = begin(acme, rq, signed_.account, x->params[0], &found);
+        error = begin(acme, rq, signed_.account, x->params[0], x->params[1], &found);
     if (error)
         return error;
     if (found.status == CHALLENGE_PROCESSING)

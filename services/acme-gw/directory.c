@@ -48,6 +48,7 @@ acme_name_urls(struct acme *acme, struct arena *arena)
     put_url(object, acme, arena, "newAccount", "new-account");
     put_url(object, acme, arena, "newOrder", "new-order");
     put_url(object, acme, arena, "revokeCert", "revoke-cert");
+    put_url(object, acme, arena, "keyChange", "key-change");
     (void)json_object_set_new(object, "meta", meta(acme, arena));
     acme->directory = bytes_of_text(json_format(arena, object));
 }

@@ -30,6 +30,7 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct acme_config, terms_url, "SIGNET_ACME_TERMS_URL", "", "terms of service; empty: a page of this server"),
     SETTING_TEXT(struct acme_config, website, "SIGNET_ACME_WEBSITE", "", "about this CA; empty: the base URL"),
     SETTING_TEXT(struct acme_config, caa_identities, "SIGNET_ACME_CAA_IDENTITIES", "", "names that CAA records may use for this CA, comma-separated"),
+    SETTING_TEXT(struct acme_config, challenges, "SIGNET_ACME_CHALLENGES", "", "types of challenges to offer, comma-separated; empty: all"),
     SETTING_NUMBER(struct acme_config, loops, "SIGNET_ACME_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct acme_config, workers, "SIGNET_ACME_WORKERS", "32", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "32", 1, 256, "validations under way at once"),

@@ -9,18 +9,17 @@
 
 #define TOKEN_OCTETS 32 /* RFC 8555 §8.1 asks for 128 bits of entropy at least */
 
-/* http-01 proves one host: a wildcard would need dns-01 (RFC 8555 §8.3), which this server does not offer. */
 static enum error
-check_can_be_proven(struct request *rq, const struct identifier *name)
+check_can_be_proven(struct acme *acme, struct request *rq, const struct identifier *name)
 {
-    if (name->type == IDENTIFIER_DNS && text_starts_with(name->value, "*."))
-        return refuse(rq, ERR_BAD_NAME, "rejectedIdentifier", "%s: wildcard names cannot be proven by http-01, the only challenge of this server",
+    if (text_is_empty(challenge_types_offer(acme, rq->arena, name, NULL)))
+        return refuse(rq, ERR_BAD_NAME, "rejectedIdentifier", "%s: none of the challenges that this server offers can prove such a name",
                       name->value);
     return OK;
 }
 
 static enum error
-take_names(struct request *rq, const json_t *payload, struct identifier **ret_names, size_t *ret_count)
+take_names(struct acme *acme, struct request *rq, const json_t *payload, struct identifier **ret_names, size_t *ret_count)
 {
     const json_t *list = json_object_get(payload, "identifiers");
     size_t count = json_array_size(list);
@@ -33,7 +32,7 @@ take_names(struct request *rq, const json_t *payload, struct identifier **ret_na
     for (size_t i = 0; i < count; i++) {
         enum error error = name_from_json(rq, json_array_get(list, i), &names[i]);
         if (!error)
-            error = check_can_be_proven(rq, &names[i]);
+            error = check_can_be_proven(acme, rq, &names[i]);
         if (error)
             return error;
     }
@@ -72,7 +71,7 @@ new_order(void *context, struct http_exchange *x)
 
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (!error)
-        error = take_names(rq, signed_.payload, &names, &count);
+        error = take_names(acme, rq, signed_.payload, &names, &count);
     if (!error)
         error = check_no_dates(rq, signed_.payload);
     if (error)
@@ -81,8 +80,10 @@ new_order(void *context, struct http_exchange *x)
     struct challenge *challenges = arena_array(rq->arena, count, sizeof *challenges);
     for (size_t i = 0; i < count; i++) {
         authorization_ids[i] = new_id(rq->arena);
-        challenges[i] =
-            (struct challenge){.id = new_id(rq->arena), .authorization_id = authorization_ids[i], .type = "http-01", .token = new_token(rq->arena)};
+        challenges[i] = (struct challenge){.id = new_id(rq->arena),
+                                           .authorization_id = authorization_ids[i],
+                                           .type = challenge_types_offer(acme, rq->arena, &names[i], NULL),
+                                           .token = new_token(rq->arena)};
     }
     struct order order = {.id = new_id(rq->arena),
                           .account_id = signed_.account->id,

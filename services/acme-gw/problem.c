@@ -10,6 +10,7 @@
 #define TRY_AGAIN_S 60
 
 const char problem_media_type[] = "application/problem+json";
+const char problem_location[] = "location";
 
 /* `word` is what refuse() is given; it is the type, too, where no other is named. */
 static const struct type {
@@ -29,6 +30,7 @@ static const struct type {
     {"dns", 400},
     {"incorrectResponse", 403},
     {"invalidContact", 400},
+    {"keyInUse", 409, "malformed"}, /* RFC 8555 §7.3.5 */
     {"malformed", 400},
     {"orderNotReady", 403},
     {"rateLimited", 429},
@@ -169,6 +171,15 @@ problem_format(struct arena *arena, const char *type, const char *detail)
     return json_format(arena, problem);
 }
 
+static const char *
+noted(const struct request *rq, const char *key)
+{
+    for (size_t i = 0; i < rq->note_count; i++)
+        if (text_equal(rq->notes[i].key, key))
+            return rq->notes[i].value;
+    return NULL;
+}
+
 void
 problem_render(void *context, struct http_exchange *x)
 {
@@ -182,6 +193,9 @@ problem_render(void *context, struct http_exchange *x)
     (void)http_answer_text(x, status, problem_media_type, json_format(rq->arena, problem));
     if (text_equal(rq->failure.reason, "userActionRequired"))
         http_header_out(x, "Link", "<%s>;rel=\"terms-of-service\"", acme->terms_url);
+    const char *location = noted(rq, problem_location);
+    if (location != NULL)
+        http_header_out(x, "Location", "%s", location);
     if (rq->failure.retry_after_s == 0 && status >= 500)
         http_header_out(x, "Retry-After", "%d", TRY_AGAIN_S);
 }

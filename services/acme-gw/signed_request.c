@@ -68,6 +68,26 @@ find_key(struct acme *acme, struct request *rq, const struct jws *jws, enum sign
     return jwk_parse(rq, jws->jwk, jwk);
 }
 
+/* The key that we remember may be the one before the last: another replica has changed it a moment ago. */
+static enum error
+verify(struct acme *acme, struct request *rq, const struct jws *jws, struct signed_request *signed_)
+{
+    enum error error = jws_verify(rq, jws, signed_->jwk);
+    if (error == OK || signed_->account == NULL)
+        return error;
+    struct failure failure = rq->failure;
+    failure_clear(rq);
+    const char *canonical = signed_->jwk->canonical;
+    account_cache_forget(acme->accounts, signed_->account->id);
+    if (load_account(acme, rq, jws->kid, &signed_->account) != OK)
+        return rq->failure.kind;
+    signed_->jwk = &signed_->account->jwk;
+    if (!text_equal(signed_->jwk->canonical, canonical))
+        return jws_verify(rq, jws, signed_->jwk);
+    rq->failure = failure;
+    return failure.kind;
+}
+
 static enum error
 check_account(struct request *rq, const struct account *account)
 {
@@ -114,13 +134,14 @@ signed_request_check(struct acme *acme, struct http_exchange *x, enum signed_by 
     if (!error)
         error = find_key(acme, rq, &jws, by, &signed_);
     if (!error)
-        error = jws_verify(rq, &jws, signed_.jwk);
+        error = verify(acme, rq, &jws, &signed_);
     if (!error)
         error = nonce_redeem(acme, rq, jws.nonce);
     if (!error)
         error = check_account(rq, signed_.account);
     if (!error)
         error = take_payload(rq, jws.payload, &signed_.payload);
+    signed_.url = jws.url;
     if (!error)
         *ret_signed = signed_;
     return error;

@@ -21,6 +21,9 @@ static const struct db_statement update_contacts = {"update_contacts", "UPDATE a
 static const struct db_statement deactivate_account = {"deactivate_account",
                                                        "UPDATE acme.account SET status = 'deactivated' WHERE id = $1 AND status = 'valid'"};
 
+static const struct db_statement change_key = {
+    "change_key", "UPDATE acme.account SET key_thumbprint = $3, jwk = $4 WHERE id = $1 AND key_thumbprint = $2 AND status = 'valid'"};
+
 static const char *const account_statuses[] = {
     [ACCOUNT_VALID] = "valid",
     [ACCOUNT_DEACTIVATED] = "deactivated",
@@ -122,4 +125,23 @@ enum error
 store_deactivate_account(struct acme *acme, struct request *rq, const char *id)
 {
     return DB_QUERY(acme->db, rq, &deactivate_account, NULL, DB_TEXT(id));
+}
+
+enum error
+store_change_key(struct acme *acme, struct request *rq, const struct account *account, const struct jwk *key, bool *ret_in_use)
+{
+    struct db_rows *changed = NULL;
+    struct bytes old_thumbprint = BYTES(account->jwk.thumbprint, THUMBPRINT_LEN);
+
+    enum error error = DB_QUERY(acme->db, rq, &change_key, &changed, DB_TEXT(account->id), DB_BYTES(old_thumbprint),
+                                DB_BYTES(BYTES(key->thumbprint, THUMBPRINT_LEN)), DB_TEXT(key->canonical));
+    /* The thumbprint is unique: of two accounts that want the same key, one gets it. */
+    if (error == ERR_CONFLICT) {
+        failure_clear(rq);
+        *ret_in_use = true;
+        return OK;
+    }
+    if (error || db_affected(changed) == 1)
+        return error;
+    return refuse(rq, ERR_DENIED, "unauthorized", "the account has another key by now, or is not valid any more");
 }

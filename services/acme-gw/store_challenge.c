@@ -6,24 +6,26 @@
 
 #include "store.h"
 
-#define CHALLENGE_COLUMNS "c.id, c.authorization_id, c.type, c.token, c.status, c.validated_at, c.problem"
+/* The type that was chosen, else all that are offered. */
+#define CHALLENGE_COLUMNS "c.id, c.authorization_id, coalesce(c.type, array_to_string(c.offered, ' ')), c.token, c.status, c.validated_at, c.problem"
 
 static const struct db_statement load_authorization = {
     "load_authorization", "SELECT " CHALLENGE_COLUMNS ", a.name, a.status, a.expires_at FROM acme.authorization a JOIN acme.challenge c "
-                          "ON c.authorization_id = a.id WHERE a.id = $1 AND a.account_id = $2 ORDER BY c.type"};
+                          "ON c.authorization_id = a.id WHERE a.id = $1 AND a.account_id = $2"};
 static const struct db_statement load_challenge = {
     "load_challenge", "SELECT " CHALLENGE_COLUMNS ", a.name FROM acme.challenge c JOIN acme.authorization a ON a.id = c.authorization_id "
-                      "WHERE c.id = $1 AND a.account_id = $2"};
+                      "WHERE c.id = $1 AND a.account_id = $2 AND $3 = coalesce(c.type, $3) AND $3 = ANY (c.offered)"};
 static const struct db_statement begin_challenge = {
-    "begin_challenge", "UPDATE acme.challenge c SET status = 'processing', due_at = now(), attempts = 1, "
+    "begin_challenge", "UPDATE acme.challenge c SET type = $5, status = 'processing', due_at = now(), attempts = 1, "
                        "leased_until = now() + make_interval(secs => $3), lease_holder = $4 FROM acme.authorization a WHERE c.id = $1 AND "
-                       "a.id = c.authorization_id AND a.account_id = $2 AND c.status = 'pending' AND a.status = 'pending' AND a.expires_at > now()"};
+                       "a.id = c.authorization_id AND a.account_id = $2 AND c.status = 'pending' AND $5 = ANY (c.offered) "
+                       "AND a.status = 'pending' AND a.expires_at > now()"};
 const struct db_statement store_take_validations = {
     "take_validations", "WITH due AS (SELECT id FROM acme.challenge WHERE status = 'processing' AND due_at <= now() "
                         "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
                         "UPDATE acme.challenge c SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = c.attempts + 1 "
                         "FROM due, acme.authorization a, acme.account k WHERE c.id = due.id AND a.id = c.authorization_id AND k.id = a.account_id "
-                        "RETURNING c.id, c.type, c.token, a.name, k.key_thumbprint, c.attempts"};
+                        "RETURNING c.id, a.account_id, c.type, c.token, a.name, k.key_thumbprint, c.attempts"};
 /* `authorizations_left` is counted down on the order's newest version, whichever of two validations comes second (READ COMMITTED looks again). */
 static const struct db_statement end_validation_valid = {
     "end_validation_valid",
@@ -77,14 +79,18 @@ store_load_authorization(struct acme *acme, struct request *rq, const char *acco
     enum error error = DB_QUERY(acme->db, rq, &load_authorization, &rows, DB_TEXT(id), DB_TEXT(account_id));
     if (error)
         return error;
-    size_t count = db_count(rows);
-    if (count == 0)
+    if (db_count(rows) == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no such authorization of this account");
+    size_t count;
+    char **types = text_split(rq->arena, db_text(rows, 0, 2), ' ', &count);
     struct challenge *challenges = arena_array(rq->arena, count, sizeof *challenges);
-    for (size_t i = 0; i < count; i++)
-        challenges[i] = challenge_of_row(rows, i);
+    for (size_t i = 0; i < count; i++) {
+        challenges[i] = challenge_of_row(rows, 0);
+        challenges[i].account_id = account_id;
+        challenges[i].type = types[i];
+    }
     *ret_authorization = (struct authorization){
-        .id = challenges[0].authorization_id,
+        .id = db_text(rows, 0, 1),
         .name = name_from_column(rq->arena, db_text(rows, 0, 7)),
         .status = (enum authorization_status)store_status(authorization_statuses, db_text(rows, 0, 8)),
         .expires_at_s = db_time_s(rows, 0, 9),
@@ -95,36 +101,40 @@ store_load_authorization(struct acme *acme, struct request *rq, const char *acco
 }
 
 static enum error
-challenge_of_rows(struct request *rq, const struct db_rows *rows, struct challenge *ret_challenge)
+challenge_of_rows(struct request *rq, const struct db_rows *rows, const char *account_id, const char *type, struct challenge *ret_challenge)
 {
     if (db_count(rows) == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no such challenge of this account");
     *ret_challenge = challenge_of_row(rows, 0);
+    ret_challenge->account_id = account_id;
+    ret_challenge->type = type;
     ret_challenge->name = name_from_column(rq->arena, db_text(rows, 0, 7));
     return OK;
 }
 
 enum error
-store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge)
+store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type, struct challenge *ret_challenge)
 {
     struct db_rows *rows;
 
-    enum error error = DB_QUERY(acme->db, rq, &load_challenge, &rows, DB_TEXT(id), DB_TEXT(account_id));
-    return error ? error : challenge_of_rows(rq, rows, ret_challenge);
+    enum error error = DB_QUERY(acme->db, rq, &load_challenge, &rows, DB_TEXT(id), DB_TEXT(account_id), DB_TEXT(type));
+    return error ? error : challenge_of_rows(rq, rows, account_id, type, ret_challenge);
 }
 
 enum error
-store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct challenge *ret_challenge, bool *ret_begun)
+store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type,
+                      struct challenge *ret_challenge, bool *ret_begun)
 {
     struct db_rows *begun = NULL, *found = NULL;
     struct db_step steps[] = {
-        DB_STEP(&begin_challenge, &begun, DB_TEXT(id), DB_TEXT(account_id), DB_INT(VALIDATION_LEASE_S), DB_TEXT(lease_holder(acme->validations))),
-        DB_STEP(&load_challenge, &found, DB_TEXT(id), DB_TEXT(account_id)),
+        DB_STEP(&begin_challenge, &begun, DB_TEXT(id), DB_TEXT(account_id), DB_INT(VALIDATION_LEASE_S), DB_TEXT(lease_holder(acme->validations)),
+                DB_TEXT(type)),
+        DB_STEP(&load_challenge, &found, DB_TEXT(id), DB_TEXT(account_id), DB_TEXT(type)),
     };
 
     enum error error = db_atomic(acme->db, rq, steps, 2);
     if (!error)
-        error = challenge_of_rows(rq, found, ret_challenge);
+        error = challenge_of_rows(rq, found, account_id, type, ret_challenge);
     if (!error)
         *ret_begun = db_affected(begun) == 1;
     return error;
@@ -135,11 +145,12 @@ store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t 
 {
     return (struct validation){
         .challenge_id = db_text(rows, row, 0),
-        .type = db_text(rows, row, 1),
-        .token = db_text(rows, row, 2),
-        .name = name_from_column(arena, db_text(rows, row, 3)),
-        .thumbprint = db_bytes(rows, row, 4),
-        .attempts = (int)db_int(rows, row, 5),
+        .account_id = db_text(rows, row, 1),
+        .type = db_text(rows, row, 2),
+        .token = db_text(rows, row, 3),
+        .name = name_from_column(arena, db_text(rows, row, 4)),
+        .thumbprint = db_bytes(rows, row, 5),
+        .attempts = (int)db_int(rows, row, 6),
     };
 }
 

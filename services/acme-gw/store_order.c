@@ -17,9 +17,14 @@ static const struct db_statement insert_authorizations = {"insert_authorizations
                                                           "INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at) "
                                                           "SELECT new.id, $3, $4, new.name, $5 FROM unnest($1, $2) AS new (id, name)"};
 static const struct db_statement insert_challenges = {
-    "insert_challenges", "INSERT INTO acme.challenge (id, authorization_id, type, token) SELECT * FROM unnest($1, $2, $3, $4)"};
+    "insert_challenges", "INSERT INTO acme.challenge (id, authorization_id, offered, token) "
+                         "SELECT new.id, new.authorization_id, string_to_array(new.offered, ' '), new.token "
+                         "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (id, authorization_id, offered, token)"};
 static const struct db_statement load_order = {"load_order",
                                                "SELECT " ORDER_COLUMNS ", NULL::bytea FROM acme.orders o WHERE o.id = $1 AND o.account_id = $2"};
+static const struct db_statement list_orders = {
+    "list_orders", "SELECT id, CASE WHEN status IN ('pending', 'ready') AND expires_at <= now() THEN 'invalid' ELSE status END, created_at "
+                   "FROM acme.orders WHERE account_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4"};
 static const struct db_statement claim_order = {
     "claim_order", "UPDATE acme.orders SET status = 'processing', csr = $3, finalized_at = now(), due_at = now(), attempts = 1, "
                    "leased_until = now() + make_interval(secs => $5), lease_holder = $6 "
@@ -126,6 +131,27 @@ store_load_order(struct acme *acme, struct request *rq, const char *account_id, 
 
     enum error error = DB_QUERY(acme->db, rq, &load_order, &rows, DB_TEXT(id), DB_TEXT(account_id));
     return error ? error : order_of_rows(rq, rows, ret_order);
+}
+
+enum error
+store_list_orders(struct acme *acme, struct request *rq, const char *account_id, const struct order_place *after, int most,
+                  struct order_place **ret_places, size_t *ret_count)
+{
+    struct db_rows *rows;
+
+    enum error error =
+        DB_QUERY(acme->db, rq, &list_orders, &rows, DB_TEXT(account_id), DB_TIME_US(after->created_at_us), DB_TEXT(after->id), DB_INT(most));
+    if (error)
+        return error;
+    size_t count = db_count(rows);
+    struct order_place *places = arena_array(rq->arena, count, sizeof *places);
+    for (size_t i = 0; i < count; i++)
+        places[i] = (struct order_place){.id = db_text(rows, i, 0),
+                                         .status = (enum order_status)store_status(order_statuses, db_text(rows, i, 1)),
+                                         .created_at_us = db_time_us(rows, i, 2)};
+    *ret_places = places;
+    *ret_count = count;
+    return OK;
 }
 
 enum error

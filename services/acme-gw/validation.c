@@ -120,6 +120,7 @@ copy_of(struct arena *arena, const struct validation *validation)
 {
     return (struct validation){
         .challenge_id = arena_text(arena, validation->challenge_id),
+        .account_id = arena_text(arena, validation->account_id),
         .type = arena_text(arena, validation->type),
         .token = arena_text(arena, validation->token),
         .name = {.type = validation->name.type, .value = arena_text(arena, validation->name.value)},
