@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "base/request.h"
+#include "base/snapshot.h"
 #include "link/db.h"
 #include "link/events.h"
 #include "link/message.h"
@@ -64,17 +65,6 @@ struct ra {
     struct commit_queue *commits;
     atomic_bool known_months[MONTHS_MAX]; /* months of expiry whose partition is there */
 };
-
-/* ---- snapshot.c: what is read a thousand times a second and changes once a day ---------------------------------------------------------- */
-
-struct snapshot_slot *snapshot_slot_new(void);
-void snapshot_slot_free(struct snapshot_slot *slot);
-/* The content in force, kept alive as long as rq's arena; NULL before the first one is put. */
-const void *snapshot_hold(struct snapshot_slot *slot, struct request *rq);
-/* Takes the arena; `content` lives in it. */
-void snapshot_put(struct snapshot_slot *slot, struct arena *arena, const void *content);
-/* Milliseconds since the last put; -1: never. */
-int64_t snapshot_age_ms(struct snapshot_slot *slot);
 
 /* ---- policy.c: roles, names, assets ----------------------------------------------------------------------------------------------------- */
 

@@ -1,12 +1,11 @@
-/*
- * Policy and directory are read by every request and change rarely: each version is an arena of its own, counted by its readers.
- * A request holds the version it began with until its own arena goes; a new version never waits for old readers.
- */
-#include "ra.h"
+/* Versions of something that is read often and changes rarely. A reader counts itself in and is counted out when its arena goes. */
+#include "base/snapshot.h"
 
-#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/auto.h"
 #include "base/clock.h"
 
 struct snapshot {

@@ -1,10 +1,10 @@
 /* A version lives as long as its last reader. Run under the address sanitizer this also shows that none lives longer. */
 #include "unit/kit.h"
 
-#include <stdatomic.h>
+#include <pthread.h>
 
+#include "base/snapshot.h"
 #include "base/text.h"
-#include "ra.h"
 
 static void
 put(struct snapshot_slot *slot, const char *text)
