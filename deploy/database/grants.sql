@@ -28,7 +28,7 @@ GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.ch
 GRANT UPDATE (status, authorizations_left, csr, finalized_at, problem, serial, expiry_month, chain_sha256, due_at, leased_until, lease_holder, attempts)
     ON acme.orders TO acme_gw;
 GRANT UPDATE (status) ON acme.authorization TO acme_gw;
-GRANT UPDATE (status, validated_at, problem, due_at, leased_until, lease_holder, attempts) ON acme.challenge TO acme_gw;
+GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_holder, attempts) ON acme.challenge TO acme_gw;
 GRANT SELECT ON ra.issued_certificate TO acme_gw;
 
 -- ra: intents and certificates are added and closed, never removed; audit records are added, and sealed once. (Locking rows of the outbox wants an UPDATE

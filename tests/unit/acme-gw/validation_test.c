@@ -195,8 +195,9 @@ a_dead_holders_challenge_is_taken_when_the_lease_runs_out(void **state)
 {
     struct made_order made = client_order(&me, "host.example");
 
-    postgres_kit_run(postgres, "UPDATE acme.challenge SET status = 'processing', due_at = now(), attempts = 1, lease_holder = 'dead', "
-                               "leased_until = now() + interval '1 hour'");
+    postgres_kit_run(postgres,
+                     "UPDATE acme.challenge SET type = 'http-01', status = 'processing', due_at = now(), attempts = 1, lease_holder = 'dead', "
+                     "leased_until = now() + interval '1 hour'");
     assert_int_equal(turn_validations(), 0);
     postgres_kit_run(postgres, "UPDATE acme.challenge SET leased_until = now() - interval '1 second'");
     assert_int_equal(turn_validations(), 1);
@@ -209,9 +210,10 @@ a_late_holder_changes_nothing(void **state)
     struct made_order made = client_order(&me, "host.example");
     AUTO_STRUCT(request, rq) = request_new();
 
-    postgres_kit_run(postgres, "UPDATE acme.challenge SET status = 'processing', due_at = now(), lease_holder = 'somebody else', "
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET type = 'http-01', status = 'processing', due_at = now(), lease_holder = 'somebody else', "
                                "leased_until = now() + interval '1 hour'");
-    const char *id = strrchr(made.challenge, '/') + 1;
+    const char *type = strrchr(made.challenge, '/');
+    const char *id = arena_text_n(me.arena, type - ACME_ID_LEN, ACME_ID_LEN);
     assert_int_equal(store_end_validation(&gateway, rq, id, false, "{}"), OK);
     assert_int_equal(store_end_validation(&gateway, rq, id, true, NULL), OK);
     assert_int_equal(store_postpone_validation(&gateway, rq, id, 0), OK);
@@ -256,8 +258,9 @@ concurrent_ends_make_the_order_ready(void **state)
                                                          "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example\"},{\"type\":\"dns\",\"value\":"
                                                          "\"b.example\"},{\"type\":\"dns\",\"value\":\"c.example\"}]}");
         const char *url = header_of(&me, reply, "Location");
-        postgres_kit_run(postgres, "UPDATE acme.challenge SET status = 'processing', due_at = now(), lease_holder = 'gateway/validations' "
-                                   "WHERE status = 'pending'");
+        postgres_kit_run(postgres,
+                         "UPDATE acme.challenge SET type = 'http-01', status = 'processing', due_at = now(), lease_holder = 'gateway/validations' "
+                         "WHERE status = 'pending'");
         char *ids = postgres_kit_ask(postgres, "SELECT string_agg(id, ' ') FROM acme.challenge WHERE status = 'processing'");
         size_t count;
         char **each = text_split(me.arena, ids, ' ', &count);
