@@ -21,15 +21,15 @@ GRANT SELECT, INSERT ON inventory.certificate, inventory.certificate_name, inven
 GRANT USAGE ON SCHEMA ra TO ocsp_responder;
 GRANT SELECT ON ra.certificate_status TO ocsp_responder;
 
--- acme-gw: its own tables, never deleting; of certificates only the view to deliver them
+-- acme-gw: its own tables, never deleting; of certificates only the views to deliver them, and to say when they should be renewed
 GRANT USAGE ON SCHEMA acme, ra TO acme_gw;
 GRANT SELECT, INSERT, UPDATE (status, contacts, key_thumbprint, jwk) ON acme.account TO acme_gw;
-GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain TO acme_gw;
-GRANT UPDATE (status, authorizations_left, csr, finalized_at, problem, serial, expiry_month, chain_sha256, due_at, leased_until, lease_holder, attempts)
+GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain, acme.renewal_window TO acme_gw;
+GRANT UPDATE (status, authorizations_left, csr, finalized_at, problem, serial, expiry_month, chain_sha256, due_at, leased_until, lease_holder, attempts, trouble)
     ON acme.orders TO acme_gw;
 GRANT UPDATE (status) ON acme.authorization TO acme_gw;
 GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_holder, attempts) ON acme.challenge TO acme_gw;
-GRANT SELECT ON ra.issued_certificate TO acme_gw;
+GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 
 -- ra: intents and certificates are added and closed, never removed; audit records are added, and sealed once. (Locking rows of the outbox wants an UPDATE
 -- right.) Partitions are made by a function of the owner. Every statement of ra goes by key: a plan made while the tables were empty must not scan them later.
