@@ -105,7 +105,8 @@ fill_request_side(struct http_work *work, struct bytes path, struct bytes query)
     x->host = host_text(work);
     x->tls = work->connection->tls_context != NULL;
     x->on_loop = true;
-    x->client_cert = http_tls_client_cert(work->connection);
+    work->tls_peer = http_tls_peer_of(work->connection);
+    x->client_cert = work->tls_peer == NULL ? BYTES_NONE : work->tls_peer->certificate;
 }
 
 /* The first route of the table with this path and method; HEAD is served by GET unless it has a route of its own. NULL: none. */

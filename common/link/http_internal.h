@@ -5,7 +5,8 @@
  *   http_loop.c      one event-loop thread: its start, its turn, its drain
  *   http_accept.c    listening sockets, connections, the limit on them
  *   http_watchdog.c  twice a second: readers that do not read, a paused listener, changed TLS files
- *   http_tls.c       certificates, alerts, the client's certificate
+ *   http_tls.c       certificates, whom clients' certificates come from, alerts
+ *   http_tls_peer.c  what a handshake was: the client's certificate, version, channel bindings
  *   http_head.c      what h2o lets pass in a request's head and we do not
  *   http_route.c     path patterns, percent-encoding, queries
  *   http_exchange.c  from h2o's request to the handler's exchange, and to its result
@@ -81,6 +82,15 @@ struct http_loop {
     bool clean; /* ended with nothing left behind */
 };
 
+/* What a handshake was. The octets live with the connection; a worker has a copy. */
+struct http_tls_peer {
+    int version;
+    struct bytes certificate; /* verified, or none */
+    struct bytes *chain;
+    size_t chain_count;
+    struct bytes unique, exporter;
+};
+
 /* Lives from accept to close; libh2o's socket points here. */
 struct http_connection {
     h2o_linklist_t link;
@@ -96,8 +106,9 @@ struct http_connection {
     SSL_CTX *tls_context;
     SSL *ssl; /* valid while the socket is */
     struct http_handshake *handshake;
-    struct bytes client_cert; /* from OPENSSL_malloc */
-    bool client_cert_read;
+    struct http_tls_peer tls_peer;
+    bool tls_peer_read;
+    struct arena *tls_peer_arena; /* NULL: the peer has nothing that must be kept */
 };
 
 struct http_header_copy {
@@ -120,7 +131,8 @@ struct http_work {
     h2o_timeout_entry_t deadline;
     h2o_generator_t generator;
     size_t sent;
-    struct http_header_copy *headers; /* for workers, which may outlive h2o's request */
+    const struct http_tls_peer *tls_peer; /* NULL: plain HTTP */
+    struct http_header_copy *headers;     /* for workers, which may outlive h2o's request */
     size_t header_count;
     struct http_work *next_spare;
 };
@@ -142,9 +154,13 @@ void http_watchdog_start(struct http_loop *loop);
 enum error http_tls_open(struct request *rq, const struct http_server_options *options, struct http_tls **ret_tls) MUST_CHECK;
 void http_tls_free(struct http_tls *tls);
 void http_tls_reload_when_changed(struct http_tls *tls);
+enum error http_tls_trust(struct request *rq, struct http_tls *tls, const struct bytes *anchors, size_t count) MUST_CHECK;
 void http_tls_accept(struct http_connection *connection);
 void http_tls_connection_closed(struct http_connection *connection);
-struct bytes http_tls_client_cert(struct http_connection *connection);
+
+/* http_tls_peer.c. NULL for a connection without TLS. */
+const struct http_tls_peer *http_tls_peer_of(struct http_connection *connection);
+const struct http_tls_peer *http_tls_peer_copy(struct arena *arena, const struct http_tls_peer *peer);
 
 /* http_head.c. NULL, or what is wrong with the head, for the client, and 400 or 431. `head` may be followed by more bytes. */
 const char *http_head_problem(struct bytes head, bool is_http_1_0, int *ret_status);

@@ -168,6 +168,13 @@ http_server_port(const struct http_server *server)
     return server->port;
 }
 
+enum error
+http_server_trust_clients(struct request *rq, struct http_server *server, const struct bytes *anchors, size_t count)
+{
+    assert(server->options.tls_client_asked);
+    return server->tls == NULL ? OK : http_tls_trust(rq, server->tls, anchors, count);
+}
+
 void
 http_server_close(struct http_server *server, int most_ms)
 {

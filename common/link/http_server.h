@@ -15,7 +15,8 @@
  *
  * Limits are in http_server_options; a slow client is closed, a client that vanishes is survived, a full worker queue is ERR_BUSY, a handler that
  * does not return in time is ERR_TIMEOUT to the client while its late answer is dropped. Threads: handlers run on loops and workers concurrently. TLS
- * by PEM files, reloaded when they change; optional or required client certificates. HTTP/2 cannot be reached.
+ * by PEM files, reloaded when they change; optional or required client certificates, trusted by a file or by http_server_trust_clients. HTTP/2 cannot
+ * be reached.
  */
 #ifndef SIGNET_LINK_HTTP_SERVER_H
 #define SIGNET_LINK_HTTP_SERVER_H
@@ -92,12 +93,16 @@ struct http_server_options {
     const char *tls_key_file;
     const char *tls_client_ca_file; /* "" : none asked */
     bool tls_client_required;
-    bool quiet; /* no log line per answer that is OK: for the admin listener and OCSP */
+    bool tls_client_asked; /* instead of the file: whoever has a certificate shows it; http_server_trust_clients says whose are taken */
+    bool quiet;            /* no log line per answer that is OK: for the admin listener and OCSP */
 };
 
 /* Texts, routes and context are borrowed until the server is closed. */
 enum error http_server_open(struct request *rq, const struct http_server_options *options, struct http_server **ret_server) MUST_CHECK;
 int http_server_port(const struct http_server *server);
+/* The anchors (DER) that certificates of clients must lead to, for a server with tls_client_asked; those before are forgotten. An anchor may be any
+ * CA, not only a root. While there are none, no certificate is asked for. Holds for handshakes that begin afterwards. Threads: any. */
+enum error http_server_trust_clients(struct request *rq, struct http_server *server, const struct bytes *anchors, size_t count) MUST_CHECK;
 /* Stops accepting, finishes what was begun, closes idle connections; at most `most_ms`. */
 void http_server_close(struct http_server *server, int most_ms);
 
@@ -107,6 +112,14 @@ const char *http_header_in(const struct http_exchange *x, const char *name);
 bool http_percent_decode(struct arena *arena, const char *raw, struct bytes *ret_bytes);
 /* The value of a query parameter, decoded, or NULL. */
 const char *http_query(struct http_exchange *x, const char *name);
+
+/* What the handshake was: for all servers the version (0x0303 is TLS 1.2, 0x0304 TLS 1.3, 0 none), the rest with tls_client_asked only. */
+int http_tls_version(const struct http_exchange *x);
+/* What the client sent behind its certificate, DER, in that order; unverified. */
+const struct bytes *http_client_chain(const struct http_exchange *x, size_t *ret_count);
+/* Channel bindings: tls-unique on TLS 1.2 (RFC 5929 §3), tls-exporter on TLS 1.3 (RFC 9266, 32 octets); none on the other version. */
+struct bytes http_tls_unique(const struct http_exchange *x);
+struct bytes http_tls_exporter(const struct http_exchange *x);
 
 /* Answer side. */
 void http_header_out(struct http_exchange *x, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));

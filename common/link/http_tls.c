@@ -1,6 +1,6 @@
 /*
- * TLS for the server: a context from PEM files, exchanged when the files change, and what libh2o lacks around a handshake: only HTTP/1.1 by
- * ALPN, a time limit, real alerts when it fails, and the client's certificate for the handlers.
+ * TLS for the server: a context from PEM files, exchanged when the files or the anchors for clients change, and what libh2o lacks around a handshake:
+ * only HTTP/1.1 by ALPN, a time limit, and real alerts when it fails.
  */
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -25,7 +25,9 @@ struct http_tls {
     const struct http_server_options *options;
     pthread_mutex_t mutex;
     SSL_CTX *context;
-    struct stamp loaded; /* the rest is used by one loop only */
+    pthread_mutex_t loading; /* held while a context is made; for the rest */
+    X509_STORE *trusted;     /* NULL: nobody */
+    struct stamp loaded;
     struct stamp refused;
 };
 
@@ -95,11 +97,29 @@ set_policy(SSL_CTX *context, const struct http_server_options *options)
     SSL_CTX_set_info_callback(context, on_ssl_info);
 }
 
+/* No list of CAs goes out: devices whose certificate hangs by an intermediate that is not in it would keep theirs. No session is resumed: it would
+ * outlive an anchor that is taken away, and has no chain. */
+static void
+ask_clients(SSL_CTX *context, X509_STORE *trusted)
+{
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
+    if (trusted == NULL)
+        return;
+    SSL_CTX_set1_verify_cert_store(context, trusted);
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+}
+
 static enum error
-load_client_ca(struct request *rq, SSL_CTX *context, const struct http_server_options *options)
+load_client_ca(struct request *rq, SSL_CTX *context, const struct http_server_options *options, X509_STORE *trusted)
 {
     const char *file = options->tls_client_ca_file;
 
+    if (options->tls_client_asked) {
+        ask_clients(context, trusted);
+        return OK;
+    }
     if (text_is_empty(file) && options->tls_client_required)
         return fail(rq, ERR_INTERNAL, "%s asks each client for a certificate, but has no file with the CAs that it trusts", options->name);
     if (text_is_empty(file))
@@ -115,7 +135,7 @@ load_client_ca(struct request *rq, SSL_CTX *context, const struct http_server_op
 }
 
 static enum error
-load_context(struct request *rq, const struct http_server_options *options, SSL_CTX **ret_context)
+load_context(struct request *rq, const struct http_server_options *options, X509_STORE *trusted, SSL_CTX **ret_context)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 
@@ -125,7 +145,7 @@ load_context(struct request *rq, const struct http_server_options *options, SSL_
     set_policy(context, options);
     /* Else OpenSSL asks the terminal for the password of an encrypted key, also at a reload: then a loop would wait for somebody to type. */
     SSL_CTX_set_default_passwd_cb_userdata(context, (void *)"");
-    enum error error = load_client_ca(rq, context, options);
+    enum error error = load_client_ca(rq, context, options, trusted);
     if (error == OK && SSL_CTX_use_certificate_chain_file(context, options->tls_cert_file) != 1)
         error = fail(rq, ERR_INTERNAL, "the certificate file %s: %s", options->tls_cert_file, openssl_reason());
     if (error == OK && SSL_CTX_use_PrivateKey_file(context, options->tls_key_file, SSL_FILETYPE_PEM) != 1)
@@ -144,7 +164,7 @@ http_tls_open(struct request *rq, const struct http_server_options *options, str
     struct stamp stamp = stamp_of_files(options);
     SSL_CTX *context;
 
-    enum error error = load_context(rq, options, &context);
+    enum error error = load_context(rq, options, NULL, &context);
     if (error != OK)
         return error;
     struct http_tls *tls = calloc(1, sizeof *tls);
@@ -154,6 +174,7 @@ http_tls_open(struct request *rq, const struct http_server_options *options, str
     tls->context = context;
     tls->loaded = stamp;
     pthread_mutex_init(&tls->mutex, NULL);
+    pthread_mutex_init(&tls->loading, NULL);
     *ret_tls = tls;
     return OK;
 }
@@ -164,8 +185,20 @@ http_tls_free(struct http_tls *tls)
     if (tls == NULL)
         return;
     SSL_CTX_free(tls->context);
+    X509_STORE_free(tls->trusted);
     pthread_mutex_destroy(&tls->mutex);
+    pthread_mutex_destroy(&tls->loading);
     free(tls);
+}
+
+static void
+exchange_context(struct http_tls *tls, SSL_CTX *context)
+{
+    pthread_mutex_lock(&tls->mutex);
+    SSL_CTX *before = tls->context;
+    tls->context = context;
+    pthread_mutex_unlock(&tls->mutex);
+    SSL_CTX_free(before);
 }
 
 /* A certificate and its key are two files, seldom replaced in one instant: what does not fit yet is tried again, and said once. */
@@ -175,22 +208,60 @@ http_tls_reload_when_changed(struct http_tls *tls)
     struct stamp stamp = stamp_of_files(tls->options);
     SSL_CTX *context;
 
+    AUTO_LOCK(&tls->loading);
     if (memcmp(&stamp, &tls->loaded, sizeof stamp) == 0)
         return;
     AUTO_STRUCT(request, rq) = request_new();
-    if (load_context(rq, tls->options, &context) != OK) {
+    if (load_context(rq, tls->options, tls->trusted, &context) != OK) {
         if (memcmp(&stamp, &tls->refused, sizeof stamp) != 0)
             log_line(LOG_LEVEL_WARNING, "http.tls_not_reloaded", "server", tls->options->name, "message", rq->failure.message, NULL);
         tls->refused = stamp;
         return;
     }
-    pthread_mutex_lock(&tls->mutex);
-    SSL_CTX *before = tls->context;
-    tls->context = context;
-    pthread_mutex_unlock(&tls->mutex);
-    SSL_CTX_free(before);
+    exchange_context(tls, context);
     tls->loaded = stamp;
     log_line(LOG_LEVEL_INFO, "http.tls_reloaded", "server", tls->options->name, "certificate", tls->options->tls_cert_file, NULL);
+}
+
+static enum error
+make_store(struct request *rq, const struct bytes *anchors, size_t count, X509_STORE **ret_store)
+{
+    X509_STORE *store = X509_STORE_new();
+
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *at = anchors[i].at;
+        X509 *anchor = d2i_X509(NULL, &at, (long)anchors[i].len);
+        bool added = anchor != NULL && store != NULL && X509_STORE_add_cert(store, anchor) == 1;
+        X509_free(anchor);
+        if (added)
+            continue;
+        X509_STORE_free(store);
+        return fail(rq, ERR_BAD_REQUEST, "trust anchor %zu: %s", i + 1, openssl_reason());
+    }
+    *ret_store = store;
+    return OK;
+}
+
+/* With files that do not fit each other at this moment the context comes with the next look at them: `loaded` is forgotten. */
+enum error
+http_tls_trust(struct request *rq, struct http_tls *tls, const struct bytes *anchors, size_t count)
+{
+    X509_STORE *store = NULL;
+    SSL_CTX *context;
+
+    ERR_clear_error();
+    enum error error = count == 0 ? OK : make_store(rq, anchors, count, &store);
+    if (error != OK)
+        return error;
+    AUTO_LOCK(&tls->loading);
+    X509_STORE_free(tls->trusted);
+    tls->trusted = store;
+    AUTO_STRUCT(request, own) = request_new();
+    if (load_context(own, tls->options, store, &context) == OK)
+        exchange_context(tls, context);
+    else
+        memset(&tls->loaded, 0, sizeof tls->loaded);
+    return OK;
 }
 
 /* libh2o makes the SSL only when the first bytes come: until then the connection itself must hold the context. */
@@ -304,23 +375,6 @@ http_tls_connection_closed(struct http_connection *connection)
     if (connection->handshake != NULL)
         handshake_over(connection);
     SSL_CTX_free(connection->tls_context);
-    OPENSSL_free((void *)connection->client_cert.at);
-}
-
-/* Encoded once per connection; empty when there is none or it does not verify. */
-struct bytes
-http_tls_client_cert(struct http_connection *connection)
-{
-    unsigned char *der = NULL;
-
-    if (connection->client_cert_read || connection->ssl == NULL)
-        return connection->client_cert;
-    connection->client_cert_read = true;
-    X509 *certificate = SSL_get0_peer_certificate(connection->ssl);
-    if (certificate == NULL || SSL_get_verify_result(connection->ssl) != X509_V_OK)
-        return BYTES_NONE;
-    int len = i2d_X509(certificate, &der);
-    if (len > 0)
-        connection->client_cert = BYTES(der, len);
-    return connection->client_cert;
+    if (connection->tls_peer_arena != NULL)
+        arena_free(connection->tls_peer_arena);
 }

@@ -33,7 +33,10 @@ copy_what_is_borrowed(struct http_work *work)
     x->peer = arena_text(work->arena, x->peer);
     x->rq.caller = x->peer;
     x->body = bytes_copy(work->arena, x->body);
-    x->client_cert = x->client_cert.len == 0 ? BYTES_NONE : bytes_copy(work->arena, x->client_cert);
+    if (work->tls_peer != NULL) {
+        work->tls_peer = http_tls_peer_copy(work->arena, work->tls_peer);
+        x->client_cert = work->tls_peer->certificate;
+    }
 }
 
 /* On a worker thread. */

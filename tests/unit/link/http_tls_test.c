@@ -125,9 +125,24 @@ big(void *context, struct http_exchange *x)
     return http_answer(x, 200, "application/octet-stream", BYTES(large, sizeof large));
 }
 
+/* "<version> <unique> <exporter> <octets of the chain…>", in hex. */
+static enum error
+binding(void *context, struct http_exchange *x)
+{
+    struct buffer text = buffer_in(x->rq.arena);
+    size_t count;
+    const struct bytes *chain = http_client_chain(x, &count);
+
+    buffer_append_format(&text, "%x %s %s", (unsigned)http_tls_version(x), bytes_hex(x->rq.arena, http_tls_unique(x), 0),
+                         bytes_hex(x->rq.arena, http_tls_exporter(x), 0));
+    for (size_t i = 0; i < count; i++)
+        buffer_append_format(&text, " %zu", chain[i].len);
+    return http_answer_text(x, 200, "text/plain", buffer_text(&text));
+}
+
 static const struct http_route routes[] = {
-    {"GET", "/who", who, ON_LOOP},
-    {"GET", "/who/worker", who, ON_WORKER},
+    {"GET", "/binding", binding, ON_LOOP}, {"GET", "/binding/worker", binding, ON_WORKER},
+    {"GET", "/who", who, ON_LOOP},         {"GET", "/who/worker", who, ON_WORKER},
     {"GET", "/big", big, ON_LOOP},
 };
 
@@ -161,6 +176,24 @@ static int
 start_asking(void **state)
 {
     open_tls(true, false);
+    return 0;
+}
+
+/* Asks whoever comes, and trusts nobody yet. */
+static int
+start_trusting_by_call(void **state)
+{
+    atomic_store(&released, 0);
+    write_server_pair("/CN=first");
+    open_server(&(struct http_server_options){.name = "test",
+                                              .listen = "127.0.0.1:0",
+                                              .routes = routes,
+                                              .route_count = COUNT_OF(routes),
+                                              .loops = 2,
+                                              .workers = 1,
+                                              .tls_cert_file = cert_file,
+                                              .tls_key_file = key_file,
+                                              .tls_client_asked = true});
     return 0;
 }
 
@@ -549,8 +582,165 @@ required_client_certificates_without_a_ca_are_an_error_at_open(void **state)
     }
 }
 
+/* ---- anchors set by the service ---- */
+
+static void
+trust(const struct bytes *anchors, size_t count)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    assert_int_equal(http_server_trust_clients(rq, server, anchors, count), OK);
+}
+
+static size_t
+body_len_of_who(SSL_CTX *context)
+{
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+
+    assert_non_null(client);
+    const struct http_kit_reply *reply = http_kit_get(client, "/who/worker");
+    assert_int_equal(reply->status, 200);
+    size_t len = reply->body_len;
+    http_kit_free(client);
+    return len;
+}
+
+static void
+anchors_can_be_given_taken_away_and_exchanged(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i]);
+        AUTO(SSL_CTX, other) = client_context(versions[i]);
+        int alert;
+        use_certificate(context, client_der);
+        use_certificate(other, stranger_der);
+        trust(NULL, 0);
+        assert_int_equal(body_len_of_who(context), 0);
+        trust(&ca_der, 1);
+        assert_int_equal(body_len_of_who(context), client_der.len);
+        assert_int_equal(status_or_alert(other, &alert), 0);
+        assert_int_equal(alert, SSL_R_TLSV1_ALERT_UNKNOWN_CA);
+        /* A self-signed certificate is its own anchor; the first one's is gone. */
+        trust(&stranger_der, 1);
+        assert_int_equal(body_len_of_who(other), stranger_der.len);
+        assert_int_equal(status_or_alert(context, &alert), 0);
+        assert_int_equal(alert, SSL_R_TLSV1_ALERT_UNKNOWN_CA);
+    }
+}
+
+static void
+anchors_outlive_a_change_of_the_servers_files(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+
+    use_certificate(context, client_der);
+    trust(&ca_der, 1);
+    write_server_pair("/CN=second");
+    assert_true(comes_to_serve("second"));
+    assert_int_equal(body_len_of_who(context), client_der.len);
+}
+
+static void
+an_intermediate_may_be_the_anchor(void **state)
+{
+    AUTO(EVP_PKEY, middle_key) = kit_key("p256");
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    struct bytes middle = kit_certificate(
+        arena,
+        &(struct kit_certificate){
+            .key = middle_key, .subject = "/CN=Middle CA", .issuer_der = ca_der, .issuer_key = ca_key, .is_ca = true, .key_usage = "keyCertSign"});
+    struct bytes leaf =
+        kit_certificate(arena, &(struct kit_certificate){.key = client_key, .subject = "/CN=leaf", .issuer_der = middle, .issuer_key = middle_key});
+
+    use_certificate(context, leaf);
+    trust(&middle, 1);
+    assert_int_equal(body_len_of_who(context), leaf.len);
+}
+
+static void
+an_anchor_that_is_no_certificate_is_refused_and_changes_nothing(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    struct bytes anchors[2] = {stranger_der, bytes_of_text("no DER")};
+
+    use_certificate(context, client_der);
+    trust(&ca_der, 1);
+    assert_int_equal(http_server_trust_clients(rq, server, anchors, 2), ERR_BAD_REQUEST);
+    assert_non_null(strstr(rq->failure.message, "trust anchor 2"));
+    assert_int_equal(body_len_of_who(context), client_der.len);
+}
+
+static void
+sessions_are_not_resumed_where_anchors_can_be_taken_away(void **state)
+{
+    trust(&ca_der, 1);
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i]);
+        struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+        assert_int_equal(http_kit_get(client, "/who")->status, 200);
+        AUTO(SSL_SESSION, session) = SSL_get1_session(http_kit_ssl(client));
+        http_kit_free(client);
+        client = http_kit_connect_tls(port, context, session);
+        assert_non_null(client);
+        assert_int_equal(http_kit_get(client, "/who")->status, 200);
+        assert_int_equal(SSL_session_reused(http_kit_ssl(client)), 0);
+        http_kit_free(client);
+    }
+}
+
+static const char *
+expected_binding(SSL *ssl)
+{
+    uint8_t octets[64];
+    size_t len = sizeof octets;
+
+    if (SSL_version(ssl) == TLS1_2_VERSION) {
+        len = SSL_get_finished(ssl, octets, sizeof octets);
+        assert_int_equal(len, 12);
+        return arena_format(arena, "303 %s ", bytes_hex(arena, BYTES(octets, len), 0));
+    }
+    assert_int_equal(SSL_export_keying_material(ssl, octets, 32, "EXPORTER-Channel-Binding", 24, NULL, 0, 0), 1);
+    return arena_format(arena, "304  %s", bytes_hex(arena, BYTES(octets, 32), 0));
+}
+
+static void
+handlers_get_the_channel_binding_that_the_client_has(void **state)
+{
+    static const char *const paths[] = {"/binding", "/binding/worker"};
+
+    trust(&ca_der, 1);
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        AUTO(SSL_CTX, context) = client_context(versions[i]);
+        use_certificate(context, client_der);
+        SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
+        struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+        const char *expected = expected_binding(http_kit_ssl(client));
+        for (size_t p = 0; p < COUNT_OF(paths); p++) {
+            const struct http_kit_reply *reply = http_kit_get(client, paths[p]);
+            assert_string_equal(bytes_text(arena, BYTES(reply->body, reply->body_len)), expected);
+        }
+        http_kit_free(client);
+    }
+}
+
+static void
+handlers_get_the_chain_that_the_client_sent(void **state)
+{
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+    const unsigned char *at = ca_der.at;
+
+    use_certificate(context, client_der);
+    SSL_CTX_add_extra_chain_cert(context, d2i_X509(NULL, &at, (long)ca_der.len));
+    trust(&ca_der, 1);
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+    const struct http_kit_reply *reply = http_kit_get(client, "/binding/worker");
+    assert_non_null(strstr(bytes_text(arena, BYTES(reply->body, reply->body_len)), arena_format(arena, " %zu", ca_der.len)));
+    http_kit_free(client);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, start, close_server)
 #define TEST_ASKING(function) cmocka_unit_test_setup_teardown(function, start_asking, close_server)
+#define TEST_TRUSTING(function) cmocka_unit_test_setup_teardown(function, start_trusting_by_call, close_server)
 #define TEST_REQUIRING(function) cmocka_unit_test_setup_teardown(function, start_requiring, close_server)
 
 int
@@ -576,6 +766,13 @@ main(void)
         TEST(a_key_update_of_the_client_is_followed),
         TEST(a_key_that_is_not_the_certificates_is_an_error_at_open),
         TEST(an_encrypted_key_is_an_error_at_open_and_asks_nobody),
+        TEST_TRUSTING(anchors_can_be_given_taken_away_and_exchanged),
+        TEST_TRUSTING(anchors_outlive_a_change_of_the_servers_files),
+        TEST_TRUSTING(an_intermediate_may_be_the_anchor),
+        TEST_TRUSTING(an_anchor_that_is_no_certificate_is_refused_and_changes_nothing),
+        TEST_TRUSTING(sessions_are_not_resumed_where_anchors_can_be_taken_away),
+        TEST_TRUSTING(handlers_get_the_channel_binding_that_the_client_has),
+        TEST_TRUSTING(handlers_get_the_chain_that_the_client_sent),
         TEST(required_client_certificates_without_a_ca_are_an_error_at_open),
     };
 
