@@ -60,7 +60,7 @@ GRANT SELECT, INSERT, DELETE, UPDATE (status, public_key, evidence, csr, certifi
 GRANT SELECT, INSERT ON ca.chain, ca.template TO signer;
 GRANT SELECT, INSERT, UPDATE (number) ON ca.crl_number TO signer;
 GRANT SELECT, INSERT, UPDATE (key_uri, begun_at, public_key, evidence) ON ca.service_key TO signer;
-GRANT SELECT, INSERT, UPDATE (certificate) ON ca.responder_certificate TO signer;
+GRANT SELECT, INSERT, UPDATE (certificate) ON ca.responder_certificate, ca.scep_ra_certificate TO signer;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON ca.outbox TO signer;
 GRANT USAGE ON SEQUENCE ca.outbox_id_seq TO signer;
 GRANT SELECT ON ra.revoked_serial TO signer;

@@ -7,9 +7,11 @@ signer_init(struct signer *signer)
     signer->authorities = authority_cache_new();
     signer->templates = template_cache_new();
     signer->responders = responder_cache_new();
+    signer->scep_ras = scep_ra_cache_new();
     signer->certificates = metric_counter("signet_signer_signed_total", "what was signed", "what", "certificate");
     signer->crls = metric_counter("signet_signer_signed_total", "what was signed", "what", "crl");
     signer->ocsp_responses = metric_counter("signet_signer_signed_total", "what was signed", "what", "ocsp-response");
+    signer->scep_replies = metric_counter("signet_signer_signed_total", "what was signed", "what", "scep-reply");
     signer->lint_refusals = metric_counter("signet_signer_lint_refusals_total", "certificates that were encoded and not signed", NULL, NULL);
     signer->bad_signatures = metric_counter("signet_signer_bad_signatures_total", "signatures of the HSM that did not verify", NULL, NULL);
 }
@@ -20,5 +22,6 @@ signer_free(struct signer *signer)
     authority_cache_free(signer->authorities);
     template_cache_free(signer->templates);
     responder_cache_free(signer->responders);
+    scep_ra_cache_free(signer->scep_ras);
     warrant_keys_free(signer);
 }

@@ -180,7 +180,7 @@ make_key(struct signer *signer, struct request *rq, struct authority_row *row)
 
     if (row->public_key.len > 0)
         return OK;
-    enum error error = hsm_key_make(signer, rq, row->key_uri, row->key_type, &made);
+    enum error error = hsm_key_make(signer, rq, row->key_uri, row->key_type, HSM_FOR_SIGNING, &made);
     if (error == OK)
         error = store_set_authority_key(signer, rq, row->name, &made);
     if (error != OK)

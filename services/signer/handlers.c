@@ -11,6 +11,9 @@ RPC_HANDLER(Signer, ImportCa, import_ca)
 RPC_HANDLER(Signer, ListCas, list_cas)
 RPC_HANDLER(Signer, ListTemplates, list_templates)
 RPC_HANDLER(Signer, ImportTemplate, import_template)
+RPC_HANDLER(Signer, GetScepRa, get_scep_ra)
+RPC_HANDLER(Signer, OpenScepEnvelope, open_scep_envelope)
+RPC_HANDLER(Signer, SignScepReply, sign_scep_reply)
 
 static Pb__Signer_Service table = PB__SIGNER__INIT(serve_);
 

@@ -159,12 +159,14 @@ explain(struct request *rq, const struct hsm_answer *answer, const char *uri)
 
 /* For a key that was there before: nobody may be able to take it off the token. */
 static enum error
-check_protection(struct request *rq, const struct hsm_key_facts *facts, const char *uri)
+check_protection(struct request *rq, const struct hsm_key_facts *facts, enum hsm_usage usage, const char *uri)
 {
     if (!IS_SET(facts, SENSITIVE) || !IS_KNOWN(facts, EXTRACTABLE) || IS_SET(facts, EXTRACTABLE) || IS_SET(facts, VALUE_READABLE))
         return fail(rq, ERR_DENIED, "the key %s can be taken off the token: it is not used for a CA", uri);
     if (!IS_SET(facts, SIGN))
         return fail(rq, ERR_DENIED, "the key %s may not sign", uri);
+    if (usage == HSM_FOR_ENVELOPES && !IS_SET(facts, DECRYPT))
+        return fail(rq, ERR_DENIED, "the key %s may not decrypt", uri);
     return OK;
 }
 
@@ -181,9 +183,9 @@ find_or_generate(struct signer *signer, struct request *rq, struct hsm_call *cal
 }
 
 enum error
-hsm_key_make(struct signer *signer, struct request *rq, const char *uri, const char *key_type, struct made_key *ret_key)
+hsm_key_make(struct signer *signer, struct request *rq, const char *uri, const char *key_type, enum hsm_usage usage, struct made_key *ret_key)
 {
-    struct hsm_call call = {.operation = HSM_FIND};
+    struct hsm_call call = {.operation = HSM_FIND, .usage = usage};
     struct hsm_answer answer;
     size_t type = find_type(key_type);
 
@@ -200,7 +202,7 @@ hsm_key_make(struct signer *signer, struct request *rq, const char *uri, const c
         return explain(rq, &answer, uri);
     if (answer.facts.kind != (uint32_t)key_types[type].kind)
         return fail(rq, ERR_BAD_REQUEST, "the key %s is not of type %s", uri, key_type);
-    error = check_protection(rq, &answer.facts, uri);
+    error = check_protection(rq, &answer.facts, usage, uri);
     if (error != OK)
         return error;
     *ret_key = (struct made_key){.spki = encode_spki(rq->arena, &answer), .evidence = evidence_format(signer, rq, &answer.facts)};

@@ -1,13 +1,20 @@
 /*
- * Keys beside the CAs' own: one signs the heads of the audit chain, one per CA signs OCSP responses. Made on first use, by whichever replica is
- * first: it commits a row that claims the name, makes the key on the token, and completes the row. The others ask again in a second. If it dies in
- * between, the claim runs out and the next caller makes another key.
+ * Keys beside the CAs' own: one signs the heads of the audit chain, one per CA signs OCSP responses, one per SCEP profile is that of its RA
+ * certificate. Made on first use, by whichever replica is first: it commits a row that claims the name, makes the key on the token, and completes the
+ * row. The others ask again in a second. If it dies in between, the claim runs out and the next caller makes another key.
  */
 #include "signer.h"
 
 #include <string.h>
 
-#define KEY_TYPE "p256"
+#include "base/text.h"
+
+/* SCEP's envelopes are for RSA keys alone (RFC 8894 §3.2.2). */
+static bool
+is_for_scep(const char *name)
+{
+    return text_starts_with(name, "scep:");
+}
 
 static const char *
 label_of(struct request *rq, const char *name)
@@ -32,7 +39,8 @@ make(struct signer *signer, struct request *rq, const char *name)
         fail(rq, ERR_UNAVAILABLE, "the key %s is being made; ask again", name);
         return fail_retry_after(rq, 1);
     }
-    error = hsm_key_make(signer, rq, uri, KEY_TYPE, &made);
+    error = is_for_scep(name) ? hsm_key_make(signer, rq, uri, "rsa-2048", HSM_FOR_ENVELOPES, &made)
+                              : hsm_key_make(signer, rq, uri, "p256", HSM_FOR_SIGNING, &made);
     if (error != OK)
         return error;
     return store_set_service_key(signer, rq, name, uri, &made);

@@ -42,7 +42,8 @@ struct signer {
     struct authority_cache *authorities;
     struct template_cache *templates;
     struct responder_cache *responders;
-    struct metric *certificates, *crls, *ocsp_responses, *lint_refusals, *bad_signatures;
+    struct scep_ra_cache *scep_ras;
+    struct metric *certificates, *crls, *ocsp_responses, *scep_replies, *lint_refusals, *bad_signatures;
 };
 
 /* ---- keys on the token ---- */
@@ -64,13 +65,21 @@ void hsm_key_close(struct token_key *key);
 enum error hsm_key_sign(struct signer *signer, struct request *rq, const struct token_key *key, struct bytes message, struct bytes *ret_signature)
     MUST_CHECK;
 
+/* hsm_key_scep.c: what only the RA keys of SCEP do. ERR_BAD_REQUEST: the token did not open it, whatever was wrong with it. */
+enum error hsm_key_decrypt(struct signer *signer, struct request *rq, const struct token_key *key, struct bytes ciphertext,
+                           struct bytes *ret_plaintext) MUST_CHECK;
+/* For devices that know no other digest; verified like every signature. */
+enum error hsm_key_sign_sha1(struct signer *signer, struct request *rq, const struct token_key *key, struct bytes message,
+                             struct bytes *ret_signature) MUST_CHECK;
+
 /* hsm_key_make.c: the key that this URI names: generated, or found when an earlier attempt or somebody else made it. */
 struct made_key {
     struct bytes spki;
     const char *evidence; /* JSON */
 };
 /* ERR_BAD_REQUEST: the HSM makes no such keys. ERR_DENIED: the key is not protected as a CA's must be. */
-enum error hsm_key_make(struct signer *signer, struct request *rq, const char *uri, const char *key_type, struct made_key *ret_key) MUST_CHECK;
+enum error hsm_key_make(struct signer *signer, struct request *rq, const char *uri, const char *key_type, enum hsm_usage usage,
+                        struct made_key *ret_key) MUST_CHECK;
 /* A new URI on the default token with a random id. */
 const char *hsm_key_new_uri(struct signer *signer, struct request *rq, const char *label);
 bool hsm_key_type_is_known(const char *key_type);
@@ -80,7 +89,8 @@ enum signature_algorithm hsm_key_algorithm(const char *key_type, const char *dig
 /* evidence.c */
 const char *evidence_format(struct signer *signer, struct request *rq, const struct hsm_key_facts *facts);
 
-/* service_key.c: a key beside the CAs' own, made on first use; `name` is 'audit' or 'ocsp:<CA>'. P-256. Its memory is the caller's arena. */
+/* service_key.c: a key beside the CAs' own, made on first use; `name` is 'audit', 'ocsp:<CA>' or 'scep:<profile>'. P-256, but RSA-2048 for SCEP,
+ * where it opens envelopes too. Its memory is the caller's arena. */
 struct service_key {
     const char *uri;
     struct bytes spki;
@@ -196,6 +206,22 @@ void responder_cache_free(struct responder_cache *cache);
 enum error responder_load(struct signer *signer, struct request *rq, const struct authority *authority, const struct responder **ret_responder)
     MUST_CHECK;
 
+/* scep_ra.c: the RA certificate of a SCEP profile, renewed by itself. Held until the request ends. */
+#define SCEP_REJECTION_LEN 32
+struct scep_ra {
+    atomic_int holders;
+    struct arena *arena;
+    struct token_key key;
+    struct certificate certificate;
+    uint8_t rejection[SCEP_REJECTION_LEN]; /* what keys for envelopes that do not open are made of */
+};
+struct scep_ra_cache *scep_ra_cache_new(void);
+void scep_ra_cache_free(struct scep_ra_cache *cache);
+enum error scep_ra_load(struct signer *signer, struct request *rq, const char *profile, const struct authority *authority,
+                        const struct scep_ra **ret_ra) MUST_CHECK;
+/* The same for a request that names both. ERR_BAD_REQUEST: such a name no profile has. */
+enum error scep_ra_of(struct signer *signer, struct request *rq, const char *profile, const char *issuer, const struct scep_ra **ret_ra) MUST_CHECK;
+
 /* ca_profile.c: the certificate of a CA, its request, and its contract form. */
 enum error ca_profile_subject(struct request *rq, const Pb__CreateCaRequest *request, struct bytes *ret_subject) MUST_CHECK;
 struct certificate_plan ca_profile_plan(struct request *rq, const struct authority_row *row, const struct public_key *key,
@@ -237,6 +263,13 @@ enum error store_begin_responder(struct signer *signer, struct request *rq, cons
                                  int64_t not_after_s) MUST_CHECK;
 enum error store_set_responder(struct signer *signer, struct request *rq, struct bytes serial, struct bytes certificate) MUST_CHECK;
 
+/* store_scep.c */
+enum error store_find_scep_ra(struct signer *signer, struct request *rq, const char *profile, const char *authority, bool *ret_found,
+                              struct bytes *ret_certificate) MUST_CHECK;
+enum error store_begin_scep_ra(struct signer *signer, struct request *rq, const char *profile, const char *authority,
+                               const struct certificate_plan *plan) MUST_CHECK;
+enum error store_set_scep_ra(struct signer *signer, struct request *rq, struct bytes serial, struct bytes certificate) MUST_CHECK;
+
 /* version 0: the newest. `name` "": the newest of each. */
 enum error store_list_templates(struct signer *signer, struct request *rq, const char *name, uint32_t version, Pb__Template ***ret_templates,
                                 size_t *ret_count) MUST_CHECK;
@@ -258,6 +291,10 @@ enum error import_ca(struct signer *signer, struct request *rq, const Pb__Import
 enum error list_cas(struct signer *signer, struct request *rq, const Pb__ListCasRequest *request, Pb__ListCasReply *ret_reply);
 enum error list_templates(struct signer *signer, struct request *rq, const Pb__ListTemplatesRequest *request, Pb__ListTemplatesReply *ret_reply);
 enum error import_template(struct signer *signer, struct request *rq, const Pb__ImportTemplateRequest *request, Pb__ImportTemplateReply *ret_reply);
+enum error get_scep_ra(struct signer *signer, struct request *rq, const Pb__GetScepRaRequest *request, Pb__GetScepRaReply *ret_reply);
+enum error open_scep_envelope(struct signer *signer, struct request *rq, const Pb__OpenScepEnvelopeRequest *request,
+                              Pb__OpenScepEnvelopeReply *ret_reply);
+enum error sign_scep_reply(struct signer *signer, struct request *rq, const Pb__SignScepReplyRequest *request, Pb__SignScepReplyReply *ret_reply);
 
 /* handlers.c: the contract bound to those files. */
 ProtobufCService *signer_handlers(void);

@@ -1,6 +1,7 @@
 /*
- * Making a key pair on the token: sensitive, non-extractable, for signing only. libp11 has no way to say that (PKCS11_generate_key is for RSA
- * alone and marks keys for decryption too). The attributes are read back before anybody hears of the key: what the token made is what counts.
+ * Making a key pair on the token: sensitive, non-extractable, for signing, or for SCEP's envelopes and the answers to them. libp11 has no way to say
+ * that (PKCS11_generate_key is for RSA alone and marks keys for decryption too). The attributes are read back before anybody hears of the key: what
+ * the token made is what counts.
  */
 #include "worker.h"
 
@@ -42,6 +43,8 @@ public_template(const struct hsm_call *call, const struct key_form *form, CK_ATT
         ret_attributes[count++] = (CK_ATTRIBUTE){CKA_EC_PARAMS, (void *)form->params, form->params_len};
         return count;
     }
+    if (call->usage == HSM_FOR_ENVELOPES)
+        ret_attributes[count++] = (CK_ATTRIBUTE){CKA_ENCRYPT, &yes, sizeof yes};
     ret_attributes[count++] = (CK_ATTRIBUTE){CKA_MODULUS_BITS, (void *)&form->rsa_bits, sizeof form->rsa_bits};
     ret_attributes[count++] = (CK_ATTRIBUTE){CKA_PUBLIC_EXPONENT, exponent, sizeof exponent};
     return count;
@@ -52,6 +55,7 @@ generate(struct worker *worker, const struct hsm_call *call, CK_OBJECT_HANDLE *r
 {
     static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     const struct key_form *form = &forms[call->kind];
+    CK_BBOOL *may_decrypt = call->usage == HSM_FOR_ENVELOPES ? &yes : &no;
     CK_MECHANISM mechanism = {form->rsa_bits > 0 ? CKM_RSA_PKCS_KEY_PAIR_GEN : CKM_EC_KEY_PAIR_GEN, NULL, 0};
     CK_ATTRIBUTE public_key[PUBLIC_ATTRIBUTES_MAX];
     CK_ATTRIBUTE private_key[] = {
@@ -62,7 +66,7 @@ generate(struct worker *worker, const struct hsm_call *call, CK_OBJECT_HANDLE *r
         {CKA_SENSITIVE, &yes, sizeof yes},
         {CKA_EXTRACTABLE, &no, sizeof no},
         {CKA_SIGN, &yes, sizeof yes},
-        {CKA_DECRYPT, &no, sizeof no},
+        {CKA_DECRYPT, may_decrypt, sizeof no},
         {CKA_UNWRAP, &no, sizeof no},
         {CKA_DERIVE, &no, sizeof no},
     };
@@ -75,13 +79,17 @@ generate(struct worker *worker, const struct hsm_call *call, CK_OBJECT_HANDLE *r
 
 /* What every token tells must be right; what not every token tells must not be wrong. */
 static bool
-is_safe(const struct hsm_key_facts *facts, uint32_t kind)
+is_safe(const struct hsm_key_facts *facts, const struct hsm_call *call)
 {
     uint32_t told = BIT(TOKEN) | BIT(SENSITIVE) | BIT(EXTRACTABLE) | BIT(SIGN);
     uint32_t must_be_set = BIT(TOKEN) | BIT(PRIVATE) | BIT(SENSITIVE) | BIT(ALWAYS_SENSITIVE) | BIT(NEVER_EXTRACTABLE) | BIT(LOCAL) | BIT(SIGN);
-    uint32_t must_be_clear = BIT(EXTRACTABLE) | BIT(DECRYPT) | BIT(UNWRAP) | BIT(DERIVE) | BIT(VALUE_READABLE);
+    uint32_t must_be_clear = BIT(EXTRACTABLE) | BIT(UNWRAP) | BIT(DERIVE) | BIT(VALUE_READABLE);
 
-    return facts->kind == kind && (facts->known & told) == told && (~facts->set & facts->known & must_be_set) == 0 &&
+    if (call->usage == HSM_FOR_ENVELOPES)
+        must_be_set |= BIT(DECRYPT);
+    else
+        must_be_clear |= BIT(DECRYPT);
+    return facts->kind == call->kind && (facts->known & told) == told && (~facts->set & facts->known & must_be_set) == 0 &&
            (facts->set & facts->known & must_be_clear) == 0;
 }
 
@@ -93,6 +101,8 @@ key_generate(struct worker *worker, const struct hsm_call *call, struct hsm_answ
 
     if (call->kind == HSM_KEY_UNKNOWN || call->kind >= sizeof forms / sizeof forms[0] || call->label[0] == '\0' || call->id_len == 0)
         return answer_text(answer, HSM_REFUSED, "a new key needs a kind, a label and an id");
+    if (call->usage > HSM_FOR_ENVELOPES || (call->usage == HSM_FOR_ENVELOPES && forms[call->kind].rsa_bits == 0))
+        return answer_text(answer, HSM_REFUSED, "only RSA keys open envelopes");
     CK_RV rv = key_search(worker, CKO_PRIVATE_KEY, call, &private_key, &count);
     if (rv != CKR_OK)
         return answer_failure(answer, "looking whether the key exists", rv);
@@ -102,7 +112,7 @@ key_generate(struct worker *worker, const struct hsm_call *call, struct hsm_answ
     if (rv != CKR_OK)
         return answer_failure(answer, "generating the key", rv);
     enum hsm_status status = key_describe(worker, call, private_key, answer);
-    if (status == HSM_LOST || (status == HSM_OK && is_safe(&answer->facts, call->kind)))
+    if (status == HSM_LOST || (status == HSM_OK && is_safe(&answer->facts, call)))
         return status;
     worker->pkcs11->C_DestroyObject(worker->session, private_key);
     worker->pkcs11->C_DestroyObject(worker->session, public_key);

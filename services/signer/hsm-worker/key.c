@@ -1,5 +1,5 @@
 /*
- * Finding keys, telling what they are, and signing with them: what nearly every call is.
+ * Finding keys, telling what they are, signing and decrypting with them: what nearly every call is.
  *
  * Keys are used by C_FindObjects and C_Sign on the function table, not by libp11's EVP_PKEY: the signer encodes and hashes by itself, so an
  * EVP_PKEY would only be in the way, and libp11's only way to a key is to enumerate all of them (84 ms for 1000, and -1 for every key as soon as
@@ -56,7 +56,7 @@ answer_no_key(struct worker *worker, const struct hsm_call *call, struct hsm_ans
     CK_RV rv = key_search(worker, CKO_PRIVATE_KEY, &any_key, &key, &count);
     if (rv != CKR_OK)
         return answer_failure(answer, "searching keys", rv);
-    if (count == 0 && (worker->has_seen_keys || call->operation == HSM_SIGN))
+    if (count == 0 && (worker->has_seen_keys || call->operation == HSM_SIGN || call->operation == HSM_DECRYPT))
         return answer_text(answer, HSM_LOST, "the token holds no private key at all");
     return answer_text(answer, HSM_NO_KEY, "no private key \"%s\" with that id is on the token", call->label);
 }
@@ -128,6 +128,39 @@ key_sign(struct worker *worker, const struct hsm_call *call, struct hsm_answer *
     rv = worker->pkcs11->C_Sign(worker->session, (CK_BYTE_PTR)call->data, call->data_len, answer->data, &len);
     if (rv != CKR_OK)
         return answer_failure(answer, "signing", rv);
+    answer->data_len = (uint32_t)len;
+    return HSM_OK;
+}
+
+/* What tokens say of a ciphertext that does not open. SoftHSM has one error for everything: then the session tells whether it is that. */
+static bool
+is_about_the_ciphertext(struct worker *worker, CK_RV rv)
+{
+    struct hsm_answer aside = {0};
+
+    if (rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE || rv == CKR_BUFFER_TOO_SMALL)
+        return true;
+    return (rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED) && token_ping(worker, &aside) == HSM_OK;
+}
+
+enum hsm_status
+key_decrypt(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
+{
+    CK_MECHANISM mechanism = {CKM_RSA_PKCS, NULL, 0};
+    CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
+    CK_ULONG len = HSM_DATA_MAX;
+
+    enum hsm_status status = cached_private_key(worker, call, &key, answer);
+    if (status != HSM_OK)
+        return status;
+    CK_RV rv = worker->pkcs11->C_DecryptInit(worker->session, &mechanism, key);
+    if (rv != CKR_OK)
+        return answer_failure(answer, "beginning the decryption", rv);
+    rv = worker->pkcs11->C_Decrypt(worker->session, (CK_BYTE_PTR)call->data, call->data_len, answer->data, &len);
+    if (rv != CKR_OK && is_about_the_ciphertext(worker, rv))
+        return answer_text(answer, HSM_REFUSED, "the ciphertext does not open");
+    if (rv != CKR_OK)
+        return answer_failure(answer, "decrypting", rv);
     answer->data_len = (uint32_t)len;
     return HSM_OK;
 }

@@ -29,7 +29,12 @@ enum hsm_operation {
     HSM_SIGN,     /* data: the digest (ECDSA) or the DigestInfo (RSA); answer: r || s, or the RSA signature */
     HSM_GENERATE, /* a key pair of `kind` with this label and id; answer: facts and public key */
     HSM_FIND,     /* facts and public key of the pair with this label (and id, when one is given) */
+    HSM_DECRYPT,  /* data: an RSA ciphertext, padded by PKCS#1 v1.5; answer: the plaintext, HSM_REFUSED when it does not open */
 };
+
+/* What a new key may be used for. One that opens the envelopes of SCEP signs the answers to them, too, because a SCEP client knows one RA certificate
+ * for both. */
+enum hsm_usage { HSM_FOR_SIGNING = 0, HSM_FOR_ENVELOPES };
 
 enum hsm_mechanism { HSM_ECDSA = 1, HSM_RSA_PKCS1 };
 
@@ -79,6 +84,7 @@ struct hsm_call {
     uint32_t operation; /* enum hsm_operation */
     uint32_t mechanism; /* enum hsm_mechanism */
     uint32_t kind;      /* enum hsm_key_kind */
+    uint32_t usage;     /* enum hsm_usage, of a key to be made */
     uint32_t id_len;
     char label[HSM_LABEL_MAX];
     uint8_t id[HSM_ID_MAX];

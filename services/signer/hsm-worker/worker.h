@@ -39,6 +39,7 @@ void softhsm_guard(void);
 
 /* key.c, generate.c: the operations. */
 enum hsm_status key_sign(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
+enum hsm_status key_decrypt(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
 enum hsm_status key_find(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
 enum hsm_status key_generate(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
 

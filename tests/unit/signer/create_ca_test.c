@@ -259,7 +259,7 @@ a_key_that_exists_is_used_when_it_is_protected(void **state)
     struct made_key made;
 
     request.key_uri = "pkcs11:token=signet;object=ceremony-key;id=%42";
-    assert_int_equal(hsm_key_make(&signer, rq, request.key_uri, "p256", &made), OK);
+    assert_int_equal(hsm_key_make(&signer, rq, request.key_uri, "p256", HSM_FOR_SIGNING, &made), OK);
     assert_int_equal(create_ca(&signer, rq, &request, &reply), OK);
     struct certificate certificate;
     assert_int_equal(certificate_parse(rq, message_bytes(reply.ca->certificate), &certificate), OK);
