@@ -93,20 +93,29 @@ host_text(struct http_work *work)
 }
 
 static void
-fill_request_side(struct http_work *work, struct bytes path, struct bytes query)
+fill_request_side(struct http_work *work, struct bytes query)
 {
     struct http_exchange *x = &work->x;
     h2o_req_t *request = work->request;
 
-    x->path = text_in(work, path);
     x->query = text_in(work, query);
     x->body = BYTES(request->entity.base, request->entity.len);
     x->peer = work->connection->peer;
     x->host = host_text(work);
     x->tls = work->connection->tls_context != NULL;
     x->on_loop = true;
+    x->loop = work->loop->number;
     work->tls_peer = http_tls_peer_of(work->connection);
     x->client_cert = work->tls_peer == NULL ? BYTES_NONE : work->tls_peer->certificate;
+}
+
+/* What ends where the path ends is the end of its text: not copied again. */
+static const char *
+param_text(struct http_work *work, struct bytes path, struct bytes param)
+{
+    if (param.at + param.len == path.at + path.len)
+        return work->x.path + (path.len - param.len);
+    return text_in(work, param);
 }
 
 /* The first route of the table with this path and method; HEAD is served by GET unless it has a route of its own. NULL: none. */
@@ -126,7 +135,7 @@ find_route(struct http_work *work, struct bytes path)
             continue;
         route = at;
         for (size_t p = 0; p < HTTP_PARAMS_MAX; p++)
-            work->x.params[p] = p < count ? text_in(work, params[p]) : NULL;
+            work->x.params[p] = p < count ? param_text(work, path, params[p]) : NULL;
         if (exact)
             break;
     }
@@ -190,12 +199,13 @@ http_work_route(struct http_work *work)
 
     http_target_split(BYTES(request->input.path.base, request->input.path.len), &path, &query);
     x->method = method_text(work, request->input.method);
+    x->path = text_in(work, path);
     work->head_only = strcmp(x->method, "HEAD") == 0;
     x->route = find_route(work, path);
     const char *step = x->route == NULL ? UNKNOWN_STEP : server->steps[x->route - server->options.routes];
     request_begin_in(&x->rq, work->arena, "http", step, header_value(work, H2O_STRLIT("traceparent")));
     x->rq.caller = work->connection->peer;
-    fill_request_side(work, path, query);
+    fill_request_side(work, query);
     if (x->route == NULL)
         refuse_unrouted(work, path);
 }

@@ -1,6 +1,7 @@
 /*
  * The figures behind /metrics. Metrics are found or made under a lock at start, and then counted by atomic additions: the request path never
- * waits here. Rendering reads what is there; figures of one page may be a few additions apart.
+ * waits here. Threads count in places of their own, or else the event loops would take one cache line from each other at every request. Rendering
+ * adds up what is there; figures of one page may be a few additions apart.
  */
 #include "link/metrics.h"
 
@@ -24,13 +25,20 @@ static const struct {
 };
 #define BUCKETS (sizeof buckets / sizeof buckets[0])
 
+#define PLACES 8      /* threads beyond that share one */
+#define CACHE_LINE 64 /* octets */
+
+struct place {
+    _Alignas(CACHE_LINE) _Atomic int64_t number; /* a histogram's sum in µs */
+    _Atomic uint64_t fallen[BUCKETS + 1];        /* not cumulated; the last is +Inf */
+};
+
 struct metric {
     struct metric *next; /* of the same family */
     enum metric_type type;
     const char *label; /* NULL: none */
     char *value;
-    _Atomic int64_t number;               /* a histogram's sum in µs */
-    _Atomic uint64_t fallen[BUCKETS + 1]; /* not cumulated; the last is +Inf */
+    struct place *places; /* one for a gauge, which can be set, else PLACES */
 };
 
 /* All metrics of one name. */
@@ -63,6 +71,31 @@ find_or_make_family(enum metric_type type, const char *name, const char *help)
     return *at;
 }
 
+static struct place *
+places_new(enum metric_type type)
+{
+    size_t size = (type == IS_GAUGE ? 1 : PLACES) * sizeof(struct place);
+    struct place *places = aligned_alloc(CACHE_LINE, size);
+
+    if (places == NULL)
+        abort();
+    memset(places, 0, size);
+    return places;
+}
+
+static struct place *
+place_of_this_thread(struct metric *metric)
+{
+    static atomic_uint threads;
+    static _Thread_local unsigned own; /* from 1 */
+
+    if (metric->type == IS_GAUGE)
+        return metric->places;
+    if (own == 0)
+        own = 1 + atomic_fetch_add(&threads, 1) % PLACES;
+    return &metric->places[own - 1];
+}
+
 static struct metric *
 find_or_make(enum metric_type type, const char *name, const char *help, const char *label, const char *value)
 {
@@ -76,6 +109,7 @@ find_or_make(enum metric_type type, const char *name, const char *help, const ch
         struct metric *made = calloc(1, sizeof *made);
         if (made == NULL)
             abort();
+        made->places = places_new(type);
         made->type = type;
         made->label = label;
         if (value != NULL && (made->value = strdup(value)) == NULL)
@@ -107,14 +141,14 @@ void
 metric_add(struct metric *metric, int64_t by)
 {
     assert(metric->type == IS_GAUGE || (metric->type == IS_COUNTER && by >= 0));
-    atomic_fetch_add_explicit(&metric->number, by, memory_order_relaxed);
+    atomic_fetch_add_explicit(&place_of_this_thread(metric)->number, by, memory_order_relaxed);
 }
 
 void
 metric_set(struct metric *metric, int64_t to)
 {
     assert(metric->type == IS_GAUGE);
-    atomic_store_explicit(&metric->number, to, memory_order_relaxed);
+    atomic_store_explicit(&metric->places->number, to, memory_order_relaxed);
 }
 
 void
@@ -127,8 +161,29 @@ metric_observe_us(struct metric *metric, int64_t microseconds)
         microseconds = 0;
     while (bucket < BUCKETS && microseconds > buckets[bucket].most_us)
         bucket++;
-    atomic_fetch_add_explicit(&metric->number, microseconds, memory_order_relaxed);
-    atomic_fetch_add_explicit(&metric->fallen[bucket], 1, memory_order_relaxed);
+    struct place *place = place_of_this_thread(metric);
+    atomic_fetch_add_explicit(&place->number, microseconds, memory_order_relaxed);
+    atomic_fetch_add_explicit(&place->fallen[bucket], 1, memory_order_relaxed);
+}
+
+static int64_t
+number_of(struct metric *metric)
+{
+    int64_t sum = 0;
+
+    for (size_t i = 0; i < (metric->type == IS_GAUGE ? 1 : PLACES); i++)
+        sum += atomic_load_explicit(&metric->places[i].number, memory_order_relaxed);
+    return sum;
+}
+
+static uint64_t
+fallen_into(struct metric *metric, size_t bucket)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < PLACES; i++)
+        sum += atomic_load_explicit(&metric->places[i].fallen[bucket], memory_order_relaxed);
+    return sum;
 }
 
 /* Backslash and line feed are escaped everywhere, the quote in label values only (Prometheus text format 0.0.4). */
@@ -168,11 +223,11 @@ append_series(struct buffer *to, const struct family *family, const char *suffix
 static void
 render_histogram(struct buffer *to, const struct family *family, struct metric *metric)
 {
-    int64_t sum_us = atomic_load_explicit(&metric->number, memory_order_relaxed);
+    int64_t sum_us = number_of(metric);
     uint64_t count = 0;
 
     for (size_t i = 0; i <= BUCKETS; i++) {
-        count += atomic_load_explicit(&metric->fallen[i], memory_order_relaxed);
+        count += fallen_into(metric, i);
         append_series(to, family, "_bucket", metric, i < BUCKETS ? buckets[i].seconds : "+Inf");
         buffer_append_format(to, "%llu\n", (unsigned long long)count);
     }
@@ -186,7 +241,7 @@ static void
 render_number(struct buffer *to, const struct family *family, struct metric *metric)
 {
     append_series(to, family, "", metric, NULL);
-    buffer_append_format(to, "%lld\n", (long long)atomic_load_explicit(&metric->number, memory_order_relaxed));
+    buffer_append_format(to, "%lld\n", (long long)number_of(metric));
 }
 
 void

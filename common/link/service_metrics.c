@@ -41,7 +41,11 @@ step_new(const char *name)
 static struct step *
 find_step(const char *name)
 {
+    static _Thread_local struct step *last; /* a loop's next request is most often for the same step: saves the hash of its name */
     size_t start = 5381;
+
+    if (last != NULL && strcmp(last->name, name) == 0)
+        return last;
 
     for (const char *at = name; *at != '\0'; at++)
         start = start * 33 + (unsigned char)*at;
@@ -51,13 +55,13 @@ find_step(const char *name)
         if (found == NULL) {
             struct step *made = step_new(name);
             if (atomic_compare_exchange_strong(slot, &found, made))
-                return made;
+                return last = made;
             /* Another thread was first; its step may be ours. */
             free(made->name);
             free(made);
         }
         if (strcmp(found->name, name) == 0)
-            return found;
+            return last = found;
     }
     return NULL;
 }

@@ -1,8 +1,8 @@
 /*
  * The way of one OCSP request: read it, look into the cache, else ask the database and the signer.
  *
- * Called on an event loop first: what the cache has is answered there. Everything else is done again on a worker, which may wait.
- * A request with a nonce or with several CertIDs is made for this client alone and never cached.
+ * Called on an event loop first: what the cache has is answered there, and what the same octets were answered with before, unread. Everything else is
+ * done again on a worker, which may wait. A request with a nonce or with several CertIDs is made for this client alone and never cached.
  */
 #include <string.h>
 #include <strings.h>
@@ -17,8 +17,9 @@
 
 static const char media_type[] = "application/ocsp-request";
 
+/* `held` is what was lent: the entry itself or what holds it. */
 static enum error
-give(struct http_exchange *x, const struct cached *entry)
+give(struct http_exchange *x, const struct cached *entry, void *held, void (*release)(void *))
 {
     const char *known = http_header_in(x, "If-None-Match");
     struct http_answer *answer = &x->answer;
@@ -30,11 +31,17 @@ give(struct http_exchange *x, const struct cached *entry)
 
     for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
         answer->headers[answer->header_count++] = headers[i];
-    answer->held = (void *)entry;
-    answer->release = cache_release;
+    answer->held = held;
+    answer->release = release;
     if (unchanged)
         return http_answer(x, 304, NULL, BYTES_NONE);
     return http_answer(x, 200, "application/ocsp-response", entry->response);
+}
+
+static enum error
+give_entry(struct http_exchange *x, const struct cached *entry)
+{
+    return give(x, entry, (void *)entry, cache_release);
 }
 
 /*
@@ -114,7 +121,7 @@ make_shared(struct responder *responder, struct http_exchange *x, const struct o
     if (status.status == OCSP_UNKNOWN)
         return give_uncached(responder, x, response.der);
     metric_add(responder->misses, 1);
-    return give(x, remember(responder, &x->rq, ticket, id, status.status == OCSP_REVOKED, &response));
+    return give_entry(x, remember(responder, &x->rq, ticket, id, status.status == OCSP_REVOKED, &response));
 }
 
 static enum error
@@ -139,12 +146,14 @@ make_private(struct responder *responder, struct http_exchange *x, const struct 
 static const struct cached *
 find_true(struct responder *responder, struct http_exchange *x, const struct ocsp_request *request, bool stretch)
 {
+    /* Before the cache is asked: it is emptied before the bus is said to be there again. */
+    bool live = atomic_load(&responder->live);
     const struct cached *entry = cache_find(responder->cache, request->ids[0].serial, request->ids[0].der);
 
     if (entry == NULL)
         return NULL;
     if (clock_now_s() < (stretch ? entry->last_given_s : entry->refresh_at_s)) {
-        if (atomic_load(&responder->live)) {
+        if (live) {
             metric_add(responder->hits, 1);
             return entry;
         }
@@ -157,8 +166,28 @@ find_true(struct responder *responder, struct http_exchange *x, const struct ocs
     return NULL;
 }
 
+/* On a loop. False when these octets have to be read. */
+static bool
+give_recent(struct responder *responder, struct http_exchange *x, struct bytes octets)
+{
+    const struct cached *entry;
+    /* First, as in find_true. */
+    bool live = atomic_load(&responder->live);
+    struct recent_answer *recent = recent_find(responder->recents[x->loop], x->route, octets, &entry);
+
+    if (recent == NULL)
+        return false;
+    if (!live || clock_now_s() >= entry->refresh_at_s) {
+        recent_release(recent);
+        return false;
+    }
+    metric_add(responder->hits, 1);
+    return give(x, entry, recent, recent_release) == OK;
+}
+
+/* `octets` is the request as it came, `der` what it says. */
 static enum error
-answer(struct responder *responder, struct http_exchange *x, struct bytes der)
+answer(struct responder *responder, struct http_exchange *x, struct bytes octets, struct bytes der)
 {
     const struct cached *entry;
     struct ocsp_request request;
@@ -170,8 +199,10 @@ answer(struct responder *responder, struct http_exchange *x, struct bytes der)
         return x->on_loop ? http_defer(x) : make_private(responder, x, &request);
 
     entry = find_true(responder, x, &request, false);
+    if (entry != NULL && x->on_loop)
+        recent_keep(responder->recents[x->loop], x->route, octets, entry);
     if (entry != NULL)
-        return give(x, entry);
+        return give_entry(x, entry);
     if (x->on_loop)
         return http_defer(x);
     error = make_shared(responder, x, &request);
@@ -182,7 +213,7 @@ answer(struct responder *responder, struct http_exchange *x, struct bytes der)
     if (entry == NULL)
         return error;
     failure_clear(&x->rq);
-    return give(x, entry);
+    return give_entry(x, entry);
 }
 
 enum error
@@ -193,15 +224,19 @@ answer_post(void *context, struct http_exchange *x)
     /* RFC 6960 A.1. Some devices send no type at all; what matters is the body. */
     if (type != NULL && strncasecmp(type, media_type, strlen(media_type)) != 0)
         return fail(&x->rq, ERR_BAD_REQUEST, "the content type of an OCSP request is %s", media_type);
-    return answer(context, x, x->body);
+    if (x->on_loop && give_recent(context, x, x->body))
+        return OK;
+    return answer(context, x, x->body, x->body);
 }
 
 enum error
 answer_get(void *context, struct http_exchange *x)
 {
-    struct bytes text, der;
+    struct bytes octets = bytes_of_text(x->params[0]), text, der;
 
+    if (x->on_loop && give_recent(context, x, octets))
+        return OK;
     if (!http_percent_decode(x->rq.arena, x->params[0], &text) || text.len > REQUEST_BASE64_MAX || !base64_decode(x->rq.arena, text, &der))
         return fail(&x->rq, ERR_BAD_REQUEST, "the path does not end in a base64 text");
-    return answer(context, x, der);
+    return answer(context, x, octets, der);
 }

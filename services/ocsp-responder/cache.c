@@ -20,6 +20,7 @@ struct entry {
     struct cached cached; /* first: cache_release is given its address */
     struct entry *next;
     atomic_int holders;
+    atomic_bool kept; /* in its bucket */
 };
 
 struct cache {
@@ -75,18 +76,32 @@ cache_release(void *cached)
 }
 
 const struct cached *
+cache_lend(const struct cached *cached)
+{
+    struct entry *entry = (struct entry *)(void *)cached;
+
+    atomic_fetch_add(&entry->holders, 1);
+    return cached;
+}
+
+bool
+cache_still_has(const struct cached *cached)
+{
+    const struct entry *entry = (const struct entry *)(const void *)cached;
+
+    return atomic_load(&entry->kept);
+}
+
+const struct cached *
 cache_find(struct cache *cache, struct bytes serial, struct bytes cert_id)
 {
     size_t bucket = bucket_of(cache, serial);
     struct entry *entry;
 
     AUTO_LOCK(&cache->locks[bucket % LOCKS].mutex);
-    for (entry = cache->buckets[bucket]; entry != NULL; entry = entry->next) {
-        if (bytes_equal(entry->cached.cert_id, cert_id)) {
-            atomic_fetch_add(&entry->holders, 1);
-            return &entry->cached;
-        }
-    }
+    for (entry = cache->buckets[bucket]; entry != NULL; entry = entry->next)
+        if (bytes_equal(entry->cached.cert_id, cert_id))
+            return cache_lend(&entry->cached);
     return NULL;
 }
 
@@ -132,6 +147,7 @@ entry_new(const struct cached *from)
     entry->cached.cache_control = copies[3];
     entry->next = NULL;
     atomic_init(&entry->holders, 1);
+    atomic_init(&entry->kept, false);
     return entry;
 }
 
@@ -146,6 +162,7 @@ unlink_where(struct cache *cache, size_t bucket, bool (*leaves)(const struct ent
         struct entry *entry = *at;
         if (leaves(entry, what, place++)) {
             *at = entry->next;
+            atomic_store(&entry->kept, false);
             cache_release(entry);
         } else {
             at = &entry->next;
@@ -183,8 +200,8 @@ cache_put(struct cache *cache, uint64_t ticket, const struct cached *from)
     unlink_where(cache, bucket, same_cert_id_or_too_old, from->cert_id);
     entry->next = cache->buckets[bucket];
     cache->buckets[bucket] = entry;
-    atomic_fetch_add(&entry->holders, 1);
-    return &entry->cached;
+    atomic_store(&entry->kept, true);
+    return cache_lend(&entry->cached);
 }
 
 void

@@ -9,6 +9,8 @@
  * On failure: without the bus what is cached is checked against the database before it is given; without the database what is cached is given
  *             until it expires; without both and for what is not cached: 503 with Retry-After
  */
+#include <stdlib.h>
+
 #include "base/config.h"
 #include "link/service.h"
 #include "ocsp_responder.h"
@@ -35,6 +37,7 @@ static void follow(struct service *service, struct request *rq, struct responder
                    const ProtobufCMessageDescriptor *type, events_handler *handle);
 static void watch_the_bus(void *context, struct request *rq);
 static void refresh_issuers(void *context, struct request *rq);
+static struct recent **recents_for(int loops);
 
 int
 main(int argc, char **argv)
@@ -48,6 +51,7 @@ main(int argc, char **argv)
     responder.rechecks = metric_counter("signet_ocsp_answers_total", "OCSP answers", "from", "cache, checked against the database");
     responder.issuers = issuers_new();
     responder.cache = cache_new(responder.config.cache_entries);
+    responder.recents = recents_for(responder.config.loops);
     responder.db = service_database(service);
     responder.bus = service_bus(service);
     service_ready_when(service, "issuers", issuers_check, &responder);
@@ -68,6 +72,19 @@ main(int argc, char **argv)
                                                         .body_max = OCSP_REQUEST_MAX,
                                                         .quiet = true});
     return service_run(service);
+}
+
+static struct recent **
+recents_for(int loops)
+{
+    struct recent **recents = calloc((size_t)loops, sizeof(struct recent *));
+    int i;
+
+    if (recents == NULL)
+        abort();
+    for (i = 0; i < loops; i++)
+        recents[i] = recent_new();
+    return recents;
 }
 
 static void

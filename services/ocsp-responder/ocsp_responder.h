@@ -29,6 +29,7 @@ struct responder {
     struct db *db;
     struct issuers *issuers;
     struct cache *cache;
+    struct recent **recents; /* one for each loop */
     atomic_bool live; /* the bus is there: what was revoked has been heard of */
     struct metric *hits, *misses, *rechecks;
 };
@@ -78,7 +79,7 @@ enum error sign_response(struct responder *responder, struct request *rq, const 
                          const struct status *statuses, struct signed_response *ret_response) MUST_CHECK;
 
 /*
- * cache.c: responses by the CertID that was asked. An entry is shared: cache_find lends it, cache_release gives it back.
+ * cache.c: responses by the CertID that was asked. An entry is shared: cache_find lends it, cache_lend once more, cache_release gives it back.
  * cache_ticket is taken before the database is read; cache_put drops what an event has overtaken since. Threads: any.
  */
 struct cached {
@@ -92,12 +93,22 @@ struct cached {
 };
 struct cache *cache_new(int entries);
 const struct cached *cache_find(struct cache *cache, struct bytes serial, struct bytes cert_id);
+const struct cached *cache_lend(const struct cached *cached);
 void cache_release(void *cached);
+/* False as soon as an event, a newer answer or want of room has taken a lent entry out of the cache. */
+bool cache_still_has(const struct cached *cached);
 uint64_t cache_ticket(struct cache *cache, struct bytes serial);
 /* A copy of everything that `entry` points at. Lends it like cache_find. */
 const struct cached *cache_put(struct cache *cache, uint64_t ticket, const struct cached *entry);
 void cache_drop(struct cache *cache, struct bytes serial);
 void cache_clear(struct cache *cache);
+
+/* recent.c: the cache's answers to the very octets that one loop was asked lately. Threads: the loop's alone. */
+struct recent *recent_new(void);
+/* NULL when these octets were not asked of this route lately, or the cache has no longer what they were answered with; else recent_release it. */
+struct recent_answer *recent_find(struct recent *recent, const struct http_route *route, struct bytes octets, const struct cached **ret_cached);
+void recent_release(void *answer);
+void recent_keep(struct recent *recent, const struct http_route *route, struct bytes octets, const struct cached *cached);
 
 /* on_*.c */
 events_handler on_certificate_revoked;

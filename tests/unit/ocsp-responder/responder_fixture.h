@@ -189,6 +189,7 @@ stop_servers(void **state)
 
 /* They live as long as their process; a case leaves them empty. */
 static struct cache *cache;
+static struct recent *recent;
 static struct issuers *issuers;
 
 struct fixture {
@@ -225,9 +226,11 @@ open_fixture(void **state)
     responder->config = (struct responder_config){.validity_s = 14400, .max_age_s = 300};
     if (cache == NULL) {
         cache = cache_new(1000);
+        recent = recent_new();
         issuers = issuers_new();
     }
     responder->cache = cache;
+    responder->recents = &recent;
     responder->issuers = issuers;
     responder->live = true;
     responder->hits = metric_counter("hits", "", NULL, NULL);
