@@ -29,7 +29,7 @@ def snake(name):
 
 
 def contracts():
-    """(service, method, callers, comment keys) of every rpc."""
+    """(service, method, callers, comment keys) of every rpc. `folder` serves it: a contract file is named like it, and may hold more than one service."""
     found = []
     for path in sorted((ROOT / "proto/signet/v1").glob("*.proto")):
         service, comment = None, []
@@ -41,7 +41,7 @@ def contracts():
                 comment.append(text[2:].strip())
             elif match := re.match(r"rpc (\w+)\s*\((\w+)\)\s*returns\s*\((\w+)\)", text):
                 keys = dict(part.split(":", 1) for part in comment if re.match(r"(callers|deadline|repeat|errors):", part))
-                found.append({"file": path.name, "service": service, "method": match[1], "request": match[2], "reply": match[3], "keys": keys})
+                found.append({"file": path.name, "folder": path.stem.replace("_", "-"), "service": service, "method": match[1], "request": match[2], "reply": match[3], "keys": keys})
                 comment = []
             else:
                 comment = []

@@ -20,6 +20,7 @@
 #include "pki/csr.h"
 #include "pki/identifier.h"
 #include "pki/public_key.h"
+#include "policy.h"
 #include "signet/v1/acme_gw.pb-c.h"
 #include "signet/v1/ra.pb-c.h"
 #include "signet/v1/validator.pb-c.h"
@@ -59,7 +60,8 @@ struct acme {
     struct acme_config config;
     const char *base_url; /* "https://host:port", without final slash */
     const char *terms_url;
-    struct bytes directory;
+    struct snapshot_slot *policies;
+    struct service_loop *policy_loop;
     struct db *db;
     struct bus *bus;
     struct nonces *nonces;
@@ -103,6 +105,7 @@ struct account {
     bool terms_agreed;
     int64_t created_at_s;
     const char *client_address;
+    const char *policy; /* that it is bound to */
     struct jwk jwk;
 };
 
@@ -116,6 +119,9 @@ struct order {
     size_t name_count;
     const char *const *authorization_ids;
     size_t authorization_count;
+    const char *policy;
+    const char *const *preapproved; /* those of the names that needed no challenge, as columns write them */
+    size_t preapproved_count;
     int64_t expires_at_s;
     int64_t finalized_at_s;
     const char *client_address;
@@ -179,7 +185,7 @@ struct issued {
 
 extern const struct http_route acme_routes[];
 extern const size_t acme_route_count;
-/* Base URL, terms and directory, from the settings. */
+/* Base URL and terms, from the settings. */
 void acme_name_urls(struct acme *acme, struct arena *arena);
 char *acme_url(struct acme *acme, struct arena *arena, const char *kind, const char *id); /* "<base>/acme/order/<id>" */
 /* Fresh Replay-Nonce, Link rel="index" and Cache-Control on every answer. */
@@ -306,6 +312,9 @@ http_handler challenge;
 json_t *challenge_json(struct acme *acme, struct arena *arena, const struct challenge *challenge);
 
 /* ---- challenge_types.c ---- */
+
+/* Whether or not this server offers it. */
+bool challenge_type_is_known(const char *type);
 
 /* Those types that can prove this name and are in `allowed` (comma-separated; NULL or empty: any), as `struct challenge` has them; "" when none. */
 const char *challenge_types_offer(struct acme *acme, struct arena *arena, const struct identifier *name, const char *allowed);

@@ -32,6 +32,15 @@ is_listed(struct arena *arena, const char *list, const char *name)
     return count == 0;
 }
 
+bool
+challenge_type_is_known(const char *type)
+{
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (text_equal(types[i].name, type))
+            return true;
+    return false;
+}
+
 const char *
 challenge_types_offer(struct acme *acme, struct arena *arena, const struct identifier *name, const char *allowed)
 {

@@ -1,4 +1,4 @@
-/* The first thing a client asks for: where everything is (RFC 8555 §7.1.1). Made once at start, answered from memory. */
+/* The first thing a client asks for: where everything is (RFC 8555 §7.1.1). Made whenever policies are read, answered from memory. */
 #include "acme.h"
 
 #include <string.h>
@@ -17,17 +17,40 @@ caa_identities(struct acme *acme, struct arena *arena)
 
 /* All members of meta, always: clients have been broken by each that was missing. */
 static json_t *
-meta(struct acme *acme, struct arena *arena)
+meta(struct acme *acme, struct arena *arena, const struct policy *policy)
 {
     const char *website = text_is_empty(acme->config.website) ? acme->base_url : acme->config.website;
     return json_pack("{s:s, s:s, s:o, s:b}", "termsOfService", acme->terms_url, "website", website, "caaIdentities", caa_identities(acme, arena),
-                     "externalAccountRequired", 0);
+                     "externalAccountRequired", policy->eab == EAB_REQUIRED);
+}
+
+char *
+policy_url(struct acme *acme, struct arena *arena, const char *policy_name, const char *path)
+{
+    if (text_equal(policy_name, default_policy))
+        return arena_format(arena, "%s/acme/%s", acme->base_url, path);
+    return arena_format(arena, "%s/acme/%s/%s", acme->base_url, policy_name, path);
 }
 
 static void
-put_url(json_t *object, struct acme *acme, struct arena *arena, const char *member, const char *path)
+put_url(json_t *object, const char *member, const char *url)
 {
-    (void)json_object_set_new(object, member, json_string(arena_format(arena, "%s/acme/%s", acme->base_url, path)));
+    (void)json_object_set_new(object, member, json_string(url));
+}
+
+/* Accounts and orders are made under a policy; what is done with them later knows it from them. */
+struct bytes
+directory_of_policy(struct acme *acme, struct arena *arena, const struct policy *policy)
+{
+    AUTO(json_t, object) = json_object();
+
+    put_url(object, "newNonce", policy_url(acme, arena, default_policy, "new-nonce"));
+    put_url(object, "newAccount", policy_url(acme, arena, policy->name, "new-account"));
+    put_url(object, "newOrder", policy_url(acme, arena, policy->name, "new-order"));
+    put_url(object, "revokeCert", policy_url(acme, arena, default_policy, "revoke-cert"));
+    put_url(object, "keyChange", policy_url(acme, arena, default_policy, "key-change"));
+    (void)json_object_set_new(object, "meta", meta(acme, arena, policy));
+    return bytes_of_text(json_format(arena, object));
 }
 
 void
@@ -42,22 +65,18 @@ acme_name_urls(struct acme *acme, struct arena *arena)
         url[len - 1] = '\0';
     acme->base_url = url;
     acme->terms_url = text_is_empty(config->terms_url) ? arena_format(arena, "%s/acme/terms", url) : config->terms_url;
-
-    AUTO(json_t, object) = json_object();
-    put_url(object, acme, arena, "newNonce", "new-nonce");
-    put_url(object, acme, arena, "newAccount", "new-account");
-    put_url(object, acme, arena, "newOrder", "new-order");
-    put_url(object, acme, arena, "revokeCert", "revoke-cert");
-    put_url(object, acme, arena, "keyChange", "key-change");
-    (void)json_object_set_new(object, "meta", meta(acme, arena));
-    acme->directory = bytes_of_text(json_format(arena, object));
 }
 
 enum error
 directory(void *context, struct http_exchange *x)
 {
     struct acme *acme = context;
-    return http_answer(x, 200, "application/json", acme->directory);
+    const struct policy *policy;
+
+    if (x->on_loop && !policies_are_known(acme, &x->rq))
+        return http_defer(x);
+    enum error error = policy_of_path(acme, x, &policy);
+    return error ? error : http_answer(x, 200, "application/json", policy->directory);
 }
 
 /* RFC 8555 §6.3: what may be had by GET may be had by POST-as-GET, too. */

@@ -88,30 +88,47 @@ proven_names(struct arena *arena, const struct order *order)
     return pointers;
 }
 
+/* Names as ra writes them, without the type in front. */
+static const char **
+preapproved_names(struct arena *arena, const struct order *order)
+{
+    const char **names = arena_array(arena, order->preapproved_count, sizeof *names);
+
+    for (size_t i = 0; i < order->preapproved_count; i++)
+        names[i] = name_from_column(arena, order->preapproved[i]).value;
+    return names;
+}
+
 static enum error
 ask_ra(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply)
 {
     Pb__EnrollRequest input = PB__ENROLL_REQUEST__INIT;
     Pb__Principal principal = PB__PRINCIPAL__INIT;
     int64_t deadline_ms = rq->deadline_ms;
+    const struct policy *policy;
 
+    enum error error = policy_load(acme, rq, order->policy, &policy);
+    if (error)
+        return error;
     principal.kind = "acme-account";
     principal.id = order->account_id;
-    input.channel = "acme";
+    input.channel = policy_channel(rq->arena, policy->name);
     input.idempotency_key = order->id;
     input.csr = message_data(order->csr);
-    input.template_ = acme->config.template_name;
+    input.template_ = policy->template_name;
     input.proven_names = proven_names(rq->arena, order);
     input.n_proven_names = order->name_count;
     input.names_are_proven = true;
+    input.preapproved = preapproved_names(rq->arena, order);
+    input.n_preapproved = order->preapproved_count;
     input.principal = &principal;
-    input.issuer = acme->config.issuer;
+    input.issuer = policy->issuer;
     input.client_address = order->client_address;
     /* Counted from the order's own time, so that a repetition asks for the same. */
-    if (acme->config.validity_days > 0)
-        input.not_after_s = order->finalized_at_s + acme->config.validity_days * DAY_S;
+    if (policy->validity_days > 0)
+        input.not_after_s = order->finalized_at_s + policy->validity_days * DAY_S;
     rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, most_ms);
-    enum error error = RPC_CALL(acme->bus, rq, ra, Enroll, &input, ret_reply);
+    error = RPC_CALL(acme->bus, rq, ra, Enroll, &input, ret_reply);
     rq->deadline_ms = deadline_ms;
     return error;
 }

@@ -1,7 +1,7 @@
 /*
  * acme-gw: what ACME clients talk to (RFC 8555). It parses, authenticates, keeps accounts, orders and challenges, and has others do the rest.
  *
- * Serves:      HTTPS, routes.c; on the bus AcmeGw.RedeemNonce under the name of its nonces' prefix
+ * Serves:      HTTPS, routes.c; on the bus AcmeGw.RedeemNonce under the name of its nonces' prefix, and AcmeAdmin (admin.c)
  * Calls:       validator (ValidateChallenge), ra (Enroll, Revoke), its own replicas (RedeemNonce)
  * Announces:   nothing
  * Hears:       nothing
@@ -11,6 +11,7 @@
  */
 #include "acme.h"
 
+#include "base/snapshot.h"
 #include "link/service.h"
 
 #define LEASE_PAUSE_MS 1000
@@ -66,6 +67,13 @@ serve_replicas(struct service *service, struct request *rq, struct acme *acme)
     static Pb__AcmeGw_Service table = PB__ACME_GW__INIT(serve_);
     struct rpc_options options = {.threads = 2, .queue_limit = 256, .subject_suffix = arena_format(rq->arena, ".%s", nonces_prefix(acme->nonces))};
     service_must(service, rq, rpc_serve(acme->bus, rq, &table.base, acme, &options));
+}
+
+static void
+serve_operators(struct service *service, struct request *rq, struct acme *acme)
+{
+    struct rpc_options options = {.threads = 2, .queue_limit = 64};
+    service_must(service, rq, rpc_serve(acme->bus, rq, acme_admin_handlers(), acme, &options));
 }
 
 static void
@@ -127,12 +135,16 @@ main(int argc, char **argv)
     acme_name_urls(&acme, rq->arena);
     acme.accounts = account_cache_new();
     acme.certificates = certificate_cache_new();
+    acme.policies = snapshot_slot_new();
     acme.db = service_database(service);
     acme.bus = service_bus(service);
+    service_must(service, rq, policies_follow(&acme, service, rq));
     serve_replicas(service, rq, &acme);
+    serve_operators(service, rq, &acme);
     open_leases(service, rq, &acme);
     listen_for_clients(service, &acme);
     int status = service_run(service);
+    snapshot_slot_free(acme.policies);
     certificate_cache_free(acme.certificates);
     account_cache_free(acme.accounts);
     nonces_free(acme.nonces);

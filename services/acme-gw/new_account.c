@@ -44,9 +44,14 @@ contacts_check(struct request *rq, const json_t *payload, const char *const **re
 }
 
 static enum error
-answer_found(struct acme *acme, struct http_exchange *x, int status, const struct account *account)
+answer_found(struct acme *acme, struct http_exchange *x, const struct policy *policy, int status, const struct account *account)
 {
     request_note(&x->rq, "account", "%s", account->id);
+    /* The key has one account, and that has one policy. */
+    if (!text_equal(account->policy, policy->name))
+        return refuse(&x->rq, ERR_DENIED, "unauthorized",
+                      "the account of this key was made under the policy %s and stays with it: its directory is %s", account->policy,
+                      policy_url(acme, x->rq.arena, account->policy, "directory"));
     /* RFC 8555 §7.3.6: a deactivated account's key opens nothing, not even a new account. */
     if (account->status != ACCOUNT_VALID)
         return refuse(&x->rq, ERR_DENIED, "accountDeactivated", "the account of this key is %s",
@@ -56,14 +61,14 @@ answer_found(struct acme *acme, struct http_exchange *x, int status, const struc
 
 /* RFC 8555 §7.3.1: no account is made. The same for who has not agreed to the terms: an account that exists needs no second agreement. */
 static enum error
-return_existing(struct acme *acme, struct http_exchange *x, const struct signed_request *signed_)
+return_existing(struct acme *acme, struct http_exchange *x, const struct policy *policy, const struct signed_request *signed_)
 {
     struct request *rq = &x->rq;
     struct account found;
 
     enum error error = store_find_account_by_key(acme, rq, signed_->jwk, &found);
     if (error == OK)
-        return answer_found(acme, x, 200, &found);
+        return answer_found(acme, x, policy, 200, &found);
     if (error != ERR_NOT_FOUND)
         return error;
     failure_clear(rq);
@@ -79,17 +84,25 @@ new_account(void *context, struct http_exchange *x)
     struct acme *acme = context;
     struct request *rq = &x->rq;
     struct signed_request signed_;
+    const struct policy *policy;
 
     enum error error = signed_request_check(acme, x, BY_NEW_KEY, &signed_);
+    if (!error)
+        error = policy_of_path(acme, x, &policy);
     if (error)
         return error;
     if (signed_.payload == NULL)
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "the payload must be a JSON object");
     bool terms_agreed = json_is_true(json_object_get(signed_.payload, "termsOfServiceAgreed"));
     if (!terms_agreed || json_is_true(json_object_get(signed_.payload, "onlyReturnExisting")))
-        return return_existing(acme, x, &signed_);
+        return return_existing(acme, x, policy, &signed_);
 
-    struct account wanted = {.id = new_id(rq->arena), .status = ACCOUNT_VALID, .terms_agreed = true, .client_address = x->peer, .jwk = *signed_.jwk};
+    struct account wanted = {.id = new_id(rq->arena),
+                             .status = ACCOUNT_VALID,
+                             .terms_agreed = true,
+                             .client_address = x->peer,
+                             .policy = policy->name,
+                             .jwk = *signed_.jwk};
     error = jwk_check(rq, signed_.jwk);
     if (!error)
         error = contacts_check(rq, signed_.payload, &wanted.contacts, &wanted.contact_count);
@@ -100,5 +113,5 @@ new_account(void *context, struct http_exchange *x)
     error = store_insert_account(acme, rq, &wanted, &account, &created);
     if (error)
         return error;
-    return answer_found(acme, x, created ? 201 : 200, &account);
+    return answer_found(acme, x, policy, created ? 201 : 200, &account);
 }

@@ -7,8 +7,8 @@
 #include "acme.h"
 
 const struct http_route acme_routes[] = {
-    {"GET", "/", directory, ON_LOOP},
-    {"GET", "/acme/directory", directory, ON_LOOP},
+    {"GET", "/", directory, ON_LOOP_OR_WORKER},
+    {"GET", "/acme/directory", directory, ON_LOOP_OR_WORKER},
     {"POST", "/acme/directory", directory_by_post, ON_WORKER},
     {"GET", "/acme/terms", terms, ON_LOOP},
     {"GET", "/acme/new-nonce", new_nonce, ON_LOOP},
@@ -24,6 +24,10 @@ const struct http_route acme_routes[] = {
     {"POST", "/acme/challenge/{id}/{type}", challenge, ON_WORKER},
     {"POST", "/acme/certificate/{id}", certificate, ON_WORKER},
     {"POST", "/acme/revoke-cert", revoke_cert, ON_WORKER},
+    {"GET", "/acme/{policy}/directory", directory, ON_LOOP_OR_WORKER},
+    {"POST", "/acme/{policy}/directory", directory_by_post, ON_WORKER},
+    {"POST", "/acme/{policy}/new-account", new_account, ON_WORKER},
+    {"POST", "/acme/{policy}/new-order", new_order, ON_WORKER},
 };
 const size_t acme_route_count = sizeof acme_routes / sizeof acme_routes[0];
 

@@ -9,14 +9,14 @@
 #include "store.h"
 
 #define ID_OCTETS 16
-#define ACCOUNT_COLUMNS "id, status, jwk, array_to_string(contacts, ' '), terms_agreed, created_at, client_address"
+#define ACCOUNT_COLUMNS "id, status, jwk, array_to_string(contacts, ' '), terms_agreed, created_at, client_address, policy"
 
 static const struct db_statement load_account = {"load_account", "SELECT " ACCOUNT_COLUMNS " FROM acme.account WHERE id = $1"};
 static const struct db_statement find_account_by_key = {"find_account_by_key",
                                                         "SELECT " ACCOUNT_COLUMNS " FROM acme.account WHERE key_thumbprint = $1"};
 static const struct db_statement insert_account = {
-    "insert_account", "INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address) VALUES ($1, $2, $3, $4, $5, $6) "
-                      "ON CONFLICT (key_thumbprint) DO NOTHING RETURNING id"};
+    "insert_account", "INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address, policy) "
+                      "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_thumbprint) DO NOTHING RETURNING id"};
 static const struct db_statement update_contacts = {"update_contacts", "UPDATE acme.account SET contacts = $2 WHERE id = $1 AND status = 'valid'"};
 static const struct db_statement deactivate_account = {"deactivate_account",
                                                        "UPDATE acme.account SET status = 'deactivated' WHERE id = $1 AND status = 'valid'"};
@@ -66,6 +66,7 @@ account_of_row(struct request *rq, const struct db_rows *rows, struct account *r
     account.terms_agreed = db_bool(rows, 0, 4);
     account.created_at_s = db_time_s(rows, 0, 5);
     account.client_address = db_text(rows, 0, 6);
+    account.policy = db_text(rows, 0, 7);
     enum error error = jwk_parse(rq, json_parse_object(rq->arena, bytes_of_text(db_text(rows, 0, 2))), &account.jwk);
     if (!error)
         *ret_account = account;
@@ -97,7 +98,8 @@ store_insert_account(struct acme *acme, struct request *rq, const struct account
     struct bytes thumbprint = BYTES(wanted->jwk.thumbprint, THUMBPRINT_LEN);
     struct db_step steps[] = {
         DB_STEP(&insert_account, &inserted, DB_TEXT(wanted->id), DB_BYTES(thumbprint), DB_TEXT(wanted->jwk.canonical),
-                DB_TEXT_ARRAY(wanted->contacts, wanted->contact_count), DB_BOOL(wanted->terms_agreed), DB_TEXT(wanted->client_address)),
+                DB_TEXT_ARRAY(wanted->contacts, wanted->contact_count), DB_BOOL(wanted->terms_agreed), DB_TEXT(wanted->client_address),
+                DB_TEXT(wanted->policy)),
         DB_STEP(&find_account_by_key, &found, DB_BYTES(thumbprint)),
     };
 

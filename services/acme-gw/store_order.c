@@ -8,18 +8,24 @@
 
 #define ORDER_COLUMNS                                                                                                                        \
     "o.id, o.account_id, o.status, array_to_string(o.names, ' '), array_to_string(o.authorization_ids, ' '), o.expires_at, o.finalized_at, " \
-    "o.client_address, o.problem, o.attempts"
+    "o.client_address, o.problem, o.attempts, o.policy, array_to_string(o.preapproved, ' ')"
 
 static const struct db_statement insert_order = {
-    "insert_order", "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, client_address, expires_at) "
-                    "VALUES ($1, $2, $3, $4, cardinality($4), $5, $6)"};
-static const struct db_statement insert_authorizations = {"insert_authorizations",
-                                                          "INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at) "
-                                                          "SELECT new.id, $3, $4, new.name, $5 FROM unnest($1, $2) AS new (id, name)"};
+    "insert_order", "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, client_address, expires_at, policy, "
+                    "preapproved, status) VALUES ($1, $2, $3, $4, cardinality($4) - cardinality($8), $5, $6, $7, $8, "
+                    "CASE WHEN cardinality($4) = cardinality($8) THEN 'ready' ELSE 'pending' END)"};
+static const struct db_statement insert_authorizations = {
+    "insert_authorizations", "INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at, status) "
+                             "SELECT new.id, $3, $4, new.name, $5, CASE WHEN new.name = ANY ($6) THEN 'valid' ELSE 'pending' END "
+                             "FROM unnest($1, $2) AS new (id, name)"};
+/* A name that is approved beforehand has a challenge, too, which is valid from the beginning: clients stumble over authorisations without any. */
 static const struct db_statement insert_challenges = {
-    "insert_challenges", "INSERT INTO acme.challenge (id, authorization_id, offered, token) "
-                         "SELECT new.id, new.authorization_id, string_to_array(new.offered, ' '), new.token "
-                         "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (id, authorization_id, offered, token)"};
+    "insert_challenges", "INSERT INTO acme.challenge (id, authorization_id, offered, token, status, type, validated_at) "
+                         "SELECT new.id, new.authorization_id, string_to_array(new.offered, ' '), new.token, CASE WHEN a.status = 'valid' THEN "
+                         "'valid' ELSE 'pending' END, "
+                         "CASE WHEN a.status = 'valid' THEN split_part(new.offered, ' ', 1) END, CASE WHEN a.status = 'valid' THEN now() END "
+                         "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (id, authorization_id, offered, token) "
+                         "JOIN acme.authorization a ON a.id = new.authorization_id"};
 static const struct db_statement load_order = {"load_order",
                                                "SELECT " ORDER_COLUMNS ", NULL::bytea FROM acme.orders o WHERE o.id = $1 AND o.account_id = $2"};
 static const struct db_statement list_orders = {
@@ -82,9 +88,11 @@ store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
         .client_address = db_text(rows, row, 7),
         .problem = db_text(rows, row, 8),
         .attempts = (int)db_int(rows, row, 9),
-        .csr = db_bytes(rows, row, 10),
+        .policy = db_text(rows, row, 10),
+        .csr = db_bytes(rows, row, 12),
     };
 
+    order.preapproved = (const char *const *)text_split(arena, db_text(rows, row, 11), ' ', &order.preapproved_count);
     order.names = names_of_text(arena, db_text(rows, row, 3), &order.name_count);
     order.authorization_ids = (const char *const *)text_split(arena, db_text(rows, row, 4), ' ', &order.authorization_count);
     return order;
@@ -106,9 +114,11 @@ store_insert_order(struct acme *acme, struct request *rq, const struct order *or
     }
     struct db_step steps[] = {
         DB_STEP(&insert_order, NULL, DB_TEXT(order->id), DB_TEXT(order->account_id), DB_TEXT_ARRAY(names, order->name_count),
-                DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count), DB_TEXT(order->client_address), DB_TIME_S(order->expires_at_s)),
+                DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count), DB_TEXT(order->client_address), DB_TIME_S(order->expires_at_s),
+                DB_TEXT(order->policy), DB_TEXT_ARRAY(order->preapproved, order->preapproved_count)),
         DB_STEP(&insert_authorizations, NULL, DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count),
-                DB_TEXT_ARRAY(names, order->name_count), DB_TEXT(order->account_id), DB_TEXT(order->id), DB_TIME_S(order->expires_at_s)),
+                DB_TEXT_ARRAY(names, order->name_count), DB_TEXT(order->account_id), DB_TEXT(order->id), DB_TIME_S(order->expires_at_s),
+                DB_TEXT_ARRAY(order->preapproved, order->preapproved_count)),
         DB_STEP(&insert_challenges, NULL, DB_TEXT_ARRAY(columns[0], challenge_count), DB_TEXT_ARRAY(columns[1], challenge_count),
                 DB_TEXT_ARRAY(columns[2], challenge_count), DB_TEXT_ARRAY(columns[3], challenge_count)),
     };

@@ -50,6 +50,27 @@ check_texts(struct request *rq, const Pb__EnrollRequest *request)
     return check_text_bounds(rq, bounds, sizeof bounds / sizeof bounds[0]);
 }
 
+static bool
+is_proven(const Pb__EnrollRequest *request, const char *name)
+{
+    for (size_t i = 0; i < request->n_proven_names; i++)
+        if (text_equal(request->proven_names[i]->value, name))
+            return true;
+    return false;
+}
+
+/* What goes into the audit record as approved beforehand is among the names that are certified. */
+static enum error
+check_preapproved(struct request *rq, const Pb__EnrollRequest *request)
+{
+    if (request->n_preapproved > IDENTIFIERS_MAX)
+        return fail(rq, ERR_TOO_LARGE, "more than %d names are approved beforehand", IDENTIFIERS_MAX);
+    for (size_t i = 0; i < request->n_preapproved; i++)
+        if (!is_proven(request, request->preapproved[i]))
+            return fail(rq, ERR_BAD_REQUEST, "preapproved: %.100s is not among the proven names", request->preapproved[i]);
+    return OK;
+}
+
 enum error
 application_check(struct request *rq, const Pb__EnrollRequest *request)
 {
@@ -72,7 +93,7 @@ application_check(struct request *rq, const Pb__EnrollRequest *request)
     }
     if (request->not_before_s < 0 || request->not_before_s > TIME_MAX_S || request->not_after_s < 0 || request->not_after_s > TIME_MAX_S)
         return fail(rq, ERR_BAD_REQUEST, "not_before_s or not_after_s is no time");
-    return OK;
+    return check_preapproved(rq, request);
 }
 
 /* RFC 8555 §7.4, and the rule of every channel that proves names: the CSR names exactly what was proven. */

@@ -13,6 +13,7 @@
 /* A record has at most twelve texts, and names: together with the keys and digests they stay below AUDIT_BODY_MAX. */
 #define AUDIT_TEXT_MAX 300
 #define AUDIT_NAMES_MAX 3000
+#define AUDIT_PREAPPROVED_MAX 900
 #define ESCAPE_MAX 6
 
 /* At most AUDIT_TEXT_MAX octets of JSON, never half a character or half an escape. */
@@ -83,6 +84,25 @@ put_names(struct buffer *out, Pb__Name *const *names, size_t count)
     buffer_append_text(out, "]");
 }
 
+/* Which names nobody had to prove: "preapproved_count" tells when not all of them have room. */
+static void
+put_preapproved(struct request *rq, struct buffer *out, const char *preapproved)
+{
+    size_t count;
+    char **names = text_split(rq->arena, preapproved, ' ', &count);
+
+    if (count == 0)
+        return;
+    buffer_append_format(out, ",\"preapproved_count\":%zu,\"preapproved\":[", count);
+    size_t most = out->len + AUDIT_PREAPPROVED_MAX;
+    for (size_t i = 0; i < count && out->len + AUDIT_TEXT_MAX <= most; i++) {
+        buffer_append_format(out, "%s\"", i == 0 ? "" : ",");
+        put_escaped(out, names[i]);
+        buffer_append_text(out, "\"");
+    }
+    buffer_append_text(out, "]");
+}
+
 static void
 put_failure(struct request *rq, struct buffer *out)
 {
@@ -125,6 +145,7 @@ put_intent(struct request *rq, struct buffer *out, const struct intent *intent)
     put_text(out, "template", intent->plan->template_);
     buffer_append_format(out, ",\"template_version\":%u", intent->plan->template_version);
     put_names(out, intent->plan->names, intent->plan->n_names);
+    put_preapproved(rq, out, intent->preapproved);
 }
 
 const char *

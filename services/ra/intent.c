@@ -28,6 +28,16 @@ plan_names(struct request *rq, const struct application *application)
     return names;
 }
 
+static const char *
+joined(struct arena *arena, const char *const *texts, size_t count)
+{
+    struct buffer list = buffer_in(arena);
+
+    for (size_t i = 0; i < count; i++)
+        buffer_append_format(&list, "%s%s", i > 0 ? " " : "", texts[i]);
+    return buffer_text(&list);
+}
+
 void
 intent_plan(struct request *rq, const struct application *application, struct intent *ret_intent)
 {
@@ -58,6 +68,7 @@ intent_plan(struct request *rq, const struct application *application, struct in
         .principal_id = application->principal_id,
         .owner = application->owner,
         .client_address = application->request->client_address,
+        .preapproved = joined(rq->arena, (const char *const *)application->request->preapproved, application->request->n_preapproved),
         .request_sha256 = BYTES(application->request_sha256, sizeof application->request_sha256),
         .csr = application->csr.der,
         .packed = message_pack(rq->arena, &plan->base),

@@ -190,6 +190,7 @@ struct intent {
     enum intent_status status;
     const char *channel, *idempotency_key;
     const char *principal_kind, *principal_id, *owner, *client_address;
+    const char *preapproved; /* those of the names that nobody had to prove, separated by blanks */
     struct bytes request_sha256;
     struct bytes csr;
     struct bytes packed;                /* CertificateIntent: the octets that the warrant signs */

@@ -53,9 +53,9 @@ def test_each_rpc_has_its_comment_its_handler_file_and_its_test(rpc):
     if rpc["service"] in HANDLED_BY_COMMON:
         return
     file = snake(rpc["method"])
-    assert (ROOT / "services" / rpc["service"] / f"{file}.c").exists()
-    tests = [ROOT / "tests/unit" / rpc["service"] / f"{file}_test.c", ROOT / "tests/flow" / f"{file}_test.py"]
-    assert any(test.exists() for test in tests), f"no test named {file}_test for {rpc['service']}"
+    assert (ROOT / "services" / rpc["folder"] / f"{file}.c").exists()
+    tests = [ROOT / "tests/unit" / rpc["folder"] / f"{file}_test.c", ROOT / "tests/flow" / f"{file}_test.py"]
+    assert any(test.exists() for test in tests), f"no test named {file}_test for {rpc['folder']}"
 
 
 def test_callers_in_the_contracts_are_the_bus_permissions():
@@ -73,7 +73,7 @@ def test_each_service_serves_its_contracts_and_nothing_else():
     table = permissions()
     for service, row in table.items():
         served = {re.sub(r"\.\*\.", ".", subject) for subject in row["serves"]}
-        assert served == {f"{rpc['service']}.{snake(rpc['method'])}" for rpc in contracts() if rpc["service"] == service}
+        assert served == {f"{rpc['service']}.{snake(rpc['method'])}" for rpc in contracts() if rpc["folder"] == service}
 
 
 @pytest.mark.parametrize("event", events(), ids=lambda event: event["name"])

@@ -14,6 +14,7 @@
 
 #include "acme.h"
 #include "base/clock.h"
+#include "base/snapshot.h"
 #include "jose_kit.h"
 #include "kit/http_kit.h"
 #include "kit/postgres_kit.h"
@@ -33,6 +34,8 @@ static struct {
     atomic_int enrolments;
     char enrolled_key[64]; /* the idempotency key of the last one */
     char enrolled_names[256];
+    char enrolled_channel[64], enrolled_template[64], enrolled_preapproved[256];
+    int64_t enrolled_not_after_s;
     enum error revoke_error;
     bool already_revoked;
     char revoke_authority[32];
@@ -54,6 +57,13 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
 {
     beyond.enrolments++;
     snprintf(beyond.enrolled_key, sizeof beyond.enrolled_key, "%s", input->idempotency_key);
+    snprintf(beyond.enrolled_channel, sizeof beyond.enrolled_channel, "%s", input->channel);
+    snprintf(beyond.enrolled_template, sizeof beyond.enrolled_template, "%s", input->template_);
+    beyond.enrolled_not_after_s = input->not_after_s;
+    beyond.enrolled_preapproved[0] = '\0';
+    for (size_t i = 0; i < input->n_preapproved; i++)
+        snprintf(beyond.enrolled_preapproved + strlen(beyond.enrolled_preapproved),
+                 sizeof beyond.enrolled_preapproved - strlen(beyond.enrolled_preapproved), "%s%s", i == 0 ? "" : " ", input->preapproved[i]);
     beyond.enrolled_names[0] = '\0';
     for (size_t i = 0; i < input->n_proven_names; i++)
         snprintf(beyond.enrolled_names + strlen(beyond.enrolled_names), sizeof beyond.enrolled_names - strlen(beyond.enrolled_names), "%s%s",
@@ -249,6 +259,7 @@ open_gateway(void **state)
     gateway.nonces = nonces_new(bytes_of_text("0123456789abcdef0123456789abcdef"));
     gateway.accounts = account_cache_new();
     gateway.certificates = certificate_cache_new();
+    gateway.policies = snapshot_slot_new();
     sem_init(&validator_gate, 0, 0);
     gateway.validators = workers_new("validation", 1, 1, NULL);
     gateway.validations = &validations;
@@ -273,6 +284,7 @@ close_gateway(void **state)
 {
     http_server_close(server, 2000);
     workers_free(gateway.validators);
+    snapshot_slot_free(gateway.policies);
     certificate_cache_free(gateway.certificates);
     db_close(gateway.db);
     account_cache_free(gateway.accounts);
@@ -280,6 +292,16 @@ close_gateway(void **state)
     request_free(process_rq);
     postgres_kit_stop(postgres);
     return 0;
+}
+
+/* Policies are rows; what NOTIFY brings about elsewhere is done by hand here. */
+static inline void
+run_and_reload(const char *sql)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    postgres_kit_run(postgres, sql);
+    assert_int_equal(policies_reload(&gateway, rq), OK);
 }
 
 /* ---- a client ---- */

@@ -113,6 +113,61 @@ worst_request_fits_the_table(void **state)
     json_decref(json);
 }
 
+static struct intent
+intent_with(struct request *rq, const char *text, size_t names, const char *preapproved)
+{
+    Pb__CertificateIntent *plan = arena_alloc(rq->arena, sizeof *plan);
+
+    pb__certificate_intent__init(plan);
+    plan->issuer = plan->template_ = text;
+    plan->names = request_with(rq, text, names)->proven_names;
+    plan->n_names = names;
+    plan->serial = plan->intent_id = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t) "0123456789abcdef", .len = 16};
+    return (struct intent){.id = message_bytes(plan->intent_id),
+                           .channel = text,
+                           .idempotency_key = text,
+                           .principal_kind = text,
+                           .principal_id = text,
+                           .owner = text,
+                           .client_address = text,
+                           .preapproved = preapproved,
+                           .plan = plan};
+}
+
+static void
+names_that_nobody_proved_are_told(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct intent proven = intent_with(rq, "acme", 1, ""), approved = intent_with(rq, "acme", 2, "a.example b.example");
+
+    json_t *json = parse(audit_issued(rq, &proven, bytes_of_text("der")));
+    assert_null(json_object_get(json, "preapproved"));
+    json_decref(json);
+    json = parse(audit_issued(rq, &approved, bytes_of_text("der")));
+    assert_int_equal(json_integer_value(json_object_get(json, "preapproved_count")), 2);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(json, "preapproved"), 1)), "b.example");
+    json_decref(json);
+}
+
+static void
+worst_intent_fits_the_table(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    char *longest = arena_alloc(rq->arena, 4000), *preapproved = arena_alloc(rq->arena, 25400);
+
+    memset(longest, 1, 3999);
+    memset(preapproved, 1, 25399);
+    for (size_t i = 253; i < 25399; i += 254)
+        preapproved[i] = ' ';
+    struct intent intent = intent_with(rq, longest, 100, preapproved);
+    (void)!fail(rq, ERR_BAD_CSR, "%s", longest);
+    const char *record = audit_intent_refused(rq, &intent);
+    assert_true(strlen(record) <= AUDIT_BODY_MAX);
+    json_t *json = parse(record);
+    assert_int_equal(json_integer_value(json_object_get(json, "preapproved_count")), 100);
+    json_decref(json);
+}
+
 int
 main(void)
 {
@@ -121,6 +176,8 @@ main(void)
         cmocka_unit_test(refusal_says_who_what_and_why),
         cmocka_unit_test(texts_of_strangers_stay_inside_their_quotes),
         cmocka_unit_test(worst_request_fits_the_table),
+        cmocka_unit_test(names_that_nobody_proved_are_told),
+        cmocka_unit_test(worst_intent_fits_the_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,14 @@
+/* Binds the service AcmeAdmin of proto/signet/v1/acme_gw.proto to the files that serve it. */
+#include "acme.h"
+
+RPC_HANDLER(AcmeAdmin, ListAcmePolicies, list_acme_policies)
+RPC_HANDLER(AcmeAdmin, PutAcmePolicy, put_acme_policy)
+RPC_HANDLER(AcmeAdmin, DeleteAcmePolicy, delete_acme_policy)
+
+static Pb__AcmeAdmin_Service table = PB__ACME_ADMIN__INIT(serve_);
+
+ProtobufCService *
+acme_admin_handlers(void)
+{
+    return &table.base;
+}

@@ -1,0 +1,156 @@
+/* Checks and writes a policy: what comes in here is what requests rely on later. */
+#include "acme.h"
+
+#include <string.h>
+
+#define VALIDITY_DAYS_MAX 3650
+
+/* "intra" would be served under /acme/intra/…: not when the gateway has a resource there. */
+static bool
+is_resource(const char *name)
+{
+    const char *prefix = "/acme/";
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < acme_route_count; i++) {
+        const char *path = acme_routes[i].path;
+        if (!text_starts_with(path, prefix) || strncmp(path + strlen(prefix), name, len) != 0)
+            continue;
+        char next = path[strlen(prefix) + len];
+        if (next == '\0' || next == '/')
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_label(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len == 0 || len > POLICY_NAME_MAX || name[0] == '-' || name[len - 1] == '-')
+        return false;
+    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+static enum error
+check_name(struct request *rq, const char *name)
+{
+    if (!is_label(name))
+        return fail(rq, ERR_BAD_REQUEST, "a policy's name has at most %d lower-case letters, digits and inner hyphens", POLICY_NAME_MAX);
+    if (is_resource(name))
+        return fail(rq, ERR_BAD_REQUEST, "\"%s\" cannot be a policy's name: the gateway has a resource of that name", name);
+    return OK;
+}
+
+static enum error
+check_texts(struct request *rq, const Pb__AcmePolicy *policy)
+{
+    const char *const texts[] = {policy->description, policy->template_, policy->issuer, policy->limits};
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strlen(texts[i]) > POLICY_TEXT_MAX)
+            return fail(rq, ERR_TOO_LARGE, "\"%.40s…\" is longer than %d octets", texts[i], POLICY_TEXT_MAX);
+    return OK;
+}
+
+static enum error
+check_networks(struct request *rq, const char *what, const char *const *texts, size_t count)
+{
+    struct network network;
+
+    if (count > POLICY_LIST_MAX)
+        return fail(rq, ERR_TOO_LARGE, "%s: at most %d can be given", what, POLICY_LIST_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (!network_read(texts[i], &network))
+            return fail(rq, ERR_BAD_REQUEST, "%s: \"%.60s\" is not a network; write 10.0.0.0/8 or fd00::/8", what, texts[i]);
+    return OK;
+}
+
+/* Names are brought to the form that identifiers have: "*.Intra.Example." would never match anything. */
+static enum error
+check_preapproved(struct request *rq, const Pb__AcmePolicy *policy)
+{
+    struct network network;
+    struct identifier name;
+
+    if (policy->n_preapproved_names > POLICY_LIST_MAX)
+        return fail(rq, ERR_TOO_LARGE, "preapproved_names: at most %d can be given", POLICY_LIST_MAX);
+    for (size_t i = 0; i < policy->n_preapproved_names; i++) {
+        const char *text = policy->preapproved_names[i];
+        if (network_read(text, &network))
+            continue;
+        const char *why = identifier_read(rq->arena, IDENTIFIER_DNS, text, &name);
+        if (why != NULL)
+            return fail(rq, ERR_BAD_REQUEST, "preapproved_names: \"%.60s\" %s", text, why);
+        policy->preapproved_names[i] = name.value;
+    }
+    return OK;
+}
+
+static enum error
+check_challenges(struct request *rq, const Pb__AcmePolicy *policy)
+{
+    if (policy->n_challenge_types > POLICY_LIST_MAX)
+        return fail(rq, ERR_TOO_LARGE, "challenge_types: at most %d can be given", POLICY_LIST_MAX);
+    for (size_t i = 0; i < policy->n_challenge_types; i++)
+        if (!challenge_type_is_known(policy->challenge_types[i]))
+            return fail(rq, ERR_BAD_REQUEST, "challenge_types: \"%.40s\" is not known here", policy->challenge_types[i]);
+    return OK;
+}
+
+static enum error
+check_numbers(struct request *rq, const Pb__AcmePolicy *policy)
+{
+    enum eab_rule rule;
+
+    if (policy->validity_days < -1 || policy->validity_days > VALIDITY_DAYS_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "validity_days is a number from 1 to %d, 0 for the gateway's setting, -1 for the template's",
+                    VALIDITY_DAYS_MAX);
+    if (policy->identifiers_max > IDENTIFIERS_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "identifiers_max is at most %d", IDENTIFIERS_MAX);
+    if (policy->orders_per_account > INT32_MAX || policy->certificates_per_account > INT32_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "a quota is at most %d", INT32_MAX);
+    if (!text_is_empty(policy->eab) && !eab_rule_find(policy->eab, &rule))
+        return fail(rq, ERR_BAD_REQUEST, "eab is none, optional or required, not \"%.40s\"", policy->eab);
+    return OK;
+}
+
+#define NETWORKS(field) check_networks(rq, #field, (const char *const *)policy->field, policy->n_##field)
+
+static enum error
+check_policy(struct request *rq, const Pb__AcmePolicy *policy)
+{
+    enum error error = check_name(rq, policy->name);
+
+    if (!error)
+        error = check_texts(rq, policy);
+    if (!error)
+        error = NETWORKS(client_networks);
+    if (!error)
+        error = NETWORKS(allowed_networks);
+    if (!error)
+        error = NETWORKS(denied_networks);
+    if (!error)
+        error = check_preapproved(rq, policy);
+    if (!error)
+        error = check_challenges(rq, policy);
+    return error ? error : check_numbers(rq, policy);
+}
+
+enum error
+put_acme_policy(struct acme *acme, struct request *rq, const Pb__PutAcmePolicyRequest *input, Pb__PutAcmePolicyReply *ret_reply)
+{
+    bool created = false;
+
+    if (input->policy == NULL)
+        return fail(rq, ERR_BAD_REQUEST, "policy is missing");
+    enum policy_write how = input->must_be_new ? POLICY_CREATE : input->must_exist ? POLICY_CHANGE : POLICY_WRITE;
+    request_note(rq, "policy", "%.40s", input->policy->name);
+    enum error error = check_policy(rq, input->policy);
+    if (!error)
+        error = store_write_policy(acme, rq, input->policy, how, &created);
+    if (!error)
+        ret_reply->created = created;
+    return error;
+}

@@ -1,0 +1,163 @@
+/* What operators may write as a policy, and what of it is kept. */
+#include "gateway_fixture.h"
+
+static const struct refused {
+    const char *name;
+    Pb__AcmePolicy policy;
+    enum error error;
+} refused[] = {
+    {"rejects_no_name", {.name = ""}, ERR_BAD_REQUEST},
+    {"rejects_capitals_in_the_name", {.name = "Intra"}, ERR_BAD_REQUEST},
+    {"rejects_a_slash_in_the_name", {.name = "a/b"}, ERR_BAD_REQUEST},
+    {"rejects_a_hyphen_in_front", {.name = "-a"}, ERR_BAD_REQUEST},
+    {"rejects_a_long_name", {.name = "abcdefghijabcdefghijabcdefghijabcdefghijk"}, ERR_BAD_REQUEST},
+    {"rejects_the_name_of_a_resource", {.name = "order"}, ERR_BAD_REQUEST},
+    {"rejects_the_name_of_another_resource", {.name = "new-account"}, ERR_BAD_REQUEST},
+    {"rejects_an_unknown_rule_for_eab", {.name = "a", .eab = "sometimes"}, ERR_BAD_REQUEST},
+    {"rejects_a_negative_validity", {.name = "a", .validity_days = -2}, ERR_BAD_REQUEST},
+    {"rejects_a_validity_of_centuries", {.name = "a", .validity_days = 36500}, ERR_BAD_REQUEST},
+    {"rejects_more_identifiers_than_a_certificate_has", {.name = "a", .identifiers_max = 101}, ERR_BAD_REQUEST},
+    {"rejects_a_quota_beyond_a_column", {.name = "a", .orders_per_account = 3000000000U}, ERR_BAD_REQUEST},
+    {"rejects_a_client_network_that_is_none",
+     {.name = "a", .n_client_networks = 1, .client_networks = (const char *[]){"10.0.0.0/33"}},
+     ERR_BAD_REQUEST},
+    {"rejects_an_allowed_network_that_is_none",
+     {.name = "a", .n_allowed_networks = 1, .allowed_networks = (const char *[]){"here"}},
+     ERR_BAD_REQUEST},
+    {"rejects_a_denied_network_that_is_none", {.name = "a", .n_denied_networks = 1, .denied_networks = (const char *[]){""}}, ERR_BAD_REQUEST},
+    {"rejects_a_preapproved_name_that_is_none",
+     {.name = "a", .n_preapproved_names = 1, .preapproved_names = (const char *[]){"*.*.example"}},
+     ERR_BAD_REQUEST},
+    {"rejects_a_challenge_that_is_not_known",
+     {.name = "a", .n_challenge_types = 1, .challenge_types = (const char *[]){"telepathy-01"}},
+     ERR_BAD_REQUEST},
+};
+
+/* Unset texts of a row above are empty, as they are in every message that comes over the bus. */
+static Pb__AcmePolicy
+complete(const Pb__AcmePolicy *row)
+{
+    Pb__AcmePolicy policy = PB__ACME_POLICY__INIT;
+    ProtobufCMessage base = policy.base;
+    const char *empty = policy.description;
+
+    policy = *row;
+    policy.base = base;
+    policy.description = row->description != NULL ? row->description : empty;
+    policy.template_ = row->template_ != NULL ? row->template_ : empty;
+    policy.issuer = row->issuer != NULL ? row->issuer : empty;
+    policy.eab = row->eab != NULL ? row->eab : empty;
+    policy.limits = row->limits != NULL ? row->limits : empty;
+    return policy;
+}
+
+static enum error
+put(struct request *rq, const Pb__AcmePolicy *row, bool must_be_new, bool must_exist, bool *ret_created)
+{
+    Pb__PutAcmePolicyRequest input = PB__PUT_ACME_POLICY_REQUEST__INIT;
+    Pb__PutAcmePolicyReply reply = PB__PUT_ACME_POLICY_REPLY__INIT;
+    Pb__AcmePolicy policy = complete(row);
+
+    input.policy = &policy;
+    input.must_be_new = must_be_new;
+    input.must_exist = must_exist;
+    enum error error = put_acme_policy(&gateway, rq, &input, &reply);
+    *ret_created = reply.created;
+    return error;
+}
+
+static int
+end(void **state)
+{
+    postgres_kit_run(postgres, "DELETE FROM acme.policy WHERE name <> 'default'");
+    return 0;
+}
+
+static void
+rejects(void **state)
+{
+    const struct refused *one = *state;
+    AUTO_STRUCT(request, rq) = request_new();
+    bool created;
+
+    assert_int_equal(put(rq, &one->policy, false, false, &created), one->error);
+    assert_true(rq->failure.message[0] != '\0');
+    char *count = postgres_kit_ask(postgres, "SELECT count(*) FROM acme.policy");
+    assert_string_equal(count, "1");
+    free(count);
+}
+
+static void
+what_was_written_is_listed(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__ListAcmePoliciesRequest input = PB__LIST_ACME_POLICIES_REQUEST__INIT;
+    Pb__ListAcmePoliciesReply reply = PB__LIST_ACME_POLICIES_REPLY__INIT;
+    bool created = false;
+    const Pb__AcmePolicy policy = {.name = "intra",
+                                   .description = "inside",
+                                   .template_ = "Device-Certificate",
+                                   .validity_days = -1,
+                                   .n_preapproved_names = 2,
+                                   .preapproved_names = (const char *[]){"*.Intra.Example", "10.0.0.0/8"},
+                                   .eab = "required",
+                                   .caa = true,
+                                   .orders_per_account = 5,
+                                   .n_challenge_types = 1,
+                                   .challenge_types = (const char *[]){"http-01"}};
+
+    assert_int_equal(put(rq, &policy, false, false, &created), OK);
+    assert_true(created);
+    input.name = "intra";
+    assert_int_equal(list_acme_policies(&gateway, rq, &input, &reply), OK);
+    assert_int_equal(reply.n_policies, 1);
+    assert_string_equal(reply.policies[0]->description, "inside");
+    assert_string_equal(reply.policies[0]->template_, "Device-Certificate");
+    assert_int_equal(reply.policies[0]->validity_days, -1);
+    assert_string_equal(reply.policies[0]->preapproved_names[0], "*.intra.example");
+    assert_string_equal(reply.policies[0]->preapproved_names[1], "10.0.0.0/8");
+    assert_string_equal(reply.policies[0]->eab, "required");
+    assert_true(reply.policies[0]->caa);
+    assert_int_equal(reply.policies[0]->orders_per_account, 5);
+    assert_string_equal(reply.policies[0]->limits, "default");
+    assert_string_equal(reply.policies[0]->challenge_types[0], "http-01");
+}
+
+static void
+a_policy_is_created_once_and_changed_only_when_it_exists(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    const Pb__AcmePolicy first = {.name = "a", .description = "first"}, second = {.name = "a", .description = "second"};
+    bool created = true;
+
+    assert_int_equal(put(rq, &first, false, true, &created), ERR_NOT_FOUND);
+    failure_clear(rq);
+    assert_int_equal(put(rq, &first, true, false, &created), OK);
+    assert_true(created);
+    assert_int_equal(put(rq, &second, true, false, &created), ERR_CONFLICT);
+    failure_clear(rq);
+    assert_int_equal(put(rq, &second, false, true, &created), OK);
+    assert_false(created);
+    assert_int_equal(put(rq, &first, false, false, &created), OK);
+    assert_false(created);
+    char *found = postgres_kit_ask(postgres, "SELECT description FROM acme.policy WHERE name = 'a'");
+    assert_string_equal(found, "first");
+    free(found);
+}
+
+#define CASES_BY_HAND 2
+
+int
+main(void)
+{
+    struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(refused)] = {
+        cmocka_unit_test_teardown(what_was_written_is_listed, end),
+        cmocka_unit_test_teardown(a_policy_is_created_once_and_changed_only_when_it_exists, end),
+    };
+    size_t count = CASES_BY_HAND;
+
+    for (size_t i = 0; i < COUNT_OF(refused); i++)
+        tests[count++] =
+            (struct CMUnitTest){.name = refused[i].name, .test_func = rejects, .teardown_func = end, .initial_state = (void *)&refused[i]};
+    return _cmocka_run_group_tests("put_acme_policy", tests, count, open_gateway, close_gateway);
+}
