@@ -32,7 +32,7 @@ explain(struct ra *ra, struct request *rq, const Pb__ExplainRequest *request, Pb
         ret_reply->layers[layer] = verdict;
         ret_reply->would_issue &= verdicts[layer].passed;
     }
-    ret_reply->needs_approval = ret_reply->would_issue && application.template->requires_approval;
+    ret_reply->needs_approval = ret_reply->would_issue && (application.template->requires_approval || request->request->wants_approval);
     ret_reply->would_issue = ret_reply->would_issue && !ret_reply->needs_approval;
     return OK;
 }

@@ -61,7 +61,7 @@ intent_plan(struct request *rq, const struct application *application, struct in
     plan->public_key = message_data(application->csr.key.spki);
     *ret_intent = (struct intent){
         .id = BYTES(id, INTENT_ID_LEN),
-        .status = application->template->requires_approval ? INTENT_PENDING : INTENT_OPEN,
+        .status = application->template->requires_approval || application->request->wants_approval ? INTENT_PENDING : INTENT_OPEN,
         .channel = application->request->channel,
         .idempotency_key = application->request->idempotency_key,
         .principal_kind = application->principal_kind,

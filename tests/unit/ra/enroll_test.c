@@ -379,6 +379,19 @@ approval_is_stored_and_audited_as_pending(void **state)
     assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.pending'"), 1);
 }
 
+static void
+a_channel_can_want_approval_where_the_template_does_not(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "device-1", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    request->wants_approval = true;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_PENDING);
+    assert_int_equal(signer.signed_certificates, 0);
+}
+
 /* ---- bad days --------------------------------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -585,6 +598,7 @@ main(void)
         CASE(refuses_a_mail_address_that_only_the_subject_has),
         CASE(refuses_a_blocked_key),
         CASE(approval_is_stored_and_audited_as_pending),
+        CASE(a_channel_can_want_approval_where_the_template_does_not),
         CASE(intent_stays_open_while_the_signer_is_away_and_the_repeat_continues_it),
         CASE(unknown_warrant_key_is_an_operators_trouble),
         CASE(signers_refusal_closes_the_intent_for_good),
