@@ -25,43 +25,6 @@ first_hop(struct arena *arena, const struct proof *proof)
     };
 }
 
-static enum error
-addresses_of(struct resolver *resolver, struct request *rq, const char *host, struct addresses *ret_addresses)
-{
-    struct addresses literal = {.count = 1};
-
-    if (!address_parse(host, &literal.at[0]))
-        return resolve(resolver, rq, host, ret_addresses);
-    *ret_addresses = literal;
-    return OK;
-}
-
-/* At most one of each family, IPv6 first. */
-static enum error
-choose(struct request *rq, const struct proof *proof, const struct hop *hop, const struct addresses *all, struct addresses *ret_chosen)
-{
-    struct addresses chosen = {.count = 0};
-    char refused[ADDRESS_TEXT_MAX] = "";
-    const char *why = "";
-    bool has_v6 = false, has_v4 = false;
-
-    for (size_t i = 0; i < all->count; i++) {
-        const char *refusal = address_refusal(&proof->rules, &all->at[i], hop->port);
-        bool *has = address_is_v4(&all->at[i]) ? &has_v4 : &has_v6;
-        if (refusal != NULL) {
-            address_format(&all->at[i], refused);
-            why = refusal;
-        } else if (!*has) {
-            *has = true;
-            chosen.at[chosen.count++] = all->at[i];
-        }
-    }
-    if (chosen.count == 0)
-        return found(rq, "connection", "%.253s has the address %s, which is not asked: it is %s", hop->host, refused, why);
-    *ret_chosen = chosen;
-    return OK;
-}
-
 static bool
 may_dial(void *context, const char *text, int port)
 {
@@ -74,12 +37,7 @@ may_dial(void *context, const char *text, int port)
 static enum error
 fetch_from(struct request *rq, struct proof *proof, const struct hop *hop, const struct address *address, struct http_fetch *ret_fetch)
 {
-    char text[ADDRESS_TEXT_MAX];
-
-    address_format(address, text);
-    const char *dialled = arena_text(rq->arena, text);
-    if (proof->tried_count < TRIED_MAX)
-        proof->tried[proof->tried_count++] = dialled;
+    const char *dialled = proof_note_tried(rq, proof, address);
     /* The certificate of an https redirect is not verified: what is there may be what the client wants to replace. */
     *ret_fetch = (struct http_fetch){.url = hop->url,
                                      .address = dialled,
@@ -106,11 +64,9 @@ explain(struct request *rq, const struct hop *hop, const char *address)
 static enum error
 fetch(struct resolver *resolver, struct request *rq, struct proof *proof, const struct hop *hop, struct http_fetch *ret_fetch)
 {
-    struct addresses all = {.count = 0}, chosen = {.count = 0};
+    struct addresses chosen = {.count = 0};
 
-    enum error error = addresses_of(resolver, rq, hop->host, &all);
-    if (!error)
-        error = choose(rq, proof, hop, &all, &chosen);
+    enum error error = choose_addresses(resolver, rq, &proof->rules, hop->host, hop->port, &chosen);
     if (error)
         return error;
     for (size_t i = 0;; i++) {

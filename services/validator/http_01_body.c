@@ -3,19 +3,6 @@
 
 #include <string.h>
 
-#define SHOWN_MAX 100
-
-static const char *
-harmless(struct arena *arena, struct bytes from)
-{
-    char *shown = bytes_text(arena, BYTES(from.at, from.len < SHOWN_MAX ? from.len : SHOWN_MAX));
-
-    for (size_t i = 0; i < from.len && i < SHOWN_MAX; i++)
-        if (from.at[i] < 0x20 || from.at[i] > 0x7e)
-            shown[i] = '?';
-    return shown;
-}
-
 static struct bytes
 without_trailing_space(struct bytes text)
 {

@@ -1,253 +1,77 @@
-/*
- * Names to addresses by libunbound, which asks the configured resolver each time anew. Its questions run on a thread of libunbound's; a thread of
- * ours takes the answers in, and each validation waits for its own two no longer than its deadline.
- *
- * Everything is set before the first question: afterwards a context cannot be changed any more.
- */
+/* Where a name is: its addresses as DNS has them, and of these the ones that may be asked. For http-01 and tls-alpn-01. */
 #include "validator.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unbound.h>
 
-#include "base/clock.h"
-#include "base/config.h"
-
-#define DNS_MS 8000
-#define POLL_MS 200
-#define RRTYPE_A 1
-#define RRTYPE_AAAA 28
-#define RRCLASS_IN 1
-#define RCODE_NXDOMAIN 3
-
-struct resolver {
-    struct ub_ctx *ub;
-    pthread_t thread;
-    atomic_bool closing;
-    pthread_mutex_t mutex;
-    pthread_cond_t answered;
-};
-
-/* Held by who asks and by libunbound until it has called back: whoever lets go last frees. */
-struct question {
-    struct resolver *resolver;
-    int id;
-    int holders;
-    bool done;
-    int error;
-    struct ub_result *result;
-};
-
-/* Zones that libunbound answers itself (RFC 6303, RFC 6761) although a private network may well serve them. */
-static const char *const our_zones[] = {"test.", "localhost.", "home.arpa.", "invalid."};
-
-static const char *const ub_options[][2] = {
-    {"module-config:", "iterator"},
-    {"cache-max-ttl:", "0"},
-    {"cache-max-negative-ttl:", "0"},
-};
-
-static void *
-take_answers(void *context)
-{
-    struct resolver *resolver = context;
-    struct pollfd wait = {.fd = ub_fd(resolver->ub), .events = POLLIN};
-
-    while (!resolver->closing)
-        if (poll(&wait, 1, POLL_MS) > 0)
-            (void)ub_process(resolver->ub);
-    return NULL;
-}
-
-static enum error
-forward_to(struct request *rq, struct ub_ctx *ub, const char *dns_address)
-{
-    char host[256];
-    int port;
-
-    if (text_is_empty(dns_address))
-        return ub_ctx_resolvconf(ub, NULL) == 0 ? OK : fail(rq, ERR_INTERNAL, "the system's resolver is not known: /etc/resolv.conf cannot be read");
-    if (!config_split_address(dns_address, host, &port))
-        return fail(rq, ERR_BAD_REQUEST, "SIGNET_DNS_ADDR: \"%.80s\" is not host:port", dns_address);
-    int code = ub_ctx_set_fwd(ub, arena_format(rq->arena, "%s@%d", host, port));
-    return code == 0 ? OK : fail(rq, ERR_BAD_REQUEST, "SIGNET_DNS_ADDR: \"%.80s\": %s", dns_address, ub_strerror(code));
-}
-
-static enum error
-configure(struct request *rq, struct ub_ctx *ub, const char *dns_address)
-{
-    int code = 0;
-
-    for (size_t i = 0; code == 0 && i < sizeof ub_options / sizeof ub_options[0]; i++)
-        code = ub_ctx_set_option(ub, ub_options[i][0], ub_options[i][1]);
-    /* A thread, not a process: the child would carry a copy of everything. */
-    if (code == 0)
-        code = ub_ctx_async(ub, 1);
-    if (code != 0)
-        return fail(rq, ERR_INTERNAL, "libunbound cannot be set up: %s", ub_strerror(code));
-    enum error error = forward_to(rq, ub, dns_address);
-    /* Only now: removing a zone makes the context final. */
-    for (size_t i = 0; !error && i < sizeof our_zones / sizeof our_zones[0]; i++)
-        if (ub_ctx_zone_remove(ub, our_zones[i]) != 0)
-            return fail(rq, ERR_INTERNAL, "libunbound does not give up its own zone %s", our_zones[i]);
-    return error;
-}
-
-enum error
-resolver_open(struct request *rq, const char *dns_address, struct resolver **ret_resolver)
-{
-    struct ub_ctx *ub = ub_ctx_create();
-    if (ub == NULL)
-        abort();
-    enum error error = configure(rq, ub, dns_address);
-    if (error) {
-        ub_ctx_delete(ub);
-        return error;
-    }
-    struct resolver *resolver = calloc(1, sizeof *resolver);
-    if (resolver == NULL)
-        abort();
-    resolver->ub = ub;
-    pthread_cond_init(&resolver->answered, NULL);
-    pthread_mutex_init(&resolver->mutex, NULL);
-    if (pthread_create(&resolver->thread, NULL, take_answers, resolver) != 0)
-        abort();
-    *ret_resolver = resolver;
-    return OK;
-}
-
-void
-resolver_close(struct resolver *resolver)
-{
-    resolver->closing = true;
-    pthread_join(resolver->thread, NULL);
-    ub_ctx_delete(resolver->ub);
-    pthread_cond_destroy(&resolver->answered);
-    pthread_mutex_destroy(&resolver->mutex);
-    free(resolver);
-}
-
-/* With the mutex held. */
-static void
-let_go(struct question *question)
-{
-    if (--question->holders > 0)
-        return;
-    if (question->result != NULL)
-        ub_resolve_free(question->result);
-    free(question);
-}
+#define V4_LEN 4
+#define V6_LEN 16
 
 static void
-on_answer(void *context, int error, struct ub_result *result)
+take_addresses(const struct lookup *lookup, struct addresses *addresses)
 {
-    struct question *question = context;
-    struct resolver *resolver = question->resolver;
-
-    AUTO_LOCK(&resolver->mutex);
-    question->done = true;
-    question->error = error;
-    question->result = result;
-    pthread_cond_broadcast(&resolver->answered);
-    let_go(question);
-}
-
-/* NULL: libunbound does not take the question. */
-static struct question *
-ask(struct resolver *resolver, const char *host, int rrtype)
-{
-    struct question *question = calloc(1, sizeof *question);
-    if (question == NULL)
-        abort();
-    *question = (struct question){.resolver = resolver, .holders = 2};
-    if (ub_resolve_async(resolver->ub, host, rrtype, RRCLASS_IN, question, on_answer, &question->id) == 0)
-        return question;
-    free(question);
-    return NULL;
-}
-
-static void
-wait_for(struct question *question, int64_t until_ms)
-{
-    struct resolver *resolver = question->resolver;
-
-    AUTO_LOCK(&resolver->mutex);
-    while (!question->done)
-        if (!clock_wait(&resolver->answered, &resolver->mutex, until_ms))
-            return;
-}
-
-static void
-release(struct question *question)
-{
-    struct resolver *resolver = question->resolver;
-    /* A question that libunbound still knows is cancelled and never calls back; of any other it has called back or is about to. */
-    bool cancelled = ub_cancel(resolver->ub, question->id) == 0;
-
-    AUTO_LOCK(&resolver->mutex);
-    if (cancelled && !question->done)
-        question->holders--;
-    let_go(question);
-}
-
-static void
-take_addresses(const struct ub_result *result, struct addresses *addresses)
-{
-    for (size_t i = 0; result->havedata && result->data[i] != NULL; i++) {
+    for (size_t i = 0; i < lookup->count && addresses->count < RESOLVED_MAX; i++) {
+        struct bytes octets = lookup->records[i];
         char text[ADDRESS_TEXT_MAX];
-        const void *octets = result->data[i];
         struct address address;
-        bool v4 = result->len[i] == 4;
-        if (!v4 && result->len[i] != 16)
+        if (octets.len != V4_LEN && octets.len != V6_LEN)
             continue;
-        if (addresses->count == RESOLVED_MAX || inet_ntop(v4 ? AF_INET : AF_INET6, octets, text, sizeof text) == NULL)
-            return;
-        if (address_parse(text, &address))
+        if (inet_ntop(octets.len == V4_LEN ? AF_INET : AF_INET6, octets.at, text, sizeof text) != NULL && address_parse(text, &address))
             addresses->at[addresses->count++] = address;
     }
-}
-
-/* What speaks for itself in the answer, or NULL. */
-static const char *
-take_answer(struct question *question, struct addresses *addresses)
-{
-    if (question == NULL)
-        return "the question could not be asked";
-    AUTO_LOCK(&question->resolver->mutex);
-    if (!question->done)
-        return "the resolver did not answer in time";
-    if (question->error != 0 || question->result == NULL)
-        return ub_strerror(question->error);
-    const struct ub_result *result = question->result;
-    take_addresses(result, addresses);
-    if (result->rcode == RCODE_NXDOMAIN)
-        return "the name does not exist (NXDOMAIN)";
-    return result->rcode == 0 ? NULL : "the resolver answered that it failed (SERVFAIL)";
 }
 
 enum error
 resolve(struct resolver *resolver, struct request *rq, const char *host, struct addresses *ret_addresses)
 {
-    int64_t until_ms = clock_monotonic_ms() + request_time_left_ms(rq, DNS_MS);
-    struct question *questions[] = {ask(resolver, host, RRTYPE_AAAA), ask(resolver, host, RRTYPE_A)};
+    struct lookup lookups[] = {{.name = host, .type = RRTYPE_AAAA}, {.name = host, .type = RRTYPE_A}};
     struct addresses addresses = {.count = 0};
-    const char *why = NULL;
 
-    for (size_t i = 0; i < 2; i++) {
-        if (questions[i] != NULL)
-            wait_for(questions[i], until_ms);
-        const char *problem = take_answer(questions[i], &addresses);
-        if (problem != NULL)
-            why = problem;
-        if (questions[i] != NULL)
-            release(questions[i]);
-    }
+    look_up(resolver, rq, lookups, 2);
+    take_addresses(&lookups[0], &addresses);
+    take_addresses(&lookups[1], &addresses);
+    const char *why = lookups[1].why != NULL ? lookups[1].why : lookups[0].why;
     if (addresses.count == 0)
         return found(rq, "dns", "looking up %.253s: %s", host, why != NULL ? why : "it has neither an A nor an AAAA record");
     *ret_addresses = addresses;
+    return OK;
+}
+
+static enum error
+addresses_of(struct resolver *resolver, struct request *rq, const char *host, struct addresses *ret_addresses)
+{
+    struct addresses literal = {.count = 1};
+
+    if (!address_parse(host, &literal.at[0]))
+        return resolve(resolver, rq, host, ret_addresses);
+    *ret_addresses = literal;
+    return OK;
+}
+
+enum error
+choose_addresses(struct resolver *resolver, struct request *rq, const struct address_rules *rules, const char *host, int port,
+                 struct addresses *ret_chosen)
+{
+    struct addresses all = {.count = 0}, chosen = {.count = 0};
+    char refused[ADDRESS_TEXT_MAX] = "";
+    const char *why = "";
+    bool has_v6 = false, has_v4 = false;
+
+    enum error error = addresses_of(resolver, rq, host, &all);
+    if (error)
+        return error;
+    for (size_t i = 0; i < all.count; i++) {
+        const char *refusal = address_refusal(rules, &all.at[i], port);
+        bool *has = address_is_v4(&all.at[i]) ? &has_v4 : &has_v6;
+        if (refusal != NULL) {
+            address_format(&all.at[i], refused);
+            why = refusal;
+        } else if (!*has) {
+            *has = true;
+            chosen.at[chosen.count++] = all.at[i];
+        }
+    }
+    if (chosen.count == 0)
+        return found(rq, "connection", "%.253s has the address %s, which is not asked: it is %s", host, refused, why);
+    *ret_chosen = chosen;
     return OK;
 }

@@ -4,6 +4,7 @@
  */
 #include "validator.h"
 
+#include <openssl/sha.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -14,6 +15,9 @@
 #define TOKEN_MIN 22
 #define TOKEN_MAX 128
 #define KEY_AUTHORIZATION_MAX BODY_MAX
+#define URI_MAX 1024
+#define ISSUER_NAMES_MAX 10
+#define THUMBPRINTS_MAX 100
 
 static const char token_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -50,14 +54,33 @@ check_key_authorization(struct request *rq, const char *token, const char *text)
     return OK;
 }
 
-static enum error
-take_name(struct request *rq, const Pb__Name *name, struct identifier *ret_name)
+enum error
+take_name(struct request *rq, const Pb__Name *name, struct identifier *ret_name, bool *ret_wildcard)
 {
+    struct identifier identifier;
+
     if (name == NULL || (name->type != PB__NAME_TYPE__NAME_TYPE_DNS && name->type != PB__NAME_TYPE__NAME_TYPE_IP))
         return fail(rq, ERR_BAD_REQUEST, "the identifier is neither a DNS name nor an IP address");
-    if (text_starts_with(name->value, "*."))
-        return fail(rq, ERR_BAD_REQUEST, "a wildcard cannot be proven by http-01");
-    return identifier_parse(rq, (enum identifier_type)name->type, name->value, ret_name);
+    enum error error = identifier_parse(rq, (enum identifier_type)name->type, name->value, &identifier);
+    if (error)
+        return error;
+    *ret_wildcard = identifier.type == IDENTIFIER_DNS && text_starts_with(identifier.value, "*.");
+    if (*ret_wildcard)
+        identifier.value += strlen("*.");
+    *ret_name = identifier;
+    return OK;
+}
+
+const char *
+proof_note_tried(struct request *rq, struct proof *proof, const struct address *address)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    address_format(address, text);
+    const char *dialled = arena_text(rq->arena, text);
+    if (proof->tried_count < TRIED_MAX)
+        proof->tried[proof->tried_count++] = dialled;
+    return dialled;
 }
 
 static enum error
@@ -73,12 +96,56 @@ take_networks(struct request *rq, size_t count, const char *const *texts, struct
     return OK;
 }
 
-static enum error
-check_request(struct request *rq, const Pb__ValidateChallengeRequest *input, struct proof *proof)
+enum error
+check_issuer_names(struct request *rq, size_t count)
 {
-    if (!text_equal(input->type, "http-01"))
+    if (count == 0 || count > ISSUER_NAMES_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "this CA must have 1 to %d names for CAA and dns-persist-01 records", ISSUER_NAMES_MAX);
+    return OK;
+}
+
+static const struct type {
+    const char *name;
+    prove *prove;
+    bool for_hosts, for_wildcards, for_addresses, needs_account, needs_issuer_names;
+} types[] = {
+    {"http-01", http_01, .for_hosts = true, .for_addresses = true},
+    {"tls-alpn-01", tls_alpn_01, .for_hosts = true, .for_addresses = true},
+    {"dns-01", dns_01, .for_hosts = true, .for_wildcards = true},
+    {"dns-account-01", dns_account_01, .for_hosts = true, .for_wildcards = true, .needs_account = true},
+    {"dns-persist-01", dns_persist_01, .for_hosts = true, .for_wildcards = true, .needs_account = true, .needs_issuer_names = true},
+};
+
+static const struct type *
+find_type(const char *name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (text_equal(types[i].name, name))
+            return &types[i];
+    return NULL;
+}
+
+static enum error
+check_type(struct request *rq, const struct type *type, const Pb__ValidateChallengeRequest *input, const struct proof *proof)
+{
+    if (proof->name.type == IDENTIFIER_IP ? !type->for_addresses : proof->wildcard ? !type->for_wildcards : !type->for_hosts)
+        return fail(rq, ERR_BAD_REQUEST, "%s cannot prove such a name", type->name);
+    if ((type->needs_account || input->check_caa) && (text_is_empty(input->account_uri) || strlen(input->account_uri) > URI_MAX))
+        return fail(rq, ERR_BAD_REQUEST, "the account's URL is missing, or too long");
+    if (strlen(input->account_hash_prefix) > URI_MAX || input->n_thumbprints > THUMBPRINTS_MAX)
+        return fail(rq, ERR_TOO_LARGE, "the account has too many keys, or the prefix of its hash is too long");
+    return type->needs_issuer_names || input->check_caa ? check_issuer_names(rq, input->n_issuer_names) : OK;
+}
+
+static enum error
+check_request(struct request *rq, const Pb__ValidateChallengeRequest *input, struct proof *proof, const struct type **ret_type)
+{
+    *ret_type = find_type(input->type);
+    if (*ret_type == NULL)
         return fail(rq, ERR_BAD_REQUEST, "challenges of type \"%.30s\" are not known here", input->type);
-    enum error error = take_name(rq, input->identifier, &proof->name);
+    enum error error = take_name(rq, input->identifier, &proof->name, &proof->wildcard);
+    if (!error)
+        error = check_type(rq, *ret_type, input, proof);
     if (!error)
         error = check_token(rq, input->token);
     if (!error)
@@ -87,22 +154,58 @@ check_request(struct request *rq, const Pb__ValidateChallengeRequest *input, str
         error = take_networks(rq, input->n_allowed_networks, (const char *const *)input->allowed_networks, &proof->rules.only);
     if (!error)
         error = take_networks(rq, input->n_denied_networks, (const char *const *)input->denied_networks, &proof->rules.not_to);
-    proof->token = input->token;
-    proof->key_authorization = input->key_authorization;
     return error;
+}
+
+static struct proof
+proof_of(struct validator *validator, struct request *rq, const Pb__ValidateChallengeRequest *input)
+{
+    struct proof proof = {.token = input->token,
+                          .key_authorization = input->key_authorization,
+                          .account_uri = input->account_uri,
+                          .issuer_names = (const char *const *)input->issuer_names,
+                          .issuer_name_count = input->n_issuer_names,
+                          .account_hash_prefix = input->account_hash_prefix,
+                          .thumbprints = (const char *const *)input->thumbprints,
+                          .thumbprint_count = input->n_thumbprints,
+                          .rules = validator->rules,
+                          .tried = arena_array(rq->arena, TRIED_MAX, sizeof *proof.tried)};
+
+    (void)SHA256((const uint8_t *)input->key_authorization, strlen(input->key_authorization), proof.digest);
+    return proof;
+}
+
+/* RFC 8659 §3: as near to the issuance as possible; after the proof, so that nobody's DNS is asked for names that are not his. */
+static enum error
+check_caa_of(struct validator *validator, struct request *rq, const Pb__ValidateChallengeRequest *input, const struct proof *proof)
+{
+    struct caa_subject subject = {.name = proof->name.value,
+                                  .wildcard = proof->wildcard,
+                                  .method = input->type,
+                                  .account_uri = proof->account_uri,
+                                  .issuer_names = proof->issuer_names,
+                                  .issuer_name_count = proof->issuer_name_count};
+
+    if (!input->check_caa || proof->name.type == IDENTIFIER_IP)
+        return OK;
+    return caa_check(validator->resolver, rq, &subject);
 }
 
 enum error
 validate_challenge(struct validator *validator, struct request *rq, const Pb__ValidateChallengeRequest *input, Pb__ValidateChallengeReply *ret_reply)
 {
-    struct proof proof = {.rules = validator->rules, .tried = arena_array(rq->arena, TRIED_MAX, sizeof *proof.tried)};
+    struct proof proof = proof_of(validator, rq, input);
+    const struct type *type;
 
-    enum error error = check_request(rq, input, &proof);
+    enum error error = check_request(rq, input, &proof, &type);
     if (error)
         return error;
-    request_note(rq, "name", "%s", proof.name.value);
+    request_note(rq, "name", "%s%s", proof.wildcard ? "*." : "", proof.name.value);
+    request_note(rq, "type", "%s", type->name);
     rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, TOTAL_MS);
-    error = http_01(validator->resolver, rq, &proof);
+    error = type->prove(validator->resolver, rq, &proof);
+    if (!error)
+        error = check_caa_of(validator, rq, input, &proof);
     bool is_fact = error == OK || rq->failure.reason[0] != '\0';
     if (!is_fact)
         return error;
@@ -112,6 +215,7 @@ validate_challenge(struct validator *validator, struct request *rq, const Pb__Va
     ret_reply->perspective = validator->config.perspective;
     ret_reply->addresses = (void *)proof.tried;
     ret_reply->n_addresses = proof.tried_count;
+    ret_reply->valid_until_s = proof.valid_until_s;
     request_note(rq, "found", "%s", error == OK ? "valid" : ret_reply->detail);
     failure_clear(rq);
     return OK;

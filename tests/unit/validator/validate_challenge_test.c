@@ -65,7 +65,7 @@ open_validator(void **state)
     assert_int_equal(networks_parse(process_rq, "127.0.0.0/8,::1", &validator.rules.allowed), OK);
     validator.rules.http01_port = world.port;
     validator.config.perspective = "here";
-    assert_int_equal(resolver_open(process_rq, arena_format(process_rq->arena, "127.0.0.1:%d", world.dns_port), &validator.resolver), OK);
+    open_resolver(process_rq, world.dns_port, &validator.resolver);
     return 0;
 }
 
@@ -321,7 +321,7 @@ a_resolver_that_is_away_is_a_dns_problem_within_the_deadline(void **state)
     int port;
     int silent = listen_on_loopback(SOCK_DGRAM, &port);
 
-    assert_int_equal(resolver_open(rq, arena_format(rq->arena, "127.0.0.1:%d", port), &away), OK);
+    open_resolver(rq, port, &away);
     rq->deadline_ms = clock_monotonic_ms() + 300;
     assert_int_not_equal(resolve(away, rq, "ok.test", &addresses), OK);
     assert_string_equal(rq->failure.reason, "dns");
@@ -334,7 +334,7 @@ static const struct wrong {
     const char *type, *host, *token, *key_authorization, *network;
     int name_type;
 } wrongs[] = {
-    {"rejects_another_type", "dns-01", "ok.test", TOKEN, KEY_AUTHORIZATION, NULL, 1},
+    {"rejects_another_type", "dns-02", "ok.test", TOKEN, KEY_AUTHORIZATION, NULL, 1},
     {"rejects_a_short_token", "http-01", "ok.test", "short", "short.x", NULL, 1},
     {"rejects_a_token_with_a_path", "http-01", "ok.test", "../../../../../../../../etc", "../../../../../../../../etc.x", NULL, 1},
     {"rejects_a_key_authorization_of_another_token", "http-01", "ok.test", TOKEN, "other" KEY_AUTHORIZATION, NULL, 1},

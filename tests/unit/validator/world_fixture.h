@@ -85,6 +85,14 @@ start_dnsmasq(void)
     wait_for_dns();
 }
 
+static inline void
+open_resolver(struct request *rq, int port, struct resolver **ret_resolver)
+{
+    struct resolver_options options = {.dns_address = arena_format(rq->arena, "127.0.0.1:%d", port), .trust_anchor_file = "", .insecure_domains = ""};
+
+    assert_int_equal(resolver_open(rq, &options, ret_resolver), OK);
+}
+
 static inline bool
 read_request(int connection, char text[TEXT_MAX])
 {

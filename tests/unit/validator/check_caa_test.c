@@ -1,0 +1,172 @@
+/* The call that looks at CAA alone: several names, the first that is not allowed is named; and CAA as the end of a validation. */
+#include "zone_fixture.h"
+
+#define TOKEN "token-token-token-token-token"
+#define DIGEST "T8hb11vqzla9Owkkh1aFW-zrYgkSu64raHPYwbiEUjA"
+#define ACCOUNT "https://ca.example/acme/account/1"
+
+static const char records[] = "ours 5 CAA 0 issue \"ca.example\"\n"
+                              "theirs 5 CAA 0 issue \"other.example\"\n"
+                              "wild 5 CAA 0 issue \"ca.example\"\n"
+                              "wild 5 CAA 0 issuewild \";\"\n"
+                              "by-http 5 CAA 0 issue \"ca.example; validationmethods=http-01\"\n"
+                              "_acme-challenge.ours 5 TXT \"" DIGEST "\"\n"
+                              "_acme-challenge.theirs 5 TXT \"" DIGEST "\"\n"
+                              "_acme-challenge.by-http 5 TXT \"" DIGEST "\"\n";
+
+static struct validator validator;
+static struct request *process_rq;
+static char *issuer = (char *)"ca.example";
+
+static int
+open_all(void **state)
+{
+    open_zones(records, "");
+    process_rq = request_new();
+    validator.config.perspective = "here";
+    open_resolver(process_rq, zones.port, &validator.resolver);
+    return 0;
+}
+
+static int
+close_all(void **state)
+{
+    resolver_close(validator.resolver);
+    request_free(process_rq);
+    close_zones();
+    return 0;
+}
+
+struct asked {
+    const char *name, *method;
+    bool is_ip;
+};
+
+static enum error
+ask(struct request *rq, const struct asked *asked, size_t count, Pb__CheckCaaReply *ret_reply)
+{
+    Pb__CheckCaaRequest input = PB__CHECK_CAA_REQUEST__INIT;
+    Pb__Name *names = arena_array(rq->arena, count, sizeof *names);
+    Pb__CaaSubject *subjects = arena_array(rq->arena, count, sizeof *subjects);
+    Pb__CaaSubject **pointers = arena_array(rq->arena, count, sizeof(Pb__CaaSubject *));
+
+    for (size_t i = 0; i < count; i++) {
+        pb__name__init(&names[i]);
+        names[i].type = asked[i].is_ip ? PB__NAME_TYPE__NAME_TYPE_IP : PB__NAME_TYPE__NAME_TYPE_DNS;
+        names[i].value = asked[i].name;
+        pb__caa_subject__init(&subjects[i]);
+        subjects[i].name = &names[i];
+        subjects[i].method = asked[i].method;
+        pointers[i] = &subjects[i];
+    }
+    input.subjects = pointers;
+    input.n_subjects = count;
+    input.issuer_names = (void *)&issuer;
+    input.n_issuer_names = 1;
+    input.account_uri = ACCOUNT;
+    pb__check_caa_reply__init(ret_reply);
+    return check_caa(&validator, rq, &input, ret_reply);
+}
+
+static void
+allows_names_that_all_allow_it(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__CheckCaaReply reply;
+    struct asked asked[] = {{"ours.test", "dns-01"}, {"by-http.test", "http-01"}, {"127.0.0.1", "http-01", true}, {"nothing.test", "http-01"}};
+
+    assert_int_equal(ask(rq, asked, COUNT_OF(asked), &reply), OK);
+    assert_true(reply.allowed);
+    assert_string_equal(reply.problem, "");
+    assert_string_equal(reply.perspective, "here");
+}
+
+static void
+names_the_first_that_is_not_allowed(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__CheckCaaReply reply;
+    struct asked asked[] = {{"ours.test", "dns-01"}, {"by-http.test", "dns-01"}, {"theirs.test", "dns-01"}};
+
+    assert_int_equal(ask(rq, asked, COUNT_OF(asked), &reply), OK);
+    assert_false(reply.allowed);
+    assert_string_equal(reply.problem, "caa");
+    assert_string_equal(reply.name->value, "by-http.test");
+    assert_non_null(strstr(reply.detail, "by dns-01"));
+}
+
+static void
+a_wildcard_is_asked_as_one(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__CheckCaaReply reply;
+
+    assert_int_equal(ask(rq, &(struct asked){"wild.test", "dns-01"}, 1, &reply), OK);
+    assert_true(reply.allowed);
+    assert_int_equal(ask(rq, &(struct asked){"*.wild.test", "dns-01"}, 1, &reply), OK);
+    assert_false(reply.allowed);
+}
+
+static void
+rejects_what_is_no_name(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__CheckCaaReply reply;
+
+    assert_int_equal(ask(rq, &(struct asked){"no name", "dns-01"}, 1, &reply), ERR_BAD_NAME);
+}
+
+static void
+rejects_a_ca_without_a_name(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__CheckCaaRequest input = PB__CHECK_CAA_REQUEST__INIT;
+    Pb__CheckCaaReply reply = PB__CHECK_CAA_REPLY__INIT;
+
+    assert_int_equal(check_caa(&validator, rq, &input, &reply), ERR_BAD_REQUEST);
+}
+
+static Pb__ValidateChallengeReply
+validate(struct request *rq, const char *host)
+{
+    Pb__ValidateChallengeRequest input = PB__VALIDATE_CHALLENGE_REQUEST__INIT;
+    Pb__Name name = PB__NAME__INIT;
+    Pb__ValidateChallengeReply reply = PB__VALIDATE_CHALLENGE_REPLY__INIT;
+
+    name.type = PB__NAME_TYPE__NAME_TYPE_DNS;
+    name.value = host;
+    input.type = "dns-01";
+    input.identifier = &name;
+    input.token = TOKEN;
+    input.key_authorization = TOKEN ".nP1qzpXGymHBrUEepNY9HCsQk7K8KhOypzEt62jcerQ";
+    input.account_uri = ACCOUNT;
+    input.check_caa = true;
+    input.issuer_names = (void *)&issuer;
+    input.n_issuer_names = 1;
+    if (validate_challenge(&validator, rq, &input, &reply) != OK)
+        fail_msg("%s", rq->failure.message);
+    return reply;
+}
+
+static void
+a_validation_ends_with_caa(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    assert_true(validate(rq, "ours.test").valid);
+    assert_string_equal(validate(rq, "theirs.test").problem, "caa");
+    assert_string_equal(validate(rq, "by-http.test").problem, "caa");
+    /* Nobody's CAA is of interest before his name is proven. */
+    assert_string_equal(validate(rq, "below.theirs.test").problem, "dns");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allows_names_that_all_allow_it), cmocka_unit_test(names_the_first_that_is_not_allowed),
+        cmocka_unit_test(a_wildcard_is_asked_as_one),     cmocka_unit_test(rejects_what_is_no_name),
+        cmocka_unit_test(rejects_a_ca_without_a_name),    cmocka_unit_test(a_validation_ends_with_caa),
+    };
+    return cmocka_run_group_tests_name("check_caa", tests, open_all, close_all);
+}
