@@ -42,8 +42,9 @@ class Refused(Exception):
 
 
 class Client:
-    def __init__(self, stack, key=None, patient=False):
-        self.base = urllib.parse.urlsplit(stack.acme_directory)
+    def __init__(self, stack, key=None, patient=False, policy=None):
+        directory = stack.acme_directory.replace("/acme/", f"/acme/{policy}/") if policy else stack.acme_directory
+        self.base = urllib.parse.urlsplit(directory)
         self.context = ssl.create_default_context(cafile=stack.ca_bundle)
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.kid = None

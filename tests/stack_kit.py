@@ -169,11 +169,11 @@ class Stack:
             raise PermissionError(done.stderr.strip())
         return [line.split("\t") for line in done.stdout.splitlines()]
 
-    def certbot(self, *arguments, home="certbot", check=True, timeout=120):
+    def certbot(self, *arguments, home="certbot", check=True, timeout=120, server=None):
         home = self.directory / home
         done = subprocess.run(
             ["certbot", *arguments, "--config-dir", str(home / "config"), "--work-dir", str(home / "work"), "--logs-dir", str(home / "logs"),
-             "--server", self.acme_directory, "--non-interactive"],
+             "--server", server or self.acme_directory, "--non-interactive"],
             env={**self.env, "REQUESTS_CA_BUNDLE": self.ca_bundle}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
         if check and done.returncode != 0:
             raise AssertionError(f"certbot {arguments}: exit {done.returncode}\n{done.stdout}{done.stderr}\n{self.tail_of_logs()}")

@@ -93,7 +93,7 @@ enum error
 arguments_parse(struct ctl *ctl, struct request *rq, int count, char **words)
 {
     struct arguments *arguments = &ctl->arguments;
-    int at = ctl->command->verb[0] == '\0' ? 2 : 3;
+    int at = 1 + command_length(ctl->command);
 
     for (; at < count; at++) {
         enum error error = OK;

@@ -1,5 +1,11 @@
 /* Every command: its words, its options, what it does. --help and the parser both read this table. */
+#include <string.h>
+
 #include "signetctl.h"
+
+#define POLICY_OPTIONS                                                                                                                              \
+    "description= disabled= template= issuer= validity-days= preapproved-names= challenge-types= client-networks= allowed-networks= "              \
+    "denied-networks= eab= caa= orders-per-account= certificates-per-account= identifiers-max= limits="
 
 const struct command commands[] = {
     {"status", "", "", 0, "", "every service with its health, version and lag", status},
@@ -22,8 +28,26 @@ const struct command commands[] = {
     {"cert", "revoke", "[SERIAL|SHA256]", 1, "reason= certificate=", "revokes it, or the one in --certificate FILE, with a reason of RFC 5280",
      cert_revoke},
     {"crl", "publish", "", 0, "issuer=", "new CRLs now", crl_publish},
+    {"acme", "policy list", "", 0, "", "the ACME policies", acme_policy_list},
+    {"acme", "policy show", "NAME", 1, "", "one policy, as it is exported", acme_policy_show},
+    {"acme", "policy export", "NAME", 1, "", "one policy as YAML", acme_policy_show},
+    {"acme", "policy create", "NAME", 1, POLICY_OPTIONS, "a new policy, with a directory at /acme/NAME/directory", acme_policy_create},
+    {"acme", "policy set", "NAME", 1, POLICY_OPTIONS, "changes what is given, and leaves the rest", acme_policy_set},
+    {"acme", "policy import", "FILE", 1, "", "a policy, new or changed, from YAML ('-': standard input)", acme_policy_import},
+    {"acme", "policy delete", "NAME", 1, "", "a policy that has no accounts", acme_policy_delete},
     {"audit", "verify", "", 0, "head= key=", "proves that the audit log was not changed, shortened or reordered", audit_verify},
     {"migrate", "", "", 0, "", "brings the database and the streams to this version", migrate_run},
 };
 
 const size_t command_count = sizeof(commands) / sizeof(commands[0]);
+
+int
+command_length(const struct command *command)
+{
+    int words = command->verb[0] == '\0' ? 1 : 2;
+    const char *at;
+
+    for (at = strchr(command->verb, ' '); at != NULL; at = strchr(at + 1, ' '))
+        words++;
+    return words;
+}

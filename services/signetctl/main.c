@@ -2,7 +2,7 @@
  * signetctl: the operator's command.
  *
  * Serves:     nothing
- * Calls:      ra, signer, inventory, crl-publisher; asks every service for its health
+ * Calls:      ra, signer, inventory, crl-publisher, acme-gw; asks every service for its health
  * Announces:  nothing
  * Hears:      nothing
  * Privileges: its bus user; the owner of the database, for `migrate` and `audit verify` only
@@ -46,16 +46,28 @@ print_help(FILE *to)
     config_print_help(to, settings, setting_count);
 }
 
+/* "policy create" is two of the words typed. */
+static bool
+has_verb(const struct command *command, int argc, char **argv)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    size_t count, i;
+    char **verb = text_split(arena, command->verb, ' ', &count);
+
+    for (i = 0; i < count; i++)
+        if ((int)i + 2 >= argc || !text_equal(argv[i + 2], verb[i]))
+            return false;
+    return true;
+}
+
 static const struct command *
 find_command(int argc, char **argv)
 {
     size_t i;
 
-    for (i = 0; i < command_count; i++) {
-        const struct command *command = &commands[i];
-        if (argc > 1 && text_equal(argv[1], command->group) && (command->verb[0] == '\0' || (argc > 2 && text_equal(argv[2], command->verb))))
-            return command;
-    }
+    for (i = 0; i < command_count; i++)
+        if (argc > 1 && text_equal(argv[1], commands[i].group) && has_verb(&commands[i], argc, argv))
+            return &commands[i];
     return NULL;
 }
 

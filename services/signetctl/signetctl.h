@@ -15,6 +15,7 @@
 #include "link/bus.h"
 #include "link/db.h"
 #include "link/message.h"
+#include "signet/v1/acme_gw.pb-c.h"
 #include "signet/v1/inventory.pb-c.h"
 #include "signet/v1/signer.pb-c.h"
 
@@ -53,7 +54,7 @@ struct ctl {
 };
 
 struct command {
-    const char *group, *verb; /* "ca", "create"; verb "" for a group of one */
+    const char *group, *verb; /* "ca", "create"; "acme", "policy create"; verb "" for a group of one */
     const char *words;        /* positional arguments, for the usage: "NAME"; "[NAME]" when it may be missing */
     int word_count;
     const char *options; /* "parent= csr-only": '=' takes a value */
@@ -64,6 +65,8 @@ struct command {
 /* commands.c */
 extern const struct command commands[];
 extern const size_t command_count;
+/* How many words the group and the verb are. */
+int command_length(const struct command *command);
 
 /* arguments.c: the value, "" for a given switch, NULL when it was not given */
 const char *argument(const struct ctl *ctl, const char *name);
@@ -104,9 +107,14 @@ void json_print_to(FILE *to, json_t *take);
 const char *enum_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, int value);
 bool enum_from_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, const char *name, int *ret_value);
 
-/* template_yaml.c */
+/* message_yaml.c: fields that are not named keep what the message has. `noun`: "a template" */
+enum error message_from_yaml(struct request *rq, struct bytes yaml, const char *noun, ProtobufCMessage *message) MUST_CHECK;
+void message_to_yaml(struct arena *arena, const ProtobufCMessage *message, struct buffer *to);
+/* One value (of a list: one element) as people write it. NULL, or what is wrong with the text: "is true or false" */
+const char *field_from_text(struct arena *arena, const ProtobufCFieldDescriptor *field, const char *text, void *to) MUST_CHECK;
+
+/* template.c */
 enum error template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_template) MUST_CHECK;
-void template_to_yaml(struct arena *arena, const Pb__Template *template, struct buffer *to);
 
 /* one function per command, in the file of its name */
 enum error ca_create(struct ctl *ctl, struct request *rq);
@@ -116,6 +124,12 @@ enum error ca_import(struct ctl *ctl, struct request *rq);
 enum error template_list(struct ctl *ctl, struct request *rq);
 enum error template_show(struct ctl *ctl, struct request *rq);
 enum error template_import(struct ctl *ctl, struct request *rq);
+enum error acme_policy_list(struct ctl *ctl, struct request *rq);
+enum error acme_policy_show(struct ctl *ctl, struct request *rq);
+enum error acme_policy_create(struct ctl *ctl, struct request *rq);
+enum error acme_policy_set(struct ctl *ctl, struct request *rq);
+enum error acme_policy_import(struct ctl *ctl, struct request *rq);
+enum error acme_policy_delete(struct ctl *ctl, struct request *rq);
 enum error cert_list(struct ctl *ctl, struct request *rq);
 enum error cert_show(struct ctl *ctl, struct request *rq);
 enum error cert_request(struct ctl *ctl, struct request *rq);

@@ -24,6 +24,18 @@ ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListTemplat
     return error;
 }
 
+enum error
+template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_template)
+{
+    Pb__Template *template = arena_alloc(rq->arena, sizeof(*template));
+
+    pb__template__init(template);
+    enum error error = message_from_yaml(rq, yaml, "a template", &template->base);
+    if (!error)
+        *ret_template = template;
+    return error;
+}
+
 static const char *
 joined(struct arena *arena, char *const *texts, size_t count)
 {
@@ -77,7 +89,7 @@ template_show(struct ctl *ctl, struct request *rq)
         return error;
     if (ctl->json)
         return json_print(message_json(rq->arena, &reply->templates[0]->base)), OK;
-    template_to_yaml(rq->arena, reply->templates[0], &yaml);
+    message_to_yaml(rq->arena, &reply->templates[0]->base, &yaml);
     fputs(buffer_text(&yaml), stdout);
     return OK;
 }

@@ -17,15 +17,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     AUTO_STRUCT(request, rq) = request_new();
     struct buffer first = buffer_in(rq->arena), second = buffer_in(rq->arena);
-    Pb__Template *template = NULL, *again = NULL;
+    Pb__Template template = PB__TEMPLATE__INIT, again = PB__TEMPLATE__INIT;
 
-    if (template_from_yaml(rq, BYTES(data, size), &template) != OK) {
-        must(rq->failure.message[0] != '\0' && template == NULL);
+    if (message_from_yaml(rq, BYTES(data, size), "a template", &template.base) != OK) {
+        must(rq->failure.message[0] != '\0');
         return 0;
     }
-    template_to_yaml(rq->arena, template, &first);
-    must(template_from_yaml(rq, buffer_bytes(&first), &again) == OK);
-    template_to_yaml(rq->arena, again, &second);
+    message_to_yaml(rq->arena, &template.base, &first);
+    must(message_from_yaml(rq, buffer_bytes(&first), "a template", &again.base) == OK);
+    message_to_yaml(rq->arena, &again.base, &second);
     must(bytes_equal(buffer_bytes(&first), buffer_bytes(&second)));
     return 0;
 }

@@ -65,14 +65,14 @@ reads_again_what_it_wrote(void **state)
 
     assert_int_equal(read_yaml(rq, whole, &template), OK);
     template->description = arena_format(rq->arena, "%0400d tabs\tquotes\" # no comment\n: - ", 1);
-    template_to_yaml(rq->arena, template, &first);
+    message_to_yaml(rq->arena, &template->base, &first);
     const char *description = template->description;
     assert_int_equal(read_yaml(rq, buffer_text(&first), &template), OK);
     assert_string_equal(template->description, description);
     template->description = "two\nlines\n";
     check_whole(template);
     template->description = description;
-    template_to_yaml(rq->arena, template, &second);
+    message_to_yaml(rq->arena, &template->base, &second);
     assert_true(bytes_equal(buffer_bytes(&first), buffer_bytes(&second)));
 }
 
@@ -84,7 +84,7 @@ writes_every_field_of_the_contract(void **state)
     struct buffer yaml = buffer_in(rq->arena);
     Pb__Template template = PB__TEMPLATE__INIT;
 
-    template_to_yaml(rq->arena, &template, &yaml);
+    message_to_yaml(rq->arena, &template.base, &yaml);
     for (unsigned i = 0; i < pb__template__descriptor.n_fields; i++)
         assert_non_null(strstr(buffer_text(&yaml), arena_format(rq->arena, "%s:", pb__template__descriptor.fields[i].name)));
 }

@@ -1,5 +1,5 @@
 /*
- * Templates as YAML, both ways, by the fields of the contract: a new field of Template needs no line here.
+ * Messages of the contracts as YAML (templates, ACME policies), both ways, by their fields: a new field needs no line here.
  * Reading is strict: unknown or repeated keys and values of the wrong kind are refused by name, with the line.
  */
 #include <stdlib.h>
@@ -54,9 +54,9 @@ emit_value(yaml_emitter_t *emitter, struct arena *arena, const ProtobufCFieldDes
 }
 
 static void
-emit_field(yaml_emitter_t *emitter, struct arena *arena, const Pb__Template *template, const ProtobufCFieldDescriptor *field)
+emit_field(yaml_emitter_t *emitter, struct arena *arena, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
-    const char *at = (const char *)template + field->offset;
+    const char *at = (const char *)message + field->offset;
     size_t size = field->type == PROTOBUF_C_TYPE_STRING ? sizeof(char *) : sizeof(int), count, i;
     yaml_event_t event;
 
@@ -65,7 +65,7 @@ emit_field(yaml_emitter_t *emitter, struct arena *arena, const Pb__Template *tem
         emit_value(emitter, arena, field, at);
         return;
     }
-    count = *(const size_t *)((const char *)template + field->quantifier_offset);
+    count = *(const size_t *)((const char *)message + field->quantifier_offset);
     emit(emitter, &event, yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, YAML_FLOW_SEQUENCE_STYLE));
     for (i = 0; i < count; i++)
         emit_value(emitter, arena, field, *(const char *const *)at + i * size);
@@ -73,7 +73,7 @@ emit_field(yaml_emitter_t *emitter, struct arena *arena, const Pb__Template *tem
 }
 
 void
-template_to_yaml(struct arena *arena, const Pb__Template *template, struct buffer *to)
+message_to_yaml(struct arena *arena, const ProtobufCMessage *message, struct buffer *to)
 {
     yaml_emitter_t emitter;
     yaml_event_t event;
@@ -87,8 +87,8 @@ template_to_yaml(struct arena *arena, const Pb__Template *template, struct buffe
     emit(&emitter, &event, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING));
     emit(&emitter, &event, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1));
     emit(&emitter, &event, yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE));
-    for (i = 0; i < template->base.descriptor->n_fields; i++)
-        emit_field(&emitter, arena, template, &template->base.descriptor->fields[i]);
+    for (i = 0; i < message->descriptor->n_fields; i++)
+        emit_field(&emitter, arena, message, &message->descriptor->fields[i]);
     emit(&emitter, &event, yaml_mapping_end_event_initialize(&event));
     emit(&emitter, &event, yaml_document_end_event_initialize(&event, 1));
     emit(&emitter, &event, yaml_stream_end_event_initialize(&event));
@@ -103,37 +103,45 @@ wrong(struct request *rq, const yaml_node_t *node, const char *key, const char *
     return fail(rq, ERR_BAD_REQUEST, "line %zu: %s %s", node->start_mark.line + 1, key, what);
 }
 
+const char *
+field_from_text(struct arena *arena, const ProtobufCFieldDescriptor *field, const char *text, void *to)
+{
+    bool is_signed = field->type == PROTOBUF_C_TYPE_INT32;
+    int64_t number;
+
+    if (field->type == PROTOBUF_C_TYPE_STRING) {
+        *(const char **)to = text;
+    } else if (field->type == PROTOBUF_C_TYPE_BOOL) {
+        if (!text_equal(text, "true") && !text_equal(text, "false"))
+            return "is true or false";
+        *(protobuf_c_boolean *)to = text[0] == 't';
+    } else if (field->type == PROTOBUF_C_TYPE_ENUM) {
+        if (!enum_from_short_name(arena, field->descriptor, text, to))
+            return "has a value that is not known";
+    } else {
+        if (!text_parse_number(text, is_signed ? -1 : 0, INT32_MAX, &number))
+            return is_signed ? "is a number, -1 for none" : "is a number, 0 or more";
+        *(int32_t *)to = (int32_t)number;
+    }
+    return NULL;
+}
+
 static enum error
 set_value(struct request *rq, const ProtobufCFieldDescriptor *field, const yaml_node_t *node, void *to)
 {
     const char *text;
-    int64_t number;
 
     if (node->type != YAML_SCALAR_NODE)
         return wrong(rq, node, field->name, "takes a single value");
     text = arena_text_n(rq->arena, (const char *)node->data.scalar.value, node->data.scalar.length);
     if (strlen(text) != node->data.scalar.length)
         return wrong(rq, node, field->name, "has a zero octet in it");
-    if (field->type == PROTOBUF_C_TYPE_STRING) {
-        *(const char **)to = text;
-    } else if (field->type == PROTOBUF_C_TYPE_BOOL) {
-        if (!text_equal(text, "true") && !text_equal(text, "false"))
-            return wrong(rq, node, field->name, "is true or false");
-        *(protobuf_c_boolean *)to = text[0] == 't';
-    } else if (field->type == PROTOBUF_C_TYPE_ENUM) {
-        if (!enum_from_short_name(rq->arena, field->descriptor, text, to))
-            return wrong(rq, node, field->name, "has a value that is not known");
-    } else {
-        bool is_signed = field->type == PROTOBUF_C_TYPE_INT32;
-        if (!text_parse_number(text, is_signed ? -1 : 0, INT32_MAX, &number))
-            return wrong(rq, node, field->name, is_signed ? "is a number, -1 for none" : "is a number, 0 or more");
-        *(int32_t *)to = (int32_t)number;
-    }
-    return OK;
+    const char *why = field_from_text(rq->arena, field, text, to);
+    return why != NULL ? wrong(rq, node, field->name, why) : OK;
 }
 
 static enum error
-set_list(struct request *rq, yaml_document_t *document, const ProtobufCFieldDescriptor *field, const yaml_node_t *node, Pb__Template *template)
+set_list(struct request *rq, yaml_document_t *document, const ProtobufCFieldDescriptor *field, const yaml_node_t *node, ProtobufCMessage *message)
 {
     size_t size = field->type == PROTOBUF_C_TYPE_STRING ? sizeof(char *) : sizeof(int), count, i;
     char *elements;
@@ -149,45 +157,52 @@ set_list(struct request *rq, yaml_document_t *document, const ProtobufCFieldDesc
         if (error)
             return error;
     }
-    *(char **)((char *)template + field->offset) = elements;
-    *(size_t *)((char *)template + field->quantifier_offset) = count;
+    *(char **)((char *)message + field->offset) = elements;
+    *(size_t *)((char *)message + field->quantifier_offset) = count;
     return OK;
 }
 
+/* One mapping on its way into a message. */
+struct reading {
+    ProtobufCMessage *message;
+    const char *noun; /* "a template" */
+    uint64_t seen;    /* field numbers: there are fewer than 64 */
+};
+
 static enum error
-set_field(struct request *rq, yaml_document_t *document, const yaml_node_t *key, const yaml_node_t *value, Pb__Template *template, uint64_t *seen)
+set_field(struct request *rq, yaml_document_t *document, const yaml_node_t *key, const yaml_node_t *value, struct reading *reading)
 {
     const char *name = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "";
     bool whole = key->type == YAML_SCALAR_NODE && strlen(name) == key->data.scalar.length;
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(template->base.descriptor, name);
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(reading->message->descriptor, name);
 
     if (field == NULL || !whole)
-        return wrong(rq, key, arena_format(rq->arena, "\"%.60s\"", name), "is not a field of a template");
-    if (*seen & (1ULL << field->id))
+        return wrong(rq, key, arena_format(rq->arena, "\"%.60s\"", name), arena_format(rq->arena, "is not a field of %s", reading->noun));
+    if (reading->seen & (1ULL << field->id))
         return wrong(rq, key, name, "stands twice");
-    *seen |= 1ULL << field->id;
+    reading->seen |= 1ULL << field->id;
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
-        return set_list(rq, document, field, value, template);
-    return set_value(rq, field, value, (char *)template + field->offset);
+        return set_list(rq, document, field, value, reading->message);
+    return set_value(rq, field, value, (char *)reading->message + field->offset);
 }
 
 static enum error
-read_document(struct request *rq, yaml_document_t *document, Pb__Template *template)
+read_document(struct request *rq, yaml_document_t *document, struct reading *reading)
 {
     const yaml_node_t *root = yaml_document_get_root_node(document);
     const yaml_node_pair_t *pair;
-    uint64_t seen = 0;
 
     if (root == NULL || root->type != YAML_MAPPING_NODE)
-        return fail(rq, ERR_BAD_REQUEST, "a template is a YAML mapping of field names to values: see signetctl template export");
+        return fail(rq, ERR_BAD_REQUEST, "%s is a YAML mapping of field names to values: export one to see", reading->noun);
     for (pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
         enum error error =
-            set_field(rq, document, yaml_document_get_node(document, pair->key), yaml_document_get_node(document, pair->value), template, &seen);
+            set_field(rq, document, yaml_document_get_node(document, pair->key), yaml_document_get_node(document, pair->value), reading);
         if (error)
             return error;
     }
-    if (text_is_empty(template->name))
-        return fail(rq, ERR_BAD_REQUEST, "the template has no name");
+    const ProtobufCFieldDescriptor *name = protobuf_c_message_descriptor_get_field_by_name(reading->message->descriptor, "name");
+    if (name != NULL && text_is_empty(*(const char *const *)((const char *)reading->message + name->offset)))
+        return fail(rq, ERR_BAD_REQUEST, "there is no name: %s has one", reading->noun);
     return OK;
 }
 
@@ -198,7 +213,7 @@ not_yaml(struct request *rq, const yaml_parser_t *parser)
                 parser->problem != NULL ? parser->problem : "unreadable");
 }
 
-/* A second template would be passed over in silence. */
+/* A second document would be passed over in silence. */
 static enum error
 check_end(struct request *rq, yaml_parser_t *parser)
 {
@@ -209,18 +224,17 @@ check_end(struct request *rq, yaml_parser_t *parser)
         return not_yaml(rq, parser);
     more = yaml_document_get_root_node(&document) != NULL;
     yaml_document_delete(&document);
-    return more ? fail(rq, ERR_BAD_REQUEST, "more than one YAML document: a file holds one template") : OK;
+    return more ? fail(rq, ERR_BAD_REQUEST, "more than one YAML document: a file holds one thing") : OK;
 }
 
 enum error
-template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_template)
+message_from_yaml(struct request *rq, struct bytes yaml, const char *noun, ProtobufCMessage *message)
 {
-    Pb__Template *template = arena_alloc(rq->arena, sizeof(*template));
+    struct reading reading = {.message = message, .noun = noun};
     yaml_document_t document;
     yaml_parser_t parser;
     enum error error;
 
-    pb__template__init(template);
     if (!yaml_parser_initialize(&parser))
         abort();
     yaml_parser_set_input_string(&parser, yaml.at, yaml.len);
@@ -229,12 +243,10 @@ template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_tem
         yaml_parser_delete(&parser);
         return error;
     }
-    error = read_document(rq, &document, template);
+    error = read_document(rq, &document, &reading);
     yaml_document_delete(&document);
     if (!error)
         error = check_end(rq, &parser);
     yaml_parser_delete(&parser);
-    if (!error)
-        *ret_template = template;
     return error;
 }
