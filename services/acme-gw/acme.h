@@ -171,6 +171,7 @@ struct validation {
     struct identifier name;
     struct bytes thumbprint; /* of the account's key as it is now (RFC 8555 §8.1) */
     int attempts;
+    const char *policy;
 };
 
 /* What ra issued, as the order remembers it. */

@@ -55,7 +55,8 @@ begin(struct acme *acme, struct request *rq, const struct account *account, cons
                                               .token = ret_challenge->token,
                                               .name = ret_challenge->name,
                                               .thumbprint = BYTES(account->jwk.thumbprint, THUMBPRINT_LEN),
-                                              .attempts = 1});
+                                              .attempts = 1,
+                                              .policy = account->policy});
     return OK;
 }
 

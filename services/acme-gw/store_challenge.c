@@ -25,7 +25,7 @@ const struct db_statement store_take_validations = {
                         "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
                         "UPDATE acme.challenge c SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = c.attempts + 1 "
                         "FROM due, acme.authorization a, acme.account k WHERE c.id = due.id AND a.id = c.authorization_id AND k.id = a.account_id "
-                        "RETURNING c.id, a.account_id, c.type, c.token, a.name, k.key_thumbprint, c.attempts"};
+                        "RETURNING c.id, a.account_id, c.type, c.token, a.name, k.key_thumbprint, c.attempts, k.policy"};
 /* `authorizations_left` is counted down on the order's newest version, whichever of two validations comes second (READ COMMITTED looks again). */
 static const struct db_statement end_validation_valid = {
     "end_validation_valid",
@@ -151,6 +151,7 @@ store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t 
         .name = name_from_column(arena, db_text(rows, row, 4)),
         .thumbprint = db_bytes(rows, row, 5),
         .attempts = (int)db_int(rows, row, 6),
+        .policy = db_text(rows, row, 7),
     };
 }
 

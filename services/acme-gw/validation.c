@@ -23,16 +23,29 @@ ask(struct acme *acme, struct request *rq, const struct validation *validation, 
 {
     Pb__ValidateChallengeRequest input = PB__VALIDATE_CHALLENGE_REQUEST__INIT;
     Pb__Name name = PB__NAME__INIT;
+    const struct policy *policy;
+    size_t issuer_name_count;
 
+    enum error error = policy_load(acme, rq, validation->policy, &policy);
+    if (error)
+        return error;
     name.type = (Pb__NameType)validation->name.type;
     name.value = validation->name.value;
     input.type = validation->type;
     input.identifier = &name;
     input.token = validation->token;
     input.key_authorization = key_authorization(rq->arena, validation);
+    input.allowed_networks = (const char **)policy->allowed_networks;
+    input.n_allowed_networks = policy->allowed_network_count;
+    input.denied_networks = (const char **)policy->denied_networks;
+    input.n_denied_networks = policy->denied_network_count;
+    input.account_uri = acme_url(acme, rq->arena, "account", validation->account_id);
+    input.check_caa = policy->caa;
+    input.issuer_names = (const char **)text_split(rq->arena, acme->config.caa_identities, ',', &issuer_name_count);
+    input.n_issuer_names = issuer_name_count;
     int64_t deadline_ms = rq->deadline_ms;
     rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, VALIDATOR_DEADLINE_MS);
-    enum error error = RPC_CALL(acme->bus, rq, validator, ValidateChallenge, &input, ret_reply);
+    error = RPC_CALL(acme->bus, rq, validator, ValidateChallenge, &input, ret_reply);
     rq->deadline_ms = deadline_ms;
     return error;
 }
@@ -126,6 +139,7 @@ copy_of(struct arena *arena, const struct validation *validation)
         .name = {.type = validation->name.type, .value = arena_text(arena, validation->name.value)},
         .thumbprint = bytes_copy(arena, validation->thumbprint),
         .attempts = validation->attempts,
+        .policy = arena_text(arena, validation->policy),
     };
 }
 

@@ -3,8 +3,8 @@
 
 #include "signetctl.h"
 
-#define POLICY_OPTIONS                                                                                                                              \
-    "description= disabled= template= issuer= validity-days= preapproved-names= challenge-types= client-networks= allowed-networks= "              \
+#define POLICY_OPTIONS                                                                                                                \
+    "description= disabled= template= issuer= validity-days= preapproved-names= challenge-types= client-networks= allowed-networks= " \
     "denied-networks= eab= caa= orders-per-account= certificates-per-account= identifiers-max= limits="
 
 const struct command commands[] = {

@@ -43,6 +43,8 @@ static struct {
     enum error validate_error;
     const char *validate_problem; /* NULL: valid */
     char key_authorization[128];
+    char denied_networks[128];
+    bool check_caa;
     bool validator_is_slow; /* until the gate opens */
     atomic_int validations;
 } beyond;
@@ -112,6 +114,8 @@ play_validate(struct request *rq, const Pb__ValidateChallengeRequest *input, con
     while (beyond.validator_is_slow && sem_wait(&validator_gate) != 0)
         continue;
     snprintf(beyond.key_authorization, sizeof beyond.key_authorization, "%s", input->key_authorization);
+    beyond.check_caa = input->check_caa;
+    snprintf(beyond.denied_networks, sizeof beyond.denied_networks, "%s", input->n_denied_networks == 1 ? input->denied_networks[0] : "");
     if (beyond.validate_error != OK)
         return fail(rq, beyond.validate_error, "the validator says %s", error_name(beyond.validate_error));
     Pb__ValidateChallengeReply *reply = arena_alloc(rq->arena, sizeof *reply);

@@ -170,6 +170,22 @@ a_wildcard_that_no_challenge_proves_is_refused_by_the_policys_name(void **state)
 }
 
 static void
+the_validator_hears_where_it_may_look_and_whether_caa_counts(void **state)
+{
+    run_and_reload("UPDATE acme.policy SET denied_networks = '{10.9.0.0/16}', caa = true WHERE name = 'intra'");
+    register_under("/acme/intra/new-account");
+    const struct http_kit_reply *reply = order_under("/acme/intra/new-order", "dns", "a.example");
+    assert_status(reply, 201);
+    const char *url = header_of(&me, reply, "Location");
+    reply = client_post(&me, first_of(&me, reply, "authorizations"), "");
+    const json_t *challenges = json_object_get(json_parse_object(me.arena, BYTES(reply->body, reply->body_len)), "challenges");
+    assert_status(client_post(&me, json_text(json_array_get(challenges, 0), "url"), "{}"), 200);
+    wait_for_status(&me, url, "ready");
+    assert_string_equal(beyond.denied_networks, "10.9.0.0/16");
+    assert_true(beyond.check_caa);
+}
+
+static void
 clients_of_other_networks_are_refused(void **state)
 {
     register_under("/acme/intra/new-account");
@@ -203,7 +219,7 @@ an_order_has_as_many_names_as_the_policy_allows(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 9
+#define CASES_BY_HAND 10
 
 int
 main(void)
@@ -215,6 +231,7 @@ main(void)
         CASE(the_certificate_is_as_the_policy_says_and_the_audit_is_told),
         CASE(the_default_policy_is_as_the_settings_say),
         CASE(a_wildcard_that_no_challenge_proves_is_refused_by_the_policys_name),
+        CASE(the_validator_hears_where_it_may_look_and_whether_caa_counts),
         CASE(clients_of_other_networks_are_refused),
         CASE(a_disabled_policy_takes_no_orders),
         CASE(an_order_has_as_many_names_as_the_policy_allows),
