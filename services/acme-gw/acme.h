@@ -49,6 +49,7 @@ struct acme_config {
     const char *terms_url;
     const char *website;
     const char *caa_identities;
+    const char *profiles;
     const char *challenges;
     int loops;
     int workers;
@@ -67,6 +68,8 @@ struct acme {
     struct nonces *nonces;
     struct account_cache *accounts;
     struct certificate_cache *certificates;
+    const struct profile *profiles;
+    size_t profile_count;
     struct workers *validators; /* for validations that begin here; the lease has its own threads */
     struct lease *validations;
     struct lease *finalizations;
@@ -125,7 +128,10 @@ struct order {
     int64_t expires_at_s;
     int64_t finalized_at_s;
     const char *client_address;
-    const char *problem; /* JSON, or NULL */
+    const char *problem;               /* JSON, or NULL */
+    int64_t not_before_s, not_after_s; /* 0: not asked for */
+    const char *profile;               /* NULL: none named */
+    const char *replaces;              /* the identifier of a certificate (RFC 9773 §4.1), or NULL */
     struct bytes csr;
     int attempts;
 };
@@ -172,6 +178,28 @@ struct validation {
     struct bytes thumbprint; /* of the account's key as it is now (RFC 8555 §8.1) */
     int attempts;
     const char *policy;
+};
+
+/* A certificate by its ARI identifier, whoever asked for it and however. */
+struct known_certificate {
+    struct bytes der;
+    struct certificate certificate;
+    const char *issuer;
+    bool is_revoked;
+    const char *account_id; /* NULL: it was not ordered here */
+    int64_t issued_at_s;    /* 0: the same */
+};
+
+struct renewal_window {
+    int64_t starts_s, ends_s;
+    const char *explanation; /* URL, or "" */
+};
+
+/* A choice that the operator offers (draft-ietf-acme-profiles). */
+struct profile {
+    const char *name;
+    const char *template_name;
+    int validity_days; /* 0: as the template says */
 };
 
 /* What ra issued, as the order remembers it. */
@@ -308,7 +336,11 @@ http_handler new_order;
 http_handler order;
 /* With Location, and Retry-After while it is processing. */
 enum error order_answer(struct acme *acme, struct http_exchange *x, int status, const struct order *order) MUST_CHECK;
+/* The challenges of a name under a policy, for an authorisation that is to be. `type` is "" when there are none. */
+struct challenge new_challenge(struct acme *acme, struct arena *arena, const struct policy *policy, const struct identifier *name,
+                               const char *authorization_id);
 http_handler authorization;
+enum error authorization_answer(struct acme *acme, struct http_exchange *x, int status, const struct authorization *authorization) MUST_CHECK;
 http_handler challenge;
 json_t *challenge_json(struct acme *acme, struct arena *arena, const struct challenge *challenge);
 
@@ -323,7 +355,20 @@ const char *challenge_types_offer(struct acme *acme, struct arena *arena, const 
 http_handler finalize;
 /* A turn at a `processing` order that its finalize did not finish. */
 void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
+/* "classic=Web Server:90, short=Web Server:6" */
+enum error profiles_parse(struct request *rq, const char *text, struct profile **ret_profiles, size_t *ret_count) MUST_CHECK;
+const struct profile *profile_find(const struct acme *acme, const struct policy *policy, const char *name); /* NULL when there is none */
+/* Dates, profile and `replaces` of a new order, into it. */
+enum error order_wishes_take(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
+    MUST_CHECK;
+http_handler new_authz;
+enum error deactivate_authorization(struct acme *acme, struct http_exchange *x, const struct signed_request *signed_) MUST_CHECK;
+http_handler renewal_info;
+/* RFC 9773 §4.1: unknownCertificate, malformed. */
+enum error certificate_id_load(struct acme *acme, struct request *rq, const char *text, struct known_certificate *ret_known) MUST_CHECK;
+http_handler chain;
 http_handler certificate;
+extern const char certificate_media_type[];
 /* The leaf first, then the PEM of its issuers. */
 const char *certificate_pem(struct arena *arena, struct bytes leaf, const char *chain_pem);
 http_handler revoke_cert;
@@ -366,8 +411,10 @@ enum error store_deactivate_account(struct acme *acme, struct request *rq, const
 /* From the key that `account` has here to another one; ret_in_use: another account has that. */
 enum error store_change_key(struct acme *acme, struct request *rq, const struct account *account, const struct jwk *key, bool *ret_in_use) MUST_CHECK;
 
-enum error store_insert_order(struct acme *acme, struct request *rq, const struct order *order, const struct challenge *challenges,
-                              size_t challenge_count) MUST_CHECK;
+/* With the challenges of its new authorisations. What the account has proven lately takes the place of the new ones: status, authorization_ids and
+ * expires_at_s are then as they came out. ERR_CONFLICT: another order replaces the same certificate. */
+enum error store_insert_order(struct acme *acme, struct request *rq, const struct challenge *challenges, size_t challenge_count, struct order *order)
+    MUST_CHECK;
 enum error store_load_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct order *ret_order) MUST_CHECK;
 /* The next `most` of an account after that place, newest first, whatever their status; expired ones are ORDER_INVALID. */
 enum error store_list_orders(struct acme *acme, struct request *rq, const char *account_id, const struct order_place *after, int most,
@@ -395,6 +442,21 @@ enum error store_postpone_order(struct acme *acme, struct request *rq, const cha
 /* The same without a failure to count. */
 enum error store_await_approval(struct acme *acme, struct request *rq, const char *id, int seconds) MUST_CHECK;
 
+/* Makes it with its one challenge, unless the account has proven the name lately; the id of the one that there is. */
+enum error store_insert_authorization(struct acme *acme, struct request *rq, const char *account_id, const struct authorization *authorization,
+                                      const char **ret_id) MUST_CHECK;
+enum error store_deactivate_authorization(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *problem)
+    MUST_CHECK;
+/* Each of the names by a challenge, lately. */
+enum error store_names_are_proven(struct acme *acme, struct request *rq, const char *account_id, const struct identifier *names, size_t count,
+                                  bool *ret_proven) MUST_CHECK;
+/* All but the parsed certificate. ERR_NOT_FOUND. */
+enum error store_load_known(struct acme *acme, struct request *rq, int expiry_month, struct bytes serial, struct known_certificate *ret_known)
+    MUST_CHECK;
+/* Untouched when no operator has moved it. */
+enum error store_find_renewal_window(struct acme *acme, struct request *rq, const struct known_certificate *known, struct renewal_window *window)
+    MUST_CHECK;
+enum error store_load_chain(struct acme *acme, struct request *rq, struct bytes sha256, const char **ret_pem) MUST_CHECK;
 /* DER of the leaf and PEM of its issuers. ERR_NOT_FOUND: no such order of this account, or no certificate yet. */
 enum error store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
                                   const char **ret_chain_pem) MUST_CHECK;

@@ -55,19 +55,26 @@ is_being_validated(const struct authorization *authorization)
 }
 
 enum error
+authorization_answer(struct acme *acme, struct http_exchange *x, int status, const struct authorization *authorization)
+{
+    if (is_being_validated(authorization))
+        http_header_out(x, "Retry-After", "%d", VALIDATION_RETRY_AFTER_S);
+    AUTO(json_t, json) = authorization_json(acme, x->rq.arena, authorization);
+    return acme_answer_json(x, status, json);
+}
+
+enum error
 authorization(void *context, struct http_exchange *x)
 {
     struct acme *acme = context;
     struct signed_request signed_;
     struct authorization found;
 
-    enum error error = post_as_get_check(acme, x, &signed_);
-    if (!error)
-        error = store_load_authorization(acme, &x->rq, signed_.account->id, x->params[0], &found);
+    enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (error)
         return error;
-    if (is_being_validated(&found))
-        http_header_out(x, "Retry-After", "%d", VALIDATION_RETRY_AFTER_S);
-    AUTO(json_t, json) = authorization_json(acme, x->rq.arena, &found);
-    return acme_answer_json(x, 200, json);
+    if (signed_.payload != NULL)
+        return deactivate_authorization(acme, x, &signed_);
+    error = store_load_authorization(acme, &x->rq, signed_.account->id, x->params[0], &found);
+    return error ? error : authorization_answer(acme, x, 200, &found);
 }

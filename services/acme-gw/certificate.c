@@ -1,7 +1,13 @@
 /* The certificate of a valid order with its issuers (RFC 8555 §7.4.2): the leaf first, no root, LF, nothing but PEM. */
 #include "acme.h"
 
+#include <openssl/sha.h>
+#include <string.h>
+
 #include "pki/pem.h"
+
+static const char end_of_leaf[] = "-----END CERTIFICATE-----\n";
+const char certificate_media_type[] = "application/pem-certificate-chain";
 
 const char *
 certificate_pem(struct arena *arena, struct bytes leaf, const char *chain_pem)
@@ -30,6 +36,20 @@ load(struct acme *acme, struct request *rq, const char *account_id, const char *
     return error;
 }
 
+/* The chain is named by its SHA-256, as acme.chain has it. */
+static void
+link_issuers(struct acme *acme, struct http_exchange *x, const char *pem)
+{
+    uint8_t sha256[SHA256_DIGEST_LENGTH];
+    const char *leaf_end = strstr(pem, end_of_leaf);
+
+    if (leaf_end == NULL)
+        return;
+    const char *issuers = leaf_end + strlen(end_of_leaf);
+    (void)SHA256((const uint8_t *)issuers, strlen(issuers), sha256);
+    http_header_out(x, "Link", "<%s>;rel=\"up\"", acme_url(acme, x->rq.arena, "chain", bytes_hex(x->rq.arena, BYTES(sha256, sizeof sha256), 0)));
+}
+
 enum error
 certificate(void *context, struct http_exchange *x)
 {
@@ -44,5 +64,6 @@ certificate(void *context, struct http_exchange *x)
         error = load(acme, rq, signed_.account->id, x->params[0], &pem);
     if (error)
         return error;
-    return http_answer_text(x, 200, "application/pem-certificate-chain", pem);
+    link_issuers(acme, x, pem);
+    return http_answer_text(x, 200, certificate_media_type, pem);
 }

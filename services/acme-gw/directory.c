@@ -15,13 +15,31 @@ caa_identities(struct acme *acme, struct arena *arena)
     return list;
 }
 
+/* draft-ietf-acme-profiles: a name, and words for people. */
+static json_t *
+profiles(struct acme *acme, struct arena *arena)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < acme->profile_count; i++) {
+        const struct profile *profile = &acme->profiles[i];
+        const char *words = profile->validity_days == 0 ? arena_format(arena, "%s, as long as it allows", profile->template_name)
+                                                        : arena_format(arena, "%s, %d days", profile->template_name, profile->validity_days);
+        (void)json_object_set_new(object, profile->name, json_string(words));
+    }
+    return object;
+}
+
 /* All members of meta, always: clients have been broken by each that was missing. */
 static json_t *
 meta(struct acme *acme, struct arena *arena, const struct policy *policy)
 {
     const char *website = text_is_empty(acme->config.website) ? acme->base_url : acme->config.website;
-    return json_pack("{s:s, s:s, s:o, s:b}", "termsOfService", acme->terms_url, "website", website, "caaIdentities", caa_identities(acme, arena),
-                     "externalAccountRequired", policy->eab == EAB_REQUIRED);
+    json_t *json = json_pack("{s:s, s:s, s:o, s:b}", "termsOfService", acme->terms_url, "website", website, "caaIdentities",
+                             caa_identities(acme, arena), "externalAccountRequired", policy->eab == EAB_REQUIRED);
+    if (acme->profile_count > 0 && text_equal(policy->name, default_policy))
+        (void)json_object_set_new(json, "profiles", profiles(acme, arena));
+    return json;
 }
 
 char *
@@ -49,6 +67,8 @@ directory_of_policy(struct acme *acme, struct arena *arena, const struct policy 
     put_url(object, "newOrder", policy_url(acme, arena, policy->name, "new-order"));
     put_url(object, "revokeCert", policy_url(acme, arena, default_policy, "revoke-cert"));
     put_url(object, "keyChange", policy_url(acme, arena, default_policy, "key-change"));
+    put_url(object, "newAuthz", policy_url(acme, arena, policy->name, "new-authz"));
+    put_url(object, "renewalInfo", policy_url(acme, arena, default_policy, "renewal-info"));
     (void)json_object_set_new(object, "meta", meta(acme, arena, policy));
     return bytes_of_text(json_format(arena, object));
 }

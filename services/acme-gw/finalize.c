@@ -99,6 +99,24 @@ preapproved_names(struct arena *arena, const struct order *order)
     return names;
 }
 
+/* Counted from the order's own times, so that a repetition asks for the same. */
+static enum error
+take_wishes(const struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order, Pb__EnrollRequest *input)
+{
+    const struct profile *profile = profile_find(acme, policy, order->profile);
+    int days = profile != NULL ? profile->validity_days : policy->validity_days;
+
+    if (order->profile != NULL && profile == NULL)
+        return refuse(rq, ERR_BAD_REQUEST, "invalidProfile", "the profile \"%.60s\" is not offered any more", order->profile);
+    if (profile != NULL)
+        input->template_ = profile->template_name;
+    input->not_before_s = order->not_before_s;
+    input->not_after_s = order->not_after_s;
+    if (days > 0 && input->not_after_s == 0)
+        input->not_after_s = (order->not_before_s != 0 ? order->not_before_s : order->finalized_at_s) + days * DAY_S;
+    return OK;
+}
+
 static enum error
 ask_ra(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply)
 {
@@ -124,9 +142,9 @@ ask_ra(struct acme *acme, struct request *rq, const struct order *order, int mos
     input.principal = &principal;
     input.issuer = policy->issuer;
     input.client_address = order->client_address;
-    /* Counted from the order's own time, so that a repetition asks for the same. */
-    if (policy->validity_days > 0)
-        input.not_after_s = order->finalized_at_s + policy->validity_days * DAY_S;
+    error = take_wishes(acme, rq, policy, order, &input);
+    if (error)
+        return error;
     rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, most_ms);
     error = RPC_CALL(acme->bus, rq, ra, Enroll, &input, ret_reply);
     rq->deadline_ms = deadline_ms;

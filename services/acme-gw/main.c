@@ -32,6 +32,8 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct acme_config, website, "SIGNET_ACME_WEBSITE", "", "about this CA; empty: the base URL"),
     SETTING_TEXT(struct acme_config, caa_identities, "SIGNET_ACME_CAA_IDENTITIES", "", "names that CAA records may use for this CA, comma-separated"),
     SETTING_TEXT(struct acme_config, challenges, "SIGNET_ACME_CHALLENGES", "", "types of challenges to offer, comma-separated; empty: all"),
+    SETTING_TEXT(struct acme_config, profiles, "SIGNET_ACME_PROFILES", "",
+                 "profiles that clients may choose, name=template:days, comma-separated; days 0: as the template says"),
     SETTING_NUMBER(struct acme_config, loops, "SIGNET_ACME_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct acme_config, workers, "SIGNET_ACME_WORKERS", "32", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "32", 1, 256, "validations under way at once"),
@@ -59,6 +61,15 @@ open_nonces(struct service *service, struct request *rq, struct acme *acme)
             fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_NONCE_KEY_FILE: %s has %zu octets, at least 32 are needed", acme->config.nonce_key_file, key->len);
     service_must(service, rq, error);
     acme->nonces = nonces_new(BYTES(key->at, key->len));
+}
+
+static void
+open_profiles(struct service *service, struct request *rq, struct acme *acme)
+{
+    struct profile *profiles = NULL;
+
+    service_must(service, rq, profiles_parse(rq, acme->config.profiles, &profiles, &acme->profile_count));
+    acme->profiles = profiles;
 }
 
 static void
@@ -132,6 +143,7 @@ main(int argc, char **argv)
     AUTO_STRUCT(request, rq) = request_new();
 
     open_nonces(service, rq, &acme);
+    open_profiles(service, rq, &acme);
     acme_name_urls(&acme, rq->arena);
     acme.accounts = account_cache_new();
     acme.certificates = certificate_cache_new();

@@ -45,15 +45,6 @@ take_names(struct acme *acme, struct request *rq, const struct policy *policy, c
     return OK;
 }
 
-/* What is not served must not be ignored: the client would get another certificate than the one that it asked for. */
-static enum error
-check_no_dates(struct request *rq, const json_t *payload)
-{
-    if (json_object_get(payload, "notBefore") == NULL && json_object_get(payload, "notAfter") == NULL)
-        return OK;
-    return refuse(rq, ERR_BAD_REQUEST, "malformed", "this server sets the validity of certificates itself: leave out notBefore and notAfter");
-}
-
 static char *
 new_token(struct arena *arena)
 {
@@ -61,6 +52,15 @@ new_token(struct arena *arena)
 
     random_bytes(octets, sizeof octets);
     return base64url_encode(arena, BYTES(octets, sizeof octets));
+}
+
+struct challenge
+new_challenge(struct acme *acme, struct arena *arena, const struct policy *policy, const struct identifier *name, const char *authorization_id)
+{
+    return (struct challenge){.id = new_id(arena),
+                              .authorization_id = authorization_id,
+                              .type = challenge_types_offer(acme, arena, name, policy->challenge_types),
+                              .token = new_token(arena)};
 }
 
 /* Each name with an authorisation and its challenges. What is approved beforehand may be beyond any challenge; clients want to see one, though. */
@@ -73,14 +73,12 @@ new_challenges(struct acme *acme, struct request *rq, const struct policy *polic
 
     for (size_t i = 0; i < order->name_count; i++) {
         const struct identifier *name = &order->names[i];
-        const char *types = challenge_types_offer(acme, rq->arena, name, policy->challenge_types);
         ids[i] = new_id(rq->arena);
         if (policy_preapproves(policy, name))
             preapproved[order->preapproved_count++] = name_to_column(rq->arena, name);
-        challenges[i] = (struct challenge){.id = new_id(rq->arena),
-                                           .authorization_id = ids[i],
-                                           .type = text_is_empty(types) ? PREAPPROVED_TYPE : types,
-                                           .token = new_token(rq->arena)};
+        challenges[i] = new_challenge(acme, rq->arena, policy, name, ids[i]);
+        if (text_is_empty(challenges[i].type))
+            challenges[i].type = PREAPPROVED_TYPE;
     }
     order->authorization_ids = ids;
     order->authorization_count = order->name_count;
@@ -105,8 +103,6 @@ new_order(void *context, struct http_exchange *x)
         error = policy_of_account(acme, x, signed_.account, &policy);
     if (!error)
         error = take_names(acme, rq, policy, signed_.payload, &names, &count);
-    if (!error)
-        error = check_no_dates(rq, signed_.payload);
     if (error)
         return error;
     struct order order = {.id = new_id(rq->arena),
@@ -119,7 +115,9 @@ new_order(void *context, struct http_exchange *x)
     const struct challenge *challenges = new_challenges(acme, rq, policy, &order);
     order.status = order.preapproved_count == count ? ORDER_READY : ORDER_PENDING;
     request_note(rq, "order", "%s", order.id);
-    error = store_insert_order(acme, rq, &order, challenges, count);
+    error = order_wishes_take(acme, rq, policy, signed_.payload, &order);
+    if (!error)
+        error = store_insert_order(acme, rq, challenges, count, &order);
     if (error)
         return error;
     return order_answer(acme, x, 201, &order);

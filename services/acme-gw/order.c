@@ -70,6 +70,14 @@ order_json(struct acme *acme, struct arena *arena, const struct order *order)
     put(json, "identifiers", names_json(order));
     put(json, "authorizations", authorizations_json(acme, arena, order));
     put(json, "finalize", json_string(arena_format(arena, "%s/finalize", url)));
+    if (order->not_before_s != 0)
+        put(json, "notBefore", json_string(clock_format_rfc3339(arena, order->not_before_s)));
+    if (order->not_after_s != 0)
+        put(json, "notAfter", json_string(clock_format_rfc3339(arena, order->not_after_s)));
+    if (order->profile != NULL)
+        put(json, "profile", json_string(order->profile));
+    if (order->replaces != NULL)
+        put(json, "replaces", json_string(order->replaces));
     if (order->status == ORDER_VALID)
         put(json, "certificate", json_string(acme_url(acme, arena, "certificate", order->id)));
     if (problem != NULL)

@@ -20,6 +20,7 @@ static const struct type {
 } types[] = {
     {"accountDeactivated", 401, "unauthorized"}, /* RFC 8555 §7.3.6 */
     {"accountDoesNotExist", 400},
+    {"alreadyReplaced", 409}, /* RFC 9773 §7.4 */
     {"alreadyRevoked", 400},
     {"badCSR", 400},
     {"badNonce", 400},
@@ -30,6 +31,7 @@ static const struct type {
     {"dns", 400},
     {"incorrectResponse", 403},
     {"invalidContact", 400},
+    {"invalidProfile", 400},        /* draft-ietf-acme-profiles */
     {"keyInUse", 409, "malformed"}, /* RFC 8555 §7.3.5 */
     {"malformed", 400},
     {"orderNotReady", 403},
@@ -38,6 +40,7 @@ static const struct type {
     {"serverInternal", 500},
     {"tls", 400},
     {"unauthorized", 403},
+    {"unknownCertificate", 404, "malformed"},
     {"unsupportedContact", 400},
     {"unsupportedIdentifier", 400},
     {"userActionRequired", 403},

@@ -1,6 +1,6 @@
 /*
- * Revocation (RFC 8555 §7.6) by the account that the certificate was issued to, or by whoever holds the certificate's private key. Revocation by
- * another account with all authorisations belongs here, too, once it is served.
+ * Revocation (RFC 8555 §7.6) by the account that the certificate was issued to, by another one that has proven every name in it, or by whoever holds
+ * the certificate's private key.
  */
 #include "acme.h"
 
@@ -49,6 +49,9 @@ check_key(struct request *rq, const struct signed_request *signed_, const struct
     return refuse(rq, ERR_DENIED, "unauthorized", "the request is signed neither by an account nor with the certificate's key");
 }
 
+/* Who proves the names today may say that the certificate is not his, and no more. */
+static const int reason_of_other_account = PB__REVOCATION_REASON__REVOCATION_REASON_CESSATION_OF_OPERATION;
+
 static void
 name_principal(struct arena *arena, const struct signed_request *signed_, Pb__Principal *principal)
 {
@@ -62,7 +65,8 @@ name_principal(struct arena *arena, const struct signed_request *signed_, Pb__Pr
 }
 
 static enum error
-ask_ra(struct acme *acme, struct http_exchange *x, const struct signed_request *signed_, const struct certificate *certificate, int reason)
+ask_ra(struct acme *acme, struct http_exchange *x, const struct signed_request *signed_, const struct certificate *certificate, const char *authority,
+       int reason)
 {
     struct request *rq = &x->rq;
     Pb__RevokeRequest input = PB__REVOKE_REQUEST__INIT;
@@ -74,12 +78,43 @@ ask_ra(struct acme *acme, struct http_exchange *x, const struct signed_request *
     input.certificate = message_data(certificate->der);
     input.reason = (Pb__RevocationReason)reason;
     input.principal = &principal;
-    input.authority = signed_->account != NULL ? "account" : "certificate-key";
+    input.authority = authority;
     input.client_address = x->peer;
     enum error error = RPC_CALL(acme->bus, rq, ra, Revoke, &input, &reply);
     if (error)
         return error;
     return reply->already_revoked ? refuse(rq, ERR_CONFLICT, "alreadyRevoked", "the certificate is revoked already") : OK;
+}
+
+static enum error
+check_names(struct acme *acme, struct request *rq, const struct account *account, const struct certificate *certificate)
+{
+    struct identifier *names = NULL;
+    size_t count = 0;
+    bool proven = false;
+
+    enum error error = certificate_names(rq, certificate, &names, &count);
+    if (error)
+        return error;
+    names_sort(names, &count);
+    if (count > 0)
+        error = store_names_are_proven(acme, rq, account->id, names, count, &proven);
+    if (error || proven)
+        return error;
+    return refuse(rq, ERR_DENIED, "unauthorized",
+                  "the certificate was issued to another account, and this one does not hold authorizations for all names in it");
+}
+
+/* That an account is not the holder is for ra to say; then the names count. */
+static enum error
+revoke_by_account(struct acme *acme, struct http_exchange *x, const struct signed_request *signed_, const struct certificate *certificate, int reason)
+{
+    enum error error = ask_ra(acme, x, signed_, certificate, "account", reason);
+    if (error != ERR_DENIED)
+        return error;
+    failure_clear(&x->rq);
+    error = check_names(acme, &x->rq, signed_->account, certificate);
+    return error ? error : ask_ra(acme, x, signed_, certificate, "authorizations", reason_of_other_account);
 }
 
 enum error
@@ -100,8 +135,12 @@ revoke_cert(void *context, struct http_exchange *x)
         return error;
     request_note(rq, "serial", "%s", bytes_hex(rq->arena, certificate->serial, 0));
     error = check_key(rq, &signed_, certificate);
-    if (!error)
-        error = ask_ra(acme, x, &signed_, certificate, reason);
+    if (error)
+        return error;
+    if (signed_.account != NULL)
+        error = revoke_by_account(acme, x, &signed_, certificate, reason);
+    else
+        error = ask_ra(acme, x, &signed_, certificate, "certificate-key", reason);
     if (error)
         return error;
     return http_answer(x, 200, NULL, BYTES_NONE);

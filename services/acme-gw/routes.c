@@ -1,8 +1,5 @@
 /*
  * The outside of acme-gw: one table of what is served, and what every answer carries.
- *
- * The rest of RFC 8555 (key change, orders list, pre-authorisation, authorisation deactivation, alternate chains, ARI) adds lines to this table,
- * and its URLs to directory.c.
  */
 #include "acme.h"
 
@@ -17,6 +14,9 @@ const struct http_route acme_routes[] = {
     {"POST", "/acme/account/{id}", account, ON_WORKER},
     {"POST", "/acme/account/{id}/orders", account_orders, ON_WORKER},
     {"POST", "/acme/key-change", key_change, ON_WORKER},
+    {"POST", "/acme/new-authz", new_authz, ON_WORKER},
+    {"GET", "/acme/renewal-info/{id}", renewal_info, ON_WORKER},
+    {"GET", "/acme/chain/{sha256}", chain, ON_WORKER},
     {"POST", "/acme/new-order", new_order, ON_WORKER},
     {"POST", "/acme/order/{id}", order, ON_WORKER},
     {"POST", "/acme/order/{id}/finalize", finalize, ON_WORKER},
@@ -28,6 +28,7 @@ const struct http_route acme_routes[] = {
     {"POST", "/acme/{policy}/directory", directory_by_post, ON_WORKER},
     {"POST", "/acme/{policy}/new-account", new_account, ON_WORKER},
     {"POST", "/acme/{policy}/new-order", new_order, ON_WORKER},
+    {"POST", "/acme/{policy}/new-authz", new_authz, ON_WORKER},
 };
 const size_t acme_route_count = sizeof acme_routes / sizeof acme_routes[0];
 

@@ -1,6 +1,11 @@
-/* What the three store files share. */
+/* What the store files share. */
 #ifndef SIGNET_ACME_GW_STORE_H
 #define SIGNET_ACME_GW_STORE_H
+
+/* What a policy approved beforehand looks valid, but nobody has proven it: it is worth nothing beyond its order. */
+#define IS_PROVEN "a.status = 'valid' AND NOT EXISTS (SELECT FROM acme.orders p WHERE p.id = a.order_id AND a.name = ANY (p.preapproved))"
+/* A proof that is about to run out is none to build an order on. */
+#define AUTHORIZATION_REST "1 hour"
 
 /* The place of a name in a table that begins at 1 and ends with NULL. */
 int store_status(const char *const *names, const char *name);

@@ -8,16 +8,28 @@
 
 #define ORDER_COLUMNS                                                                                                                        \
     "o.id, o.account_id, o.status, array_to_string(o.names, ' '), array_to_string(o.authorization_ids, ' '), o.expires_at, o.finalized_at, " \
-    "o.client_address, o.problem, o.attempts, o.policy, array_to_string(o.preapproved, ' ')"
+    "o.client_address, o.problem, o.attempts, o.policy, array_to_string(o.preapproved, ' '), o.not_before, o.not_after, o.profile, o.replaces"
 
+/* An order that replaces a certificate and ran out of time gives way to the next one: nobody has written down that it is invalid. */
+static const struct db_statement release_replaced = {
+    "release_replaced", "UPDATE acme.orders SET status = 'invalid' WHERE replaces = $1 AND status IN ('pending', 'ready') AND expires_at <= now()"};
+/* Names that the account has proven lately need no new proof (RFC 8555 §7.1.4): the order lives as long as the oldest proof does. */
 static const struct db_statement insert_order = {
-    "insert_order", "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, client_address, expires_at, policy, "
-                    "preapproved, status) VALUES ($1, $2, $3, $4, cardinality($4) - cardinality($8), $5, $6, $7, $8, "
-                    "CASE WHEN cardinality($4) = cardinality($8) THEN 'ready' ELSE 'pending' END)"};
+    "insert_order",
+    "WITH wanted AS (SELECT w.name, w.id, w.place FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS w (name, id, place)), "
+    "chosen AS (SELECT w.name, w.place, coalesce(v.id, w.id) AS id, v.id IS NULL AS is_new, v.expires_at FROM wanted w LEFT JOIN LATERAL "
+    "(SELECT a.id, a.expires_at FROM acme.authorization a WHERE a.account_id = $2 AND a.name = w.name AND w.name <> ALL ($8) AND " IS_PROVEN " "
+    "AND a.expires_at > now() + interval '" AUTHORIZATION_REST "' ORDER BY a.expires_at DESC LIMIT 1) v ON true) "
+    "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, status, client_address, expires_at, not_before, "
+    "not_after, profile, replaces, policy, preapproved) "
+    "SELECT $1, $2, array_agg(name ORDER BY place), array_agg(id ORDER BY place), count(*) FILTER (WHERE is_new AND name <> ALL ($8)), "
+    "CASE WHEN bool_or(is_new AND name <> ALL ($8)) THEN 'pending' ELSE 'ready' END, $5, least($6, min(expires_at)), $9, $10, $11, $12, $7, $8 FROM "
+    "chosen "
+    "RETURNING status, array_to_string(authorization_ids, ' '), expires_at"};
 static const struct db_statement insert_authorizations = {
     "insert_authorizations", "INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at, status) "
                              "SELECT new.id, $3, $4, new.name, $5, CASE WHEN new.name = ANY ($6) THEN 'valid' ELSE 'pending' END "
-                             "FROM unnest($1, $2) AS new (id, name)"};
+                             "FROM unnest($1, $2) AS new (id, name), acme.orders o WHERE o.id = $4 AND new.id = ANY (o.authorization_ids)"};
 /* A name that is approved beforehand has a challenge, too, which is valid from the beginning: clients stumble over authorisations without any. */
 static const struct db_statement insert_challenges = {
     "insert_challenges", "INSERT INTO acme.challenge (id, authorization_id, offered, token, status, type, validated_at) "
@@ -34,7 +46,8 @@ static const struct db_statement list_orders = {
 static const struct db_statement claim_order = {
     "claim_order", "UPDATE acme.orders SET status = 'processing', csr = $3, finalized_at = now(), due_at = now(), attempts = 1, "
                    "leased_until = now() + make_interval(secs => $5), lease_holder = $6 "
-                   "WHERE id = $1 AND account_id = $2 AND status = 'ready' AND expires_at > now() AND names = $4"};
+                   "WHERE id = $1 AND account_id = $2 AND status = 'ready' AND expires_at > now() AND names = $4 "
+                   "AND NOT EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (authorization_ids) AND a.status <> 'valid')"};
 const struct db_statement store_take_finalizations = {
     "take_finalizations", "WITH due AS (SELECT id FROM acme.orders WHERE status = 'processing' AND due_at <= now() "
                           "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
@@ -56,10 +69,6 @@ static const struct db_statement postpone_order = {
 static const struct db_statement await_approval = {
     "await_approval", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), attempts = 0, leased_until = NULL, lease_holder = NULL "
                       "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
-static const struct db_statement load_certificate = {
-    "load_certificate", "SELECT i.certificate, c.pem FROM acme.orders o JOIN ra.issued_certificate i ON i.expiry_month = o.expiry_month AND "
-                        "i.serial = o.serial JOIN acme.chain c ON c.sha256 = o.chain_sha256 "
-                        "WHERE o.id = $1 AND o.account_id = $2 AND o.status = 'valid'"};
 static const char *const order_statuses[] = {
     [ORDER_PENDING] = "pending", [ORDER_READY] = "ready",     [ORDER_PROCESSING] = "processing",
     [ORDER_VALID] = "valid",     [ORDER_INVALID] = "invalid", NULL,
@@ -89,7 +98,11 @@ store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
         .problem = db_text(rows, row, 8),
         .attempts = (int)db_int(rows, row, 9),
         .policy = db_text(rows, row, 10),
-        .csr = db_bytes(rows, row, 12),
+        .not_before_s = db_time_s(rows, row, 12),
+        .not_after_s = db_time_s(rows, row, 13),
+        .profile = db_text(rows, row, 14),
+        .replaces = db_text(rows, row, 15),
+        .csr = db_bytes(rows, row, 16),
     };
 
     order.preapproved = (const char *const *)text_split(arena, db_text(rows, row, 11), ' ', &order.preapproved_count);
@@ -98,11 +111,18 @@ store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
     return order;
 }
 
+static struct db_value
+time_or_null(int64_t time_s)
+{
+    return time_s == 0 ? DB_NULL : DB_TIME_S(time_s);
+}
+
 enum error
-store_insert_order(struct acme *acme, struct request *rq, const struct order *order, const struct challenge *challenges, size_t challenge_count)
+store_insert_order(struct acme *acme, struct request *rq, const struct challenge *challenges, size_t challenge_count, struct order *order)
 {
     const char **names = names_to_columns(rq->arena, order->names, order->name_count);
     const char **columns[4];
+    struct db_rows *inserted = NULL;
 
     for (size_t c = 0; c < 4; c++)
         columns[c] = arena_array(rq->arena, challenge_count, sizeof *columns[c]);
@@ -113,16 +133,29 @@ store_insert_order(struct acme *acme, struct request *rq, const struct order *or
         columns[3][i] = challenges[i].token;
     }
     struct db_step steps[] = {
-        DB_STEP(&insert_order, NULL, DB_TEXT(order->id), DB_TEXT(order->account_id), DB_TEXT_ARRAY(names, order->name_count),
+        DB_STEP(&release_replaced, NULL, DB_TEXT(order->replaces)),
+        DB_STEP(&insert_order, &inserted, DB_TEXT(order->id), DB_TEXT(order->account_id), DB_TEXT_ARRAY(names, order->name_count),
                 DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count), DB_TEXT(order->client_address), DB_TIME_S(order->expires_at_s),
-                DB_TEXT(order->policy), DB_TEXT_ARRAY(order->preapproved, order->preapproved_count)),
+                DB_TEXT(order->policy), DB_TEXT_ARRAY(order->preapproved, order->preapproved_count), time_or_null(order->not_before_s),
+                time_or_null(order->not_after_s), DB_TEXT(order->profile), DB_TEXT(order->replaces)),
         DB_STEP(&insert_authorizations, NULL, DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count),
                 DB_TEXT_ARRAY(names, order->name_count), DB_TEXT(order->account_id), DB_TEXT(order->id), DB_TIME_S(order->expires_at_s),
                 DB_TEXT_ARRAY(order->preapproved, order->preapproved_count)),
         DB_STEP(&insert_challenges, NULL, DB_TEXT_ARRAY(columns[0], challenge_count), DB_TEXT_ARRAY(columns[1], challenge_count),
                 DB_TEXT_ARRAY(columns[2], challenge_count), DB_TEXT_ARRAY(columns[3], challenge_count)),
     };
-    return db_atomic(acme->db, rq, steps, 3);
+    size_t skipped = order->replaces == NULL ? 1 : 0;
+    enum error error = db_atomic(acme->db, rq, steps + skipped, sizeof steps / sizeof steps[0] - skipped);
+    if (error == ERR_CONFLICT && text_equal(rq->failure.reason, "orders_replaces")) {
+        failure_clear(rq);
+        return refuse(rq, ERR_CONFLICT, "alreadyReplaced", "another order replaces the certificate %s already", order->replaces);
+    }
+    if (error)
+        return error;
+    order->status = (enum order_status)store_status(order_statuses, db_text(inserted, 0, 0));
+    order->authorization_ids = (const char *const *)text_split(rq->arena, db_text(inserted, 0, 1), ' ', &order->authorization_count);
+    order->expires_at_s = db_time_s(inserted, 0, 2);
+    return OK;
 }
 
 static enum error
@@ -217,20 +250,4 @@ enum error
 store_await_approval(struct acme *acme, struct request *rq, const char *id, int seconds)
 {
     return DB_QUERY(acme->db, rq, &await_approval, NULL, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_INT(seconds));
-}
-
-enum error
-store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
-                       const char **ret_chain_pem)
-{
-    struct db_rows *rows;
-
-    enum error error = DB_QUERY(acme->db, rq, &load_certificate, &rows, DB_TEXT(order_id), DB_TEXT(account_id));
-    if (error)
-        return error;
-    if (db_count(rows) == 0)
-        return fail(rq, ERR_NOT_FOUND, "there is no such certificate of this account");
-    *ret_leaf = db_bytes(rows, 0, 0);
-    *ret_chain_pem = db_text(rows, 0, 1);
-    return OK;
 }

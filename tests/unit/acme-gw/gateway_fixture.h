@@ -35,8 +35,10 @@ static struct {
     char enrolled_key[64]; /* the idempotency key of the last one */
     char enrolled_names[256];
     char enrolled_channel[64], enrolled_template[64], enrolled_preapproved[256];
-    int64_t enrolled_not_after_s;
+    int64_t enrolled_not_before_s, enrolled_not_after_s;
     enum error revoke_error;
+    bool revoke_denies_account;
+    int revocations;
     bool already_revoked;
     char revoke_authority[32];
     int revoke_reason;
@@ -61,6 +63,7 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
     snprintf(beyond.enrolled_key, sizeof beyond.enrolled_key, "%s", input->idempotency_key);
     snprintf(beyond.enrolled_channel, sizeof beyond.enrolled_channel, "%s", input->channel);
     snprintf(beyond.enrolled_template, sizeof beyond.enrolled_template, "%s", input->template_);
+    beyond.enrolled_not_before_s = input->not_before_s;
     beyond.enrolled_not_after_s = input->not_after_s;
     beyond.enrolled_preapproved[0] = '\0';
     for (size_t i = 0; i < input->n_preapproved; i++)
@@ -95,6 +98,9 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
 static inline enum error
 play_revoke(struct request *rq, const Pb__RevokeRequest *input, const ProtobufCMessage **ret_reply)
 {
+    beyond.revocations++;
+    if (beyond.revoke_denies_account && text_equal(input->authority, "account"))
+        return fail(rq, ERR_DENIED, "the certificate was issued to another account");
     snprintf(beyond.revoke_authority, sizeof beyond.revoke_authority, "%s", input->authority);
     beyond.revoke_reason = (int)input->reason;
     assert_true(input->principal->id[0] != '\0');
@@ -138,6 +144,43 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
     if (text_equal(method, "ValidateChallenge"))
         return play_validate(rq, (const Pb__ValidateChallengeRequest *)input, ret_reply);
     return fail(rq, ERR_UNAVAILABLE, "nobody serves %s", method);
+}
+
+/* ---- a certificate that was issued before ---- */
+
+static const uint8_t issuer_key_id[] = {0xaa, 0xbb, 0xcc, 0xdd};
+
+/* Its ARI identifier. Of an order of this account, if one is given; nobody looks at its signature. */
+static inline const char *
+put_certificate(struct arena *arena, const char *name, int64_t not_before_s, int64_t days, const char *account_id)
+{
+    struct serial serial = serial_new(not_before_s + days * 86400 - 1);
+    struct identifier identifier = {.type = IDENTIFIER_DNS, .value = name};
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    struct certificate_plan plan = {.serial = BYTES(serial.octets, SERIAL_LEN),
+                                    .algorithm = SIG_ECDSA_SHA256,
+                                    .issuer = kit_name(arena, "/CN=issuer"),
+                                    .subject = kit_name(arena, "/"),
+                                    .not_before_s = not_before_s,
+                                    .not_after_s = not_before_s + days * 86400 - 1,
+                                    .spki = kit_spki(arena, key),
+                                    .authority_key_id = BYTES(issuer_key_id, sizeof issuer_key_id),
+                                    .path_length = -1,
+                                    .names = &identifier,
+                                    .name_count = 1};
+    struct bytes der = signed_join(arena, certificate_encode_tbs(arena, &plan), SIG_ECDSA_SHA256, BYTES(issuer_key_id, sizeof issuer_key_id));
+    const char *serial_hex = bytes_hex(arena, plan.serial, 0);
+    int month = serial_month_of(plan.not_after_s);
+
+    postgres_kit_run(postgres, arena_format(arena, "INSERT INTO ra.issued_certificate VALUES ('\\x%s', %d, 'test', '\\x%s')", serial_hex, month,
+                                            bytes_hex(arena, der, 0)));
+    if (account_id != NULL)
+        postgres_kit_run(postgres, arena_format(arena,
+                                                "INSERT INTO acme.orders (id, account_id, status, names, authorization_ids, authorizations_left, "
+                                                "client_address, expires_at, finalized_at, serial, expiry_month) VALUES ('%s', '%s', 'valid', "
+                                                "'{dns:%s}', '{}', 0, '', now(), to_timestamp(%lld), '\\x%s', %d)",
+                                                new_id(arena), account_id, name, (long long)not_before_s, serial_hex, month));
+    return arena_format(arena, "%s.%s", base64url_encode(arena, BYTES(issuer_key_id, sizeof issuer_key_id)), base64url_encode(arena, plan.serial));
 }
 
 /* ---- leases, turned by hand ---- */
@@ -189,6 +232,8 @@ turn_finalizations(void)
 }
 
 /* ---- the gateway ---- */
+
+static const struct profile profiles[] = {{"classic", "Web Server", 90}, {"short", "Web Server, short", 6}};
 
 static inline char *
 read_whole(const char *path)
@@ -268,6 +313,8 @@ open_gateway(void **state)
     gateway.validators = workers_new("validation", 1, 1, NULL);
     gateway.validations = &validations;
     gateway.finalizations = &finalizations;
+    gateway.profiles = profiles;
+    gateway.profile_count = sizeof profiles / sizeof profiles[0];
     acme_name_urls(&gateway, process_rq->arena);
     struct http_server_options options = {.name = "acme",
                                           .listen = "127.0.0.1:0",

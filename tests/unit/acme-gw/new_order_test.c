@@ -47,8 +47,6 @@ static const struct refused {
     {"rejects_blanks_that_would_split_a_column", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example b.example\"}]}", 400,
      "rejectedIdentifier"},
     {"rejects_an_empty_value", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"\"}]}", 400, "rejectedIdentifier"},
-    {"rejects_dates_instead_of_ignoring_them", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example\"}],\"notAfter\":\"2027-01-01T00:00:00Z\"}",
-     400, "malformed"},
     {"rejects_an_empty_payload", "", 400, "malformed"},
 };
 

@@ -66,6 +66,34 @@ another_key_does_not(void **state)
 }
 
 static void
+an_account_that_has_proven_every_name_revokes_with_a_reason_of_ours(void **state)
+{
+    beyond.revoke_denies_account = true;
+    assert_problem(&me, revoke_with(",\"reason\":1"), 403, "unauthorized");
+    (void)client_order(&me, "host.example");
+    assert_problem(&me, revoke_with(",\"reason\":1"), 403, "unauthorized");
+    (void)client_ready_order(&me, "host.example");
+    assert_status(revoke_with(",\"reason\":1"), 200);
+    assert_string_equal(beyond.revoke_authority, "authorizations");
+    assert_int_equal(beyond.revoke_reason, 5);
+}
+
+static void
+proofs_that_are_over_given_up_or_never_made_revoke_nothing(void **state)
+{
+    static const char *const changes[] = {"UPDATE acme.authorization SET expires_at = now()", "UPDATE acme.authorization SET status = 'deactivated'",
+                                          "UPDATE acme.orders SET preapproved = names"};
+
+    beyond.revoke_denies_account = true;
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        (void)client_ready_order(&me, "host.example");
+        postgres_kit_run(postgres, changes[i]);
+        assert_problem(&me, revoke_with(""), 403, "unauthorized");
+        postgres_kit_run(postgres, "UPDATE acme.authorization SET status = 'deactivated'");
+    }
+}
+
+static void
 the_reasons_of_subscribers_are_taken_and_no_others(void **state)
 {
     static const struct {
@@ -124,6 +152,8 @@ main(void)
         CASE(an_account_revokes),
         CASE(the_certificates_key_revokes),
         CASE(another_key_does_not),
+        CASE(an_account_that_has_proven_every_name_revokes_with_a_reason_of_ours),
+        CASE(proofs_that_are_over_given_up_or_never_made_revoke_nothing),
         CASE(the_reasons_of_subscribers_are_taken_and_no_others),
         CASE(a_second_revocation_is_already_revoked),
         CASE(ras_answers_come_out_in_acmes_words),

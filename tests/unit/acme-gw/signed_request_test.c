@@ -236,7 +236,9 @@ the_directory_names_what_is_served(void **state)
     assert_string_equal(json_text(directory_now, "newAccount"), "http://acme.example/acme/new-account");
     assert_string_equal(json_text(directory_now, "newOrder"), "http://acme.example/acme/new-order");
     assert_string_equal(json_text(directory_now, "revokeCert"), "http://acme.example/acme/revoke-cert");
-    assert_null(json_object_get(directory_now, "newAuthz"));
+    assert_string_equal(json_text(directory_now, "newAuthz"), "http://acme.example/acme/new-authz");
+    assert_string_equal(json_text(directory_now, "keyChange"), "http://acme.example/acme/key-change");
+    assert_string_equal(json_text(directory_now, "renewalInfo"), "http://acme.example/acme/renewal-info");
     assert_string_equal(json_text(meta, "termsOfService"), "http://acme.example/acme/terms");
     assert_string_equal(json_text(meta, "website"), "http://acme.example");
     assert_true(json_is_false(json_object_get(meta, "externalAccountRequired")));

@@ -254,9 +254,11 @@ static void
 concurrent_ends_make_the_order_ready(void **state)
 {
     for (int round = 0; round < 20; round++) {
-        const struct http_kit_reply *reply = client_post(&me, "/acme/new-order",
-                                                         "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example\"},{\"type\":\"dns\",\"value\":"
-                                                         "\"b.example\"},{\"type\":\"dns\",\"value\":\"c.example\"}]}");
+        const char *names = arena_format(me.arena,
+                                         "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a%d.example\"},{\"type\":\"dns\",\"value\":"
+                                         "\"b%d.example\"},{\"type\":\"dns\",\"value\":\"c%d.example\"}]}",
+                                         round, round, round);
+        const struct http_kit_reply *reply = client_post(&me, "/acme/new-order", names);
         const char *url = header_of(&me, reply, "Location");
         postgres_kit_run(postgres,
                          "UPDATE acme.challenge SET type = 'http-01', status = 'processing', due_at = now(), lease_holder = 'gateway/validations' "

@@ -1,0 +1,157 @@
+/*
+ * What an order may ask for beside names: dates (RFC 8555 §7.4), a profile (draft-ietf-acme-profiles), and to replace a certificate (RFC 9773 §5).
+ * What cannot be given is refused here, not ignored: the client would get another certificate than the one that it asked for.
+ */
+#include "acme.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+#define DAY_S INT64_C(86400)
+/* A client's clock may be late; ra knows what its templates allow. */
+#define LATE_CLOCK_S 3600
+#define VALIDITY_MAX_DAYS 36500
+
+/* ---- profiles ---- */
+
+static bool
+read_profile(struct arena *arena, const char *text, struct profile *ret_profile)
+{
+    const char *equals = strchr(text, '='), *colon = strrchr(text, ':');
+    int64_t days = 0;
+
+    if (equals == NULL || equals == text || colon == NULL || colon <= equals + 1 || !text_parse_number(colon + 1, 0, VALIDITY_MAX_DAYS, &days))
+        return false;
+    *ret_profile = (struct profile){.name = arena_format(arena, "%.*s", (int)(equals - text), text),
+                                    .template_name = arena_format(arena, "%.*s", (int)(colon - equals - 1), equals + 1),
+                                    .validity_days = (int)days};
+    return true;
+}
+
+enum error
+profiles_parse(struct request *rq, const char *text, struct profile **ret_profiles, size_t *ret_count)
+{
+    size_t count;
+    char **parts = text_split(rq->arena, text, ',', &count);
+    struct profile *profiles = arena_array(rq->arena, count, sizeof *profiles);
+
+    for (size_t i = 0; i < count; i++)
+        if (!read_profile(rq->arena, parts[i], &profiles[i]))
+            return fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_PROFILES: \"%s\" is not of the form name=template:days", parts[i]);
+    *ret_profiles = profiles;
+    *ret_count = count;
+    return OK;
+}
+
+/* Other policies than the default one say themselves what there is. */
+const struct profile *
+profile_find(const struct acme *acme, const struct policy *policy, const char *name)
+{
+    if (!text_equal(policy->name, default_policy))
+        return NULL;
+    for (size_t i = 0; i < acme->profile_count; i++)
+        if (text_equal(acme->profiles[i].name, name))
+            return &acme->profiles[i];
+    return NULL;
+}
+
+static enum error
+take_profile(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
+{
+    const json_t *member = json_object_get(payload, "profile");
+
+    if (member == NULL)
+        return OK;
+    if (profile_find(acme, policy, json_string_value(member)) == NULL)
+        return refuse(rq, ERR_BAD_REQUEST, "invalidProfile", "there is no profile \"%.60s\"; the directory's meta.profiles has those that there are",
+                      json_is_string(member) ? json_string_value(member) : "");
+    order->profile = json_string_value(member);
+    return OK;
+}
+
+/* ---- dates ---- */
+
+static enum error
+take_date(struct request *rq, const json_t *payload, const char *member, int64_t *ret_time_s)
+{
+    const json_t *text = json_object_get(payload, member);
+
+    if (text == NULL)
+        return OK;
+    if (!json_is_string(text) || clock_parse_rfc3339(json_string_value(text), ret_time_s) != 0 || *ret_time_s <= 0)
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"%s\" must be a time as in RFC 3339", member);
+    return OK;
+}
+
+static enum error
+take_dates(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
+{
+    const struct profile *profile = profile_find(acme, policy, order->profile);
+    int days = profile != NULL ? profile->validity_days : policy->validity_days;
+    int64_t now_s = clock_now_s();
+
+    enum error error = take_date(rq, payload, "notBefore", &order->not_before_s);
+    if (!error)
+        error = take_date(rq, payload, "notAfter", &order->not_after_s);
+    if (error)
+        return error;
+    if (order->not_before_s != 0 && order->not_before_s < now_s - LATE_CLOCK_S)
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"notBefore\" lies in the past");
+    if (order->not_after_s == 0)
+        return OK;
+    int64_t begins_s = order->not_before_s != 0 ? order->not_before_s : now_s;
+    if (order->not_after_s <= begins_s)
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"notAfter\" lies %s", order->not_before_s != 0 ? "before \"notBefore\"" : "in the past");
+    if (days > 0 && order->not_after_s - begins_s > days * DAY_S)
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"notAfter\" is too late: certificates live for at most %d days", days);
+    return OK;
+}
+
+/* ---- replacement ---- */
+
+static bool
+names_meet(const struct identifier *names, size_t count, const struct order *order)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < order->name_count; k++)
+            if (names[i].type == order->names[k].type && text_equal(names[i].value, order->names[k].value))
+                return true;
+    return false;
+}
+
+static enum error
+take_replaces(struct acme *acme, struct request *rq, const json_t *payload, struct order *order)
+{
+    const json_t *member = json_object_get(payload, "replaces");
+    struct known_certificate *known = arena_alloc(rq->arena, sizeof *known);
+    struct identifier *names = NULL;
+    size_t count = 0;
+
+    if (member == NULL)
+        return OK;
+    if (!json_is_string(member))
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"replaces\" must be the identifier of a certificate (RFC 9773 §4.1)");
+    enum error error = certificate_id_load(acme, rq, json_string_value(member), known);
+    if (!error)
+        error = certificate_names(rq, &known->certificate, &names, &count);
+    if (error)
+        return error;
+    if (!text_equal(known->account_id, order->account_id))
+        return refuse(rq, ERR_DENIED, "unauthorized", "the certificate that is to be replaced was issued to another account");
+    if (!names_meet(names, count, order))
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "the order has no identifier in common with the certificate that it is to replace");
+    order->replaces = json_string_value(member);
+    return OK;
+}
+
+enum error
+order_wishes_take(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
+{
+    enum error error = take_profile(acme, rq, policy, payload, order);
+    if (!error)
+        error = take_dates(acme, rq, policy, payload, order);
+    if (!error)
+        error = take_replaces(acme, rq, payload, order);
+    return error;
+}

@@ -1,0 +1,88 @@
+/* Certificates as the database knows them: to deliver, to renew, to be replaced. They are ra's; an order only names one. */
+#include "acme.h"
+
+static const struct db_statement load_certificate = {
+    "load_certificate", "SELECT i.certificate, c.pem FROM acme.orders o JOIN ra.issued_certificate i ON i.expiry_month = o.expiry_month AND "
+                        "i.serial = o.serial JOIN acme.chain c ON c.sha256 = o.chain_sha256 "
+                        "WHERE o.id = $1 AND o.account_id = $2 AND o.status = 'valid'"};
+static const struct db_statement load_chain = {"load_chain", "SELECT pem FROM acme.chain WHERE sha256 = $1"};
+static const struct db_statement load_known = {
+    "load_known", "SELECT i.certificate, i.issuer, s.revoked_at IS NOT NULL, o.account_id, o.finalized_at FROM ra.issued_certificate i "
+                  "LEFT JOIN ra.certificate_status s ON s.expiry_month = i.expiry_month AND s.serial = i.serial "
+                  "LEFT JOIN acme.orders o ON o.serial = i.serial WHERE i.expiry_month = $1 AND i.serial = $2"};
+static const struct db_statement find_renewal_window = {
+    "find_renewal_window", "SELECT w.starts_at, w.ends_at, w.explanation FROM acme.renewal_window w WHERE w.issued_before > $1 "
+                           "AND w.issuer IN ('', $2) AND (w.serial IS NULL OR w.serial = $3) AND (w.name = '' OR EXISTS (SELECT FROM "
+                           "unnest($4::text[]) AS n (name) WHERE n.name = w.name OR right(n.name, length(w.name) + 1) = '.' || w.name)) "
+                           "ORDER BY w.id DESC LIMIT 1"};
+
+enum error
+store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
+                       const char **ret_chain_pem)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_certificate, &rows, DB_TEXT(order_id), DB_TEXT(account_id));
+    if (error)
+        return error;
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no such certificate of this account");
+    *ret_leaf = db_bytes(rows, 0, 0);
+    *ret_chain_pem = db_text(rows, 0, 1);
+    return OK;
+}
+
+enum error
+store_load_chain(struct acme *acme, struct request *rq, struct bytes sha256, const char **ret_pem)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_chain, &rows, DB_BYTES(sha256));
+    if (error)
+        return error;
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no such chain");
+    *ret_pem = db_text(rows, 0, 0);
+    return OK;
+}
+
+enum error
+store_load_known(struct acme *acme, struct request *rq, int expiry_month, struct bytes serial, struct known_certificate *ret_known)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_known, &rows, DB_INT(expiry_month), DB_BYTES(serial));
+    if (error)
+        return error;
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no such certificate");
+    *ret_known = (struct known_certificate){.der = db_bytes(rows, 0, 0),
+                                            .issuer = db_text(rows, 0, 1),
+                                            .is_revoked = db_bool(rows, 0, 2),
+                                            .account_id = db_text(rows, 0, 3),
+                                            .issued_at_s = db_time_s(rows, 0, 4)};
+    return OK;
+}
+
+enum error
+store_find_renewal_window(struct acme *acme, struct request *rq, const struct known_certificate *known, struct renewal_window *window)
+{
+    struct identifier *names = NULL;
+    size_t count = 0;
+    struct db_rows *rows;
+
+    enum error error = certificate_names(rq, &known->certificate, &names, &count);
+    if (error)
+        return error;
+    const char **values = arena_array(rq->arena, count, sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = names[i].value;
+    /* notBefore is earlier than the moment of issuance, for clocks that are late: a replacement would be replaced again. */
+    int64_t issued_at_s = known->issued_at_s != 0 ? known->issued_at_s : known->certificate.not_before_s;
+    error = DB_QUERY(acme->db, rq, &find_renewal_window, &rows, DB_TIME_S(issued_at_s), DB_TEXT(known->issuer), DB_BYTES(known->certificate.serial),
+                     DB_TEXT_ARRAY(values, count));
+    if (error || db_count(rows) == 0)
+        return error;
+    *window = (struct renewal_window){.starts_s = db_time_s(rows, 0, 0), .ends_s = db_time_s(rows, 0, 1), .explanation = db_text(rows, 0, 2)};
+    return OK;
+}
