@@ -61,7 +61,8 @@ http_target_split(struct bytes target, struct bytes *ret_path, struct bytes *ret
     static const char *const schemes[] = {"http://", "https://"};
 
     /* RFC 9112 §3.2.2: a server accepts the absolute form too. */
-    for (size_t i = 0; i < 2; i++) {
+    bool is_path = target.len > 0 && target.at[0] == '/';
+    for (size_t i = 0; !is_path && i < 2; i++) {
         size_t len = strlen(schemes[i]);
         if (target.len < len || strncasecmp((const char *)target.at, schemes[i], len) != 0)
             continue;
