@@ -31,6 +31,7 @@ GRANT UPDATE (status) ON acme.authorization TO acme_gw;
 GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_holder, attempts) ON acme.challenge TO acme_gw;
 GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.policy TO acme_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (uses, revoked_at) ON acme.eab TO acme_gw;
 
 -- ra: intents and certificates are added and closed, never removed; audit records are added, and sealed once. (Locking rows of the outbox wants an UPDATE
 -- right.) Partitions are made by a function of the owner. Every statement of ra goes by key: a plan made while the tables were empty must not scan them later.
