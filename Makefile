@@ -85,7 +85,9 @@ BUS  := -lnats
 DB   := -lpq
 
 LINK_acme-gw        := $(CORE) $(HTTP) $(BUS) $(DB)
+LINK_est-gw         := $(CORE) $(HTTP) $(BUS) $(DB)
 LINK_validator      := $(CORE) $(HTTP) $(BUS) -lunbound -lcurl
+LINK_scep-gw        := $(CORE) $(HTTP) $(BUS) $(DB)
 LINK_ra             := $(CORE) $(HTTP) $(BUS) $(DB)
 LINK_signer         := $(CORE) $(HTTP) $(BUS) $(DB)
 LINK_hsm-worker     := -lp11 -lssl -lcrypto -ldl
@@ -219,12 +221,14 @@ bench: deps
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all benches
 	@tests/bench/run
 
-BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+ACME_BENCH_PARTS := acme_client acme_https acme_jws acme_responder
+BENCHES := $(filter-out $(addprefix $(BUILD)/bench/,$(ACME_BENCH_PARTS)),$(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c)))
 .PHONY: benches
 benches: $(BENCHES)
 # The signing bench drives the signer's own pool of workers; the others speak to a running suite.
 $(BUILD)/bench/hsm_sign: $(addprefix $(BUILD)/services/signer/,hsm_pool.o hsm_keeper.o hsm_process.o) | $(BIN)/hsm-worker
-$(BUILD)/tests/bench/hsm_sign.o: CPPFLAGS += -Itests
+$(BUILD)/bench/acme: $(patsubst %,$(BUILD)/tests/bench/%.o,$(ACME_BENCH_PARTS))
+$(addprefix $(BUILD)/tests/bench/,hsm_sign.o acme.o acme_cryptography.o): CPPFLAGS += -Itests
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(KIT) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

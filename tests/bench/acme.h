@@ -1,0 +1,93 @@
+/*
+ * The ACME load generator's parts: HTTPS connections, signed requests, the http-01 responder, one client's way through its orders.
+ *
+ * It shares its processors with the server that it measures, so that everything here is made once where that is possible, and nothing is looked at
+ * twice. Failures are told with fail() in the request of the order at hand.
+ */
+#ifndef SIGNET_TESTS_BENCH_ACME_H
+#define SIGNET_TESTS_BENCH_ACME_H
+
+#include <stdatomic.h>
+
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+
+#include "base/bytes.h"
+#include "base/request.h"
+
+DEFINE_AUTO(EVP_PKEY, EVP_PKEY_free);
+
+/* ---- acme_https.c: one keep-alive connection (HTTP/1.1) ---- */
+
+struct server {
+    SSL_CTX *tls;
+    char authority[256]; /* "127.0.0.1:14000" */
+    char host[200];
+    char port[8];
+};
+
+struct answer {
+    int status;
+    int retry_after_s; /* 0: none */
+    const char *nonce; /* or NULL, as the next */
+    const char *location;
+    struct bytes body;
+};
+
+struct connection;
+
+/* From any URL of the server. */
+enum error server_of_url(struct request *rq, const char *url, const char *ca_bundle, struct server *ret_server) MUST_CHECK;
+struct connection *connection_new(const struct server *server);
+void connection_free(struct connection *connection);
+DEFINE_AUTO_STRUCT(connection, connection_free);
+/* `url` is the server's own; a body is sent by POST, without one it is a GET. What the answer holds lives in rq's arena. */
+enum error connection_call(struct connection *connection, struct request *rq, const char *url, struct bytes body, struct answer *ret_answer)
+    MUST_CHECK;
+/* Whatever was on its way is forgotten; the next call connects anew. */
+void connection_drop(struct connection *connection);
+
+/* ---- acme_jws.c: an account's key (ES256) ---- */
+
+struct account_key {
+    EVP_PKEY *key;
+    const char *jwk;
+    const char *thumbprint;
+};
+
+struct account_key account_key_new(struct arena *arena);
+/* The body of a POST; `kid` NULL: with the key itself. */
+struct bytes jws_format(struct arena *arena, const struct account_key *key, const char *kid, const char *nonce, const char *url, const char *payload);
+
+/* ---- acme_responder.c: http-01, a place per client, each with its newest challenge ---- */
+
+struct responder;
+
+struct responder *responder_start(int port, size_t places);
+void responder_publish(struct responder *responder, size_t place, const char *token, const char *key_authorization);
+void responder_stop(struct responder *responder);
+
+/* ---- acme_client.c ---- */
+
+struct load {
+    const char *directory_url;
+    const struct server *server;
+    struct responder *responder; /* NULL: orders are to be born ready */
+    const char **names;          /* one for each order */
+    const char **csrs;           /* base64url */
+    int64_t *times_us;           /* of each order, 0: it failed */
+    size_t orders;
+    atomic_size_t next;
+    atomic_size_t requests, polls, errors; /* signed requests of orders; those of them that only waited */
+    pthread_barrier_t begin;               /* accounts are made before the clock starts */
+};
+
+struct client {
+    struct load *load;
+    size_t place;
+    pthread_t thread;
+};
+
+void *client_run(void *client);
+
+#endif
