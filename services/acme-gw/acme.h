@@ -20,6 +20,7 @@
 #include "pki/csr.h"
 #include "pki/identifier.h"
 #include "pki/public_key.h"
+#include "eab.h"
 #include "policy.h"
 #include "signet/v1/acme_gw.pb-c.h"
 #include "signet/v1/ra.pb-c.h"
@@ -43,6 +44,7 @@ struct acme_config {
     const char *tls_cert_file;
     const char *tls_key_file;
     const char *nonce_key_file;
+    const char *secret_key_file;
     const char *template_name;
     const char *issuer;
     int validity_days;
@@ -61,6 +63,7 @@ struct acme {
     struct acme_config config;
     const char *base_url; /* "https://host:port", without final slash */
     const char *terms_url;
+    struct secret_box *secrets;
     struct snapshot_slot *policies;
     struct service_loop *policy_loop;
     struct db *db;
@@ -109,6 +112,12 @@ struct account {
     int64_t created_at_s;
     const char *client_address;
     const char *policy; /* that it is bound to */
+    const char *owner;  /* the rest is what its external account binding says; "", none */
+    const char *principal;
+    const char *const *allowed_names;
+    size_t allowed_name_count;
+    const char *const *allowed_templates;
+    size_t allowed_template_count;
     struct jwk jwk;
 };
 
@@ -123,6 +132,7 @@ struct order {
     const char *const *authorization_ids;
     size_t authorization_count;
     const char *policy;
+    const char *owner, *principal;  /* as the account's */
     const char *const *preapproved; /* those of the names that needed no challenge, as columns write them */
     size_t preapproved_count;
     int64_t expires_at_s;
@@ -393,6 +403,10 @@ struct identifier name_from_column(struct arena *arena, const char *column);
 /* Sorted, without duplicates. */
 void names_sort(struct identifier *names, size_t *count);
 const char **names_to_columns(struct arena *arena, const struct identifier *names, size_t count);
+/* Patterns of policies and credentials: "host.example", "*.example" (all names below), "10.1.0.0/16". */
+bool name_matches(const char *const *patterns, size_t count, const struct identifier *name);
+/* Brings them to the form that identifiers have: "*.Intra.Example." would never match anything. ERR_BAD_REQUEST, ERR_TOO_LARGE. */
+enum error name_patterns_check(struct request *rq, const char *what, const char **patterns, size_t count) MUST_CHECK;
 
 /* ---- store.c ---- */
 

@@ -4,6 +4,10 @@
 RPC_HANDLER(AcmeAdmin, ListAcmePolicies, list_acme_policies)
 RPC_HANDLER(AcmeAdmin, PutAcmePolicy, put_acme_policy)
 RPC_HANDLER(AcmeAdmin, DeleteAcmePolicy, delete_acme_policy)
+RPC_HANDLER(AcmeAdmin, CreateEab, create_eab)
+RPC_HANDLER(AcmeAdmin, ListEabs, list_eabs)
+RPC_HANDLER(AcmeAdmin, DeleteEab, delete_eab)
+RPC_HANDLER(AcmeAdmin, RevokeEab, revoke_eab)
 
 static Pb__AcmeAdmin_Service table = PB__ACME_ADMIN__INIT(serve_);
 

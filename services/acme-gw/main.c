@@ -5,7 +5,7 @@
  * Calls:       validator (ValidateChallenge), ra (Enroll, Revoke), its own replicas (RedeemNonce)
  * Announces:   nothing
  * Hears:       nothing
- * Privileges:  schema acme; the view ra.issued_certificate; no key but that of its nonces and of its TLS certificate
+ * Privileges:  schema acme; the view ra.issued_certificate; no key but those of its nonces, of its TLS certificate and of sealed secrets
  * On failure:  validations and finalizations are leased rows: any replica finishes them when a lease runs out. Nonces of a process that is
  *              gone are refused with badNonce, and clients take the new one that comes with it.
  */
@@ -24,6 +24,8 @@ static const struct setting settings[] = {
                  "PEM chain of the HTTPS server; empty: plain HTTP, behind a proxy"),
     SETTING_TEXT(struct acme_config, tls_key_file, "SIGNET_ACME_TLS_KEY_FILE", "", "PEM key of the HTTPS server"),
     SETTING_TEXT(struct acme_config, nonce_key_file, "SIGNET_ACME_NONCE_KEY_FILE", NULL, "at least 32 octets, the same for all replicas"),
+    SETTING_TEXT(struct acme_config, secret_key_file, "SIGNET_ACME_SECRET_KEY_FILE", NULL,
+                 "at least 32 octets that seal the HMAC keys of external accounts, the same for all replicas; keep it: without it they are lost"),
     SETTING_TEXT(struct acme_config, template_name, "SIGNET_ACME_TEMPLATE", "Web Server", "template of the certificates"),
     SETTING_TEXT(struct acme_config, issuer, "SIGNET_ACME_ISSUER", "", "issuing CA; empty: the template's"),
     SETTING_NUMBER(struct acme_config, validity_days, "SIGNET_ACME_VALIDITY_DAYS", "90", 0, 3650,
@@ -70,6 +72,18 @@ open_profiles(struct service *service, struct request *rq, struct acme *acme)
 
     service_must(service, rq, profiles_parse(rq, acme->config.profiles, &profiles, &acme->profile_count));
     acme->profiles = profiles;
+}
+
+static void
+open_secrets(struct service *service, struct request *rq, struct acme *acme)
+{
+    AUTO_STRUCT(secret, key) = NULL;
+    enum error error = config_read_secret(rq, acme->config.secret_key_file, &key);
+    if (error == OK && key->len < 32)
+        error = fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_SECRET_KEY_FILE: %s has %zu octets, at least 32 are needed", acme->config.secret_key_file,
+                     key->len);
+    service_must(service, rq, error);
+    acme->secrets = secret_box_new(BYTES(key->at, key->len));
 }
 
 static void
@@ -143,6 +157,7 @@ main(int argc, char **argv)
     AUTO_STRUCT(request, rq) = request_new();
 
     open_nonces(service, rq, &acme);
+    open_secrets(service, rq, &acme);
     open_profiles(service, rq, &acme);
     acme_name_urls(&acme, rq->arena);
     acme.accounts = account_cache_new();
@@ -160,5 +175,6 @@ main(int argc, char **argv)
     certificate_cache_free(acme.certificates);
     account_cache_free(acme.accounts);
     nonces_free(acme.nonces);
+    secret_box_free(acme.secrets);
     return status;
 }

@@ -1,4 +1,4 @@
-/* Identifiers in their three spellings: of clients (JSON), of columns ("dns:host.example"), of the PKI layer. */
+/* Identifiers in their three spellings: of clients (JSON), of columns ("dns:host.example"), of the PKI layer; and patterns of them. */
 #include "acme.h"
 
 #include <assert.h>
@@ -81,6 +81,49 @@ names_sort(struct identifier *names, size_t *count)
         if (compare(&names[kept], &names[i]) != 0)
             names[++kept] = names[i];
     *count = kept + 1;
+}
+
+/* ---- patterns, as policies and credentials have them ---- */
+
+/* "*.example" stands for every name below, however deep, and for wildcards among them; never for "example" itself. */
+static bool
+pattern_covers(const char *pattern, const char *name)
+{
+    return text_starts_with(pattern, "*.") ? text_ends_with(name, pattern + 1) : text_equal(pattern, name);
+}
+
+bool
+name_matches(const char *const *patterns, size_t count, const struct identifier *name)
+{
+    struct network network;
+
+    for (size_t i = 0; i < count; i++) {
+        bool is_network = network_read(patterns[i], &network);
+        if (name->type == IDENTIFIER_DNS && !is_network && pattern_covers(patterns[i], name->value))
+            return true;
+        if (name->type == IDENTIFIER_IP && is_network && networks_cover(&network, 1, name->value))
+            return true;
+    }
+    return false;
+}
+
+enum error
+name_patterns_check(struct request *rq, const char *what, const char **patterns, size_t count)
+{
+    struct network network;
+    struct identifier name;
+
+    if (count > POLICY_LIST_MAX)
+        return fail(rq, ERR_TOO_LARGE, "%s: at most %d can be given", what, POLICY_LIST_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (network_read(patterns[i], &network))
+            continue;
+        const char *why = identifier_read(rq->arena, IDENTIFIER_DNS, patterns[i], &name);
+        if (why != NULL)
+            return fail(rq, ERR_BAD_REQUEST, "%s: \"%.60s\" %s", what, patterns[i], why);
+        patterns[i] = name.value;
+    }
+    return OK;
 }
 
 const char **

@@ -78,6 +78,31 @@ return_existing(struct acme *acme, struct http_exchange *x, const struct policy 
                   acme->terms_url);
 }
 
+/* Under a policy that knows external accounts. Who has an account already needs no binding to find it again. */
+static enum error
+new_bound_account(struct acme *acme, struct http_exchange *x, const struct policy *policy, const struct signed_request *signed_,
+                  const struct account *wanted)
+{
+    struct request *rq = &x->rq;
+    struct account account;
+    const char *key_id;
+    bool created;
+
+    enum error error = store_find_account_by_key(acme, rq, signed_->jwk, &account);
+    if (error == OK)
+        return answer_found(acme, x, policy, 200, &account);
+    if (error != ERR_NOT_FOUND)
+        return error;
+    failure_clear(rq);
+    error = eab_check(acme, x, policy, signed_->payload, signed_->jwk, &key_id);
+    if (!error && key_id != NULL)
+        error = store_insert_bound_account(acme, rq, wanted, key_id);
+    /* Bound or not: this finds what was made, or makes it. */
+    if (!error)
+        error = store_insert_account(acme, rq, wanted, &account, &created);
+    return error ? error : answer_found(acme, x, policy, 201, &account);
+}
+
 enum error
 new_account(void *context, struct http_exchange *x)
 {
@@ -108,6 +133,8 @@ new_account(void *context, struct http_exchange *x)
         error = contacts_check(rq, signed_.payload, &wanted.contacts, &wanted.contact_count);
     if (error)
         return error;
+    if (policy->eab != EAB_NONE)
+        return new_bound_account(acme, x, policy, &signed_, &wanted);
     struct account account;
     bool created;
     error = store_insert_account(acme, rq, &wanted, &account, &created);

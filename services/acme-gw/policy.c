@@ -156,27 +156,10 @@ policy_of_account(struct acme *acme, struct http_exchange *x, const struct accou
 
 /* ---- what it says ---- */
 
-/* "*.example" stands for every name below, however deep, and for wildcards among them; never for "example" itself. */
-static bool
-pattern_covers(const char *pattern, const char *name)
-{
-    return text_starts_with(pattern, "*.") ? text_ends_with(name, pattern + 1) : text_equal(pattern, name);
-}
-
 bool
 policy_preapproves(const struct policy *policy, const struct identifier *name)
 {
-    struct network network;
-
-    for (size_t i = 0; i < policy->preapproved_count; i++) {
-        const char *entry = policy->preapproved_names[i];
-        bool is_network = network_read(entry, &network);
-        if (name->type == IDENTIFIER_DNS && !is_network && pattern_covers(entry, name->value))
-            return true;
-        if (name->type == IDENTIFIER_IP && is_network && networks_cover(&network, 1, name->value))
-            return true;
-    }
-    return false;
+    return name_matches(policy->preapproved_names, policy->preapproved_count, name);
 }
 
 const char *

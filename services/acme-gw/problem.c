@@ -29,6 +29,7 @@ static const struct type {
     {"badSignatureAlgorithm", 400},
     {"connection", 400},
     {"dns", 400},
+    {"externalAccountRequired", 403},
     {"incorrectResponse", 403},
     {"invalidContact", 400},
     {"invalidProfile", 400},        /* draft-ietf-acme-profiles */

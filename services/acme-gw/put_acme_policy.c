@@ -67,27 +67,6 @@ check_networks(struct request *rq, const char *what, const char *const *texts, s
     return OK;
 }
 
-/* Names are brought to the form that identifiers have: "*.Intra.Example." would never match anything. */
-static enum error
-check_preapproved(struct request *rq, const Pb__AcmePolicy *policy)
-{
-    struct network network;
-    struct identifier name;
-
-    if (policy->n_preapproved_names > POLICY_LIST_MAX)
-        return fail(rq, ERR_TOO_LARGE, "preapproved_names: at most %d can be given", POLICY_LIST_MAX);
-    for (size_t i = 0; i < policy->n_preapproved_names; i++) {
-        const char *text = policy->preapproved_names[i];
-        if (network_read(text, &network))
-            continue;
-        const char *why = identifier_read(rq->arena, IDENTIFIER_DNS, text, &name);
-        if (why != NULL)
-            return fail(rq, ERR_BAD_REQUEST, "preapproved_names: \"%.60s\" %s", text, why);
-        policy->preapproved_names[i] = name.value;
-    }
-    return OK;
-}
-
 static enum error
 check_challenges(struct request *rq, const Pb__AcmePolicy *policy)
 {
@@ -132,7 +111,7 @@ check_policy(struct request *rq, const Pb__AcmePolicy *policy)
     if (!error)
         error = NETWORKS(denied_networks);
     if (!error)
-        error = check_preapproved(rq, policy);
+        error = name_patterns_check(rq, "preapproved_names", policy->preapproved_names, policy->n_preapproved_names);
     if (!error)
         error = check_challenges(rq, policy);
     return error ? error : check_numbers(rq, policy);

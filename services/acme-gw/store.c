@@ -9,7 +9,7 @@
 #include "store.h"
 
 #define ID_OCTETS 16
-#define ACCOUNT_COLUMNS "id, status, jwk, array_to_string(contacts, ' '), terms_agreed, created_at, client_address, policy"
+#define ACCOUNT_COLUMNS "id, status, jwk, array_to_string(contacts, ' '), terms_agreed, created_at, client_address, policy, owner, principal, allowed_names, allowed_templates"
 
 static const struct db_statement load_account = {"load_account", "SELECT " ACCOUNT_COLUMNS " FROM acme.account WHERE id = $1"};
 static const struct db_statement find_account_by_key = {"find_account_by_key",
@@ -67,6 +67,10 @@ account_of_row(struct request *rq, const struct db_rows *rows, struct account *r
     account.created_at_s = db_time_s(rows, 0, 5);
     account.client_address = db_text(rows, 0, 6);
     account.policy = db_text(rows, 0, 7);
+    account.owner = db_text(rows, 0, 8);
+    account.principal = db_text(rows, 0, 9);
+    account.allowed_name_count = db_text_array(rows, 0, 10, &account.allowed_names);
+    account.allowed_template_count = db_text_array(rows, 0, 11, &account.allowed_templates);
     enum error error = jwk_parse(rq, json_parse_object(rq->arena, bytes_of_text(db_text(rows, 0, 2))), &account.jwk);
     if (!error)
         *ret_account = account;

@@ -309,6 +309,7 @@ open_gateway(void **state)
     gateway.accounts = account_cache_new();
     gateway.certificates = certificate_cache_new();
     gateway.policies = snapshot_slot_new();
+    gateway.secrets = secret_box_new(bytes_of_text("fedcba9876543210fedcba9876543210"));
     sem_init(&validator_gate, 0, 0);
     gateway.validators = workers_new("validation", 1, 1, NULL);
     gateway.validations = &validations;
@@ -336,6 +337,7 @@ close_gateway(void **state)
     http_server_close(server, 2000);
     workers_free(gateway.validators);
     snapshot_slot_free(gateway.policies);
+    secret_box_free(gateway.secrets);
     certificate_cache_free(gateway.certificates);
     db_close(gateway.db);
     account_cache_free(gateway.accounts);
