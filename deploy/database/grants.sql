@@ -25,9 +25,9 @@ GRANT SELECT ON ra.certificate_status TO ocsp_responder;
 GRANT USAGE ON SCHEMA acme, ra TO acme_gw;
 GRANT SELECT, INSERT, UPDATE (status, contacts, key_thumbprint, jwk) ON acme.account TO acme_gw;
 GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain, acme.renewal_window TO acme_gw;
-GRANT UPDATE (status, authorizations_left, csr, finalized_at, problem, serial, expiry_month, chain_sha256, due_at, leased_until, lease_holder, attempts, trouble)
+GRANT UPDATE (status, authorizations_left, expires_at, csr, finalized_at, problem, serial, expiry_month, chain_sha256, due_at, leased_until, lease_holder, attempts, trouble)
     ON acme.orders TO acme_gw;
-GRANT UPDATE (status) ON acme.authorization TO acme_gw;
+GRANT UPDATE (status, expires_at) ON acme.authorization TO acme_gw;
 GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_holder, attempts) ON acme.challenge TO acme_gw;
 GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.policy TO acme_gw;

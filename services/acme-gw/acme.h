@@ -53,6 +53,8 @@ struct acme_config {
     const char *caa_identities;
     const char *profiles;
     const char *challenges;
+    const char *perspectives;
+    int dns_persist_draft;
     int loops;
     int workers;
     int validations;
@@ -74,6 +76,7 @@ struct acme {
     const struct profile *profiles;
     size_t profile_count;
     struct workers *validators; /* for validations that begin here; the lease has its own threads */
+    struct workers *onlookers;  /* for the perspectives of one validation beside the first */
     struct lease *validations;
     struct lease *finalizations;
 };
@@ -361,6 +364,15 @@ bool challenge_type_is_known(const char *type);
 
 /* Those types that can prove this name and are in `allowed` (comma-separated; NULL or empty: any), as `struct challenge` has them; "" when none. */
 const char *challenge_types_offer(struct acme *acme, struct arena *arena, const struct identifier *name, const char *allowed);
+/* What a challenge object of this type has beside the usual members. */
+void challenge_types_show(struct acme *acme, struct arena *arena, const struct challenge *challenge, json_t *json);
+/* The members of a directory's meta that are for challenges. */
+void challenge_types_add_meta(struct acme *acme, struct arena *arena, json_t *meta);
+/* What CAA and dns-persist-01 records call this CA; none: neither is looked at. */
+char **issuer_names(struct acme *acme, struct arena *arena, size_t *ret_count);
+bool looks_at_caa(struct acme *acme, const struct policy *policy);
+/* Prefix of the hashed account URIs of dns-persist-01; "" by draft -01, which has none. */
+const char *account_hash_prefix(struct acme *acme, struct arena *arena);
 
 http_handler finalize;
 /* A turn at a `processing` order that its finalize did not finish. */
@@ -391,6 +403,33 @@ void validation_begin(struct acme *acme, struct request *rq, const struct valida
 int pause_after(int attempts);
 /* A turn at a `processing` challenge that the lease loop has taken. */
 void validation_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
+
+/* ---- perspectives.c ---- */
+
+#define PERSPECTIVES_MAX 32
+
+/* What was seen, from one place or from all that have to agree. */
+struct finding {
+    bool holds;
+    const char *problem, *detail; /* when it does not */
+    int64_t valid_until_s;        /* 0: no end */
+};
+
+/* One call to the validators with this suffix. */
+typedef enum error look_from(struct acme *acme, struct request *rq, const char *suffix, const void *input, struct finding *ret_finding);
+
+enum verdict { VERDICT_NONE = 1, VERDICT_FOR, VERDICT_AGAINST };
+enum quorum { QUORUM_UNKNOWN = 1, QUORUM_FOR, QUORUM_AGAINST };
+/* The first verdict is the primary one; at least one. */
+enum quorum quorum_of(const enum verdict *verdicts, size_t count);
+enum error perspectives_check(struct request *rq, const char *list) MUST_CHECK;
+/* An error when too few answered. */
+enum error perspectives_ask(struct acme *acme, struct request *rq, look_from *look, const void *input, struct finding *ret_finding) MUST_CHECK;
+
+/* ---- caa_recheck.c ---- */
+
+/* OK for an order whose names were proven lately. "caa", "dns"; or the validator's trouble. */
+enum error caa_recheck(struct acme *acme, struct request *rq, const struct order *order) MUST_CHECK;
 
 /* ---- names.c: identifiers as clients, contracts and columns write them ---- */
 
@@ -443,7 +482,18 @@ enum error store_load_challenge(struct acme *acme, struct request *rq, const cha
                                 struct challenge *ret_challenge) MUST_CHECK;
 struct validation store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t row);
 /* Challenge, authorisation and order in one statement; nothing when the lease has passed to somebody else. */
-enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, bool valid, const char *problem) MUST_CHECK;
+enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
+    MUST_CHECK;
+/* Of all keys that the account has had, the present one first, base64url. ERR_DENIED: the account is not valid any more. */
+enum error store_load_thumbprints(struct acme *acme, struct request *rq, const char *account_id, const char ***ret_thumbprints, size_t *ret_count)
+    MUST_CHECK;
+struct proven_name {
+    struct identifier name;
+    const char *method;
+};
+/* What was proven for this order longer ago than that. */
+enum error store_load_old_proofs(struct acme *acme, struct request *rq, const struct order *order, int age_s, struct proven_name **ret_names,
+                                 size_t *ret_count) MUST_CHECK;
 enum error store_postpone_validation(struct acme *acme, struct request *rq, const char *challenge_id, int seconds) MUST_CHECK;
 
 /* Exactly one caller gets ret_claimed for an order that was `ready` and has these names; all get the order as it is now. */

@@ -30,6 +30,7 @@ challenge_json(struct acme *acme, struct arena *arena, const struct challenge *c
     json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "type", challenge->type, "url", acme_url(acme, arena, "challenge", place), "status",
                              status_name(challenge->status), "token", challenge->token);
 
+    challenge_types_show(acme, arena, challenge, json);
     if (challenge->validated_at_s != 0)
         (void)json_object_set_new(json, "validated", json_string(clock_format_rfc3339(arena, challenge->validated_at_s)));
     if (challenge->problem != NULL)

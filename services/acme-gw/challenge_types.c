@@ -4,12 +4,42 @@
  */
 #include "acme.h"
 
+#define ISSUER_NAMES_MAX 10 /* draft-ietf-acme-dns-persist §3.1 */
+#define DRAFT_WITH_PLAIN_URIS 1
+
 static const struct challenge_type {
     const char *name;
-    bool for_hosts, for_wildcards, for_addresses;
+    bool for_hosts, for_wildcards, for_addresses, needs_issuer_names;
 } types[] = {
-    {"http-01", .for_hosts = true, .for_addresses = true}, /* RFC 8555 §8.3, RFC 8738 */
+    /* Clients have been seen to take the first one. */
+    {"http-01", .for_hosts = true, .for_addresses = true},                                    /* RFC 8555 §8.3, RFC 8738 */
+    {"dns-01", .for_hosts = true, .for_wildcards = true},                                     /* RFC 8555 §8.4 */
+    {"tls-alpn-01", .for_hosts = true, .for_addresses = true},                                /* RFC 8737, RFC 8738 */
+    {"dns-account-01", .for_hosts = true, .for_wildcards = true},                             /* draft-ietf-acme-dns-account-label */
+    {"dns-persist-01", .for_hosts = true, .for_wildcards = true, .needs_issuer_names = true}, /* draft-ietf-acme-dns-persist */
 };
+
+char **
+issuer_names(struct acme *acme, struct arena *arena, size_t *ret_count)
+{
+    char **names = text_split(arena, text_is_empty(acme->config.caa_identities) ? "" : acme->config.caa_identities, ',', ret_count);
+
+    if (*ret_count > ISSUER_NAMES_MAX)
+        *ret_count = ISSUER_NAMES_MAX;
+    return names;
+}
+
+bool
+looks_at_caa(struct acme *acme, const struct policy *policy)
+{
+    return policy->caa && !text_is_empty(acme->config.caa_identities);
+}
+
+const char *
+account_hash_prefix(struct acme *acme, struct arena *arena)
+{
+    return acme->config.dns_persist_draft == DRAFT_WITH_PLAIN_URIS ? "" : acme_url(acme, arena, "account-hash", "");
+}
 
 static bool
 is_for(const struct challenge_type *type, const struct identifier *name)
@@ -47,7 +77,45 @@ challenge_types_offer(struct acme *acme, struct arena *arena, const struct ident
     struct buffer offered = buffer_in(arena);
 
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (is_for(&types[i], name) && is_listed(arena, acme->config.challenges, types[i].name) && is_listed(arena, allowed, types[i].name))
+        if (is_for(&types[i], name) && (!types[i].needs_issuer_names || !text_is_empty(acme->config.caa_identities)) &&
+            is_listed(arena, acme->config.challenges, types[i].name) && is_listed(arena, allowed, types[i].name))
             buffer_append_format(&offered, "%s%s", offered.len == 0 ? "" : " ", types[i].name);
     return buffer_text(&offered);
+}
+
+static json_t *
+issuer_names_json(struct acme *acme, struct arena *arena)
+{
+    json_t *list = json_array();
+    size_t count;
+    char **names = issuer_names(acme, arena, &count);
+
+    for (size_t i = 0; i < count; i++)
+        (void)json_array_append_new(list, json_string(names[i]));
+    return list;
+}
+
+void
+challenge_types_show(struct acme *acme, struct arena *arena, const struct challenge *challenge, json_t *json)
+{
+    if (!text_equal(challenge->type, "dns-persist-01"))
+        return;
+    if (acme->config.dns_persist_draft == DRAFT_WITH_PLAIN_URIS) {
+        (void)json_object_set_new(json, "issuer-domain-names", issuer_names_json(acme, arena));
+        (void)json_object_set_new(json, "accounturi", json_string(acme_url(acme, arena, "account", challenge->account_id)));
+    } else {
+        (void)json_object_set_new(json, "issuerDomainNames", issuer_names_json(acme, arena));
+    }
+}
+
+/* draft-ietf-acme-dns-persist-02 §3.2 and §4.1: records can be made before there is an order. */
+void
+challenge_types_add_meta(struct acme *acme, struct arena *arena, json_t *meta)
+{
+    const char *prefix = account_hash_prefix(acme, arena);
+
+    if (text_is_empty(prefix) || text_is_empty(acme->config.caa_identities) || !is_listed(arena, acme->config.challenges, "dns-persist-01"))
+        return;
+    (void)json_object_set_new(meta, "issuerDomainNames", issuer_names_json(acme, arena));
+    (void)json_object_set_new(meta, "accountHashPrefix", json_string(prefix));
 }

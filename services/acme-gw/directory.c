@@ -37,6 +37,7 @@ meta(struct acme *acme, struct arena *arena, const struct policy *policy)
     const char *website = text_is_empty(acme->config.website) ? acme->base_url : acme->config.website;
     json_t *json = json_pack("{s:s, s:s, s:o, s:b}", "termsOfService", acme->terms_url, "website", website, "caaIdentities",
                              caa_identities(acme, arena), "externalAccountRequired", policy->eab == EAB_REQUIRED);
+    challenge_types_add_meta(acme, arena, json);
     if (acme->profile_count > 0 && text_equal(policy->name, default_policy))
         (void)json_object_set_new(json, "profiles", profiles(acme, arena));
     return json;

@@ -88,6 +88,20 @@ proven_names(struct arena *arena, const struct order *order)
     return pointers;
 }
 
+/* Whom the account acts for by its external account binding. */
+static Pb__Principal *
+bound_principal(struct arena *arena, const struct order *order)
+{
+    Pb__Principal *principal = arena_alloc(arena, sizeof *principal);
+
+    if (text_is_empty(order->principal))
+        return NULL;
+    pb__principal__init(principal);
+    principal->kind = "eab";
+    principal->id = order->principal;
+    return principal;
+}
+
 /* Names as ra writes them, without the type in front. */
 static const char **
 preapproved_names(struct arena *arena, const struct order *order)
@@ -140,6 +154,8 @@ ask_ra(struct acme *acme, struct request *rq, const struct order *order, int mos
     input.preapproved = preapproved_names(rq->arena, order);
     input.n_preapproved = order->preapproved_count;
     input.principal = &principal;
+    input.owner = order->owner;
+    input.on_behalf_of = bound_principal(rq->arena, order);
     input.issuer = policy->issuer;
     input.client_address = order->client_address;
     error = take_wishes(acme, rq, policy, order, &input);
@@ -225,7 +241,9 @@ take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *orde
 {
     const Pb__EnrollReply *reply;
 
-    enum error error = ask_ra(acme, rq, order, most_ms, &reply);
+    enum error error = caa_recheck(acme, rq, order);
+    if (!error)
+        error = ask_ra(acme, rq, order, most_ms, &reply);
     if (error && may_pass(error) && order->attempts < ATTEMPTS_MAX)
         return postpone(acme, rq, order);
     if (error)

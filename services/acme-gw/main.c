@@ -36,6 +36,10 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct acme_config, challenges, "SIGNET_ACME_CHALLENGES", "", "types of challenges to offer, comma-separated; empty: all"),
     SETTING_TEXT(struct acme_config, profiles, "SIGNET_ACME_PROFILES", "",
                  "profiles that clients may choose, name=template:days, comma-separated; days 0: as the template says"),
+    SETTING_NUMBER(struct acme_config, dns_persist_draft, "SIGNET_ACME_DNS_PERSIST_DRAFT", "2", 1, 2,
+                   "dns-persist-01 as this draft (draft-ietf-acme-dns-persist-0N) has it"),
+    SETTING_TEXT(struct acme_config, perspectives, "SIGNET_ACME_PERSPECTIVES", "",
+                 "names of the validators that have to agree, comma-separated, the primary one first; empty: any one validator decides"),
     SETTING_NUMBER(struct acme_config, loops, "SIGNET_ACME_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct acme_config, workers, "SIGNET_ACME_WORKERS", "32", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "32", 1, 256, "validations under way at once"),
@@ -126,6 +130,8 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
                                         .context = acme};
     /* No queue: what waited behind slow web servers here would spend its lease, while the lease's own threads are idle. */
     acme->validators = workers_new("validation", acme->config.validations, 0, NULL);
+    acme->onlookers = workers_new("perspective", acme->config.validations, 0, NULL);
+    service_at_drain(service, finish_validations, acme->onlookers);
     service_at_drain(service, finish_validations, acme->validators);
     service_must(service, rq, lease_open(service, rq, acme->db, &validations, &acme->validations));
     service_must(service, rq, lease_open(service, rq, acme->db, &finalizations, &acme->finalizations));
@@ -156,6 +162,7 @@ main(int argc, char **argv)
     struct service *service = service_start(argc, argv, &about, &acme.config);
     AUTO_STRUCT(request, rq) = request_new();
 
+    service_must(service, rq, perspectives_check(rq, acme.config.perspectives));
     open_nonces(service, rq, &acme);
     open_secrets(service, rq, &acme);
     open_profiles(service, rq, &acme);

@@ -27,6 +27,8 @@ static const struct type {
     {"badPublicKey", 400},
     {"badRevocationReason", 400},
     {"badSignatureAlgorithm", 400},
+    {"caa", 403},
+    {"compound", 400},
     {"connection", 400},
     {"dns", 400},
     {"externalAccountRequired", 403},
@@ -125,6 +127,15 @@ problem_json(struct arena *arena, const char *type, const char *detail, int stat
     return problem;
 }
 
+static void
+add_members(json_t *problem, const char *members)
+{
+    AUTO(json_t, object) = members == NULL ? NULL : json_loads(members, 0, NULL);
+
+    if (object != NULL)
+        (void)json_object_update_missing(problem, object);
+}
+
 static json_t *
 failure_json(struct request *rq, int status)
 {
@@ -136,6 +147,7 @@ failure_json(struct request *rq, int status)
     put(problem, "instance", json_string(arena_format(rq->arena, "urn:signet:trace:%s", rq->trace_id)));
     if (failure->layer[0] != '\0')
         put(problem, "layer", json_string(failure->layer));
+    add_members(problem, rq->failure_members);
     if (!text_equal(type, "badSignatureAlgorithm"))
         return problem;
     /* RFC 8555 §6.2: the problem lists what can be used. */

@@ -4,7 +4,10 @@
  */
 #include "acme.h"
 
+#include "base/base64.h"
 #include "store.h"
+
+#define KEYS_MAX 100 /* as many as the validator takes */
 
 /* The type that was chosen, else all that are offered. */
 #define CHALLENGE_COLUMNS "c.id, c.authorization_id, coalesce(c.type, array_to_string(c.offered, ' ')), c.token, c.status, c.validated_at, c.problem"
@@ -26,14 +29,27 @@ const struct db_statement store_take_validations = {
                         "UPDATE acme.challenge c SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = c.attempts + 1 "
                         "FROM due, acme.authorization a, acme.account k WHERE c.id = due.id AND a.id = c.authorization_id AND k.id = a.account_id "
                         "RETURNING c.id, a.account_id, c.type, c.token, a.name, k.key_thumbprint, c.attempts, k.policy"};
-/* `authorizations_left` is counted down on the order's newest version, whichever of two validations comes second (READ COMMITTED looks again). */
+/* NULL, which least() passes over, where there is no end. */
+#define UNTIL "CASE WHEN $3 > 0 THEN to_timestamp($3) END"
+
+/* draft-ietf-acme-dns-persist-02 §4.2: by the account as it is at this moment. */
+static const struct db_statement load_thumbprints = {
+    "load_thumbprints", "SELECT key.thumbprint FROM acme.account k, unnest(k.key_thumbprint || k.former_thumbprints) WITH ORDINALITY AS key "
+                        "(thumbprint, n) WHERE k.id = $1 AND k.status = 'valid' ORDER BY key.n LIMIT $2"};
+static const struct db_statement load_old_proofs = {
+    "load_old_proofs", "SELECT a.name, c.type FROM acme.orders o, acme.authorization a, acme.challenge c WHERE o.id = $1 AND a.id = ANY "
+                       "(o.authorization_ids) AND c.authorization_id = a.id AND c.status = 'valid' AND a.name <> ALL (o.preapproved) "
+                       "AND c.validated_at < now() - make_interval(secs => $2)"};
+/* What is proven until some time only is not relied upon later, in no order. `authorizations_left` is counted down on the order's newest version,
+ * whichever of two validations comes second (READ COMMITTED looks again). */
 static const struct db_statement end_validation_valid = {
     "end_validation_valid",
     "WITH ended AS (UPDATE acme.challenge SET status = 'valid', validated_at = now(), leased_until = NULL, lease_holder = NULL "
     "WHERE id = $1 AND lease_holder = $2 AND status = 'processing' RETURNING authorization_id), "
-    "decided AS (UPDATE acme.authorization a SET status = 'valid' FROM ended WHERE a.id = ended.authorization_id AND a.status = 'pending' "
+    "decided AS (UPDATE acme.authorization a SET status = 'valid', expires_at = least(a.expires_at, " UNTIL
+    ") FROM ended WHERE a.id = ended.authorization_id AND a.status = 'pending' "
     "RETURNING a.order_id) "
-    "UPDATE acme.orders o SET authorizations_left = o.authorizations_left - 1, "
+    "UPDATE acme.orders o SET authorizations_left = o.authorizations_left - 1, expires_at = least(o.expires_at, " UNTIL "), "
     "status = CASE WHEN o.status = 'pending' AND o.authorizations_left = 1 THEN 'ready' ELSE o.status END FROM decided WHERE o.id = "
     "decided.order_id"};
 /* RFC 8555 §7.1.6: one invalid authorisation makes the order invalid. */
@@ -156,12 +172,12 @@ store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t 
 }
 
 enum error
-store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, bool valid, const char *problem)
+store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
 {
     const char *holder = lease_holder(acme->validations);
 
-    if (valid)
-        return DB_QUERY(acme->db, rq, &end_validation_valid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder));
+    if (finding->holds)
+        return DB_QUERY(acme->db, rq, &end_validation_valid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_BIGINT(finding->valid_until_s));
     return DB_QUERY(acme->db, rq, &end_validation_invalid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_TEXT(problem));
 }
 
@@ -169,4 +185,39 @@ enum error
 store_postpone_validation(struct acme *acme, struct request *rq, const char *challenge_id, int seconds)
 {
     return DB_QUERY(acme->db, rq, &postpone_validation, NULL, DB_TEXT(challenge_id), DB_TEXT(lease_holder(acme->validations)), DB_INT(seconds));
+}
+
+enum error
+store_load_thumbprints(struct acme *acme, struct request *rq, const char *account_id, const char ***ret_thumbprints, size_t *ret_count)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_thumbprints, &rows, DB_TEXT(account_id), DB_INT(KEYS_MAX));
+    if (error)
+        return error;
+    size_t count = db_count(rows);
+    if (count == 0)
+        return refuse(rq, ERR_DENIED, "accountDeactivated", "the account is not valid any more");
+    const char **thumbprints = arena_array(rq->arena, count, sizeof *thumbprints);
+    for (size_t i = 0; i < count; i++)
+        thumbprints[i] = base64url_encode(rq->arena, db_bytes(rows, i, 0));
+    *ret_thumbprints = thumbprints;
+    *ret_count = count;
+    return OK;
+}
+
+enum error
+store_load_old_proofs(struct acme *acme, struct request *rq, const struct order *order, int age_s, struct proven_name **ret_names, size_t *ret_count)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_old_proofs, &rows, DB_TEXT(order->id), DB_INT(age_s));
+    if (error)
+        return error;
+    struct proven_name *names = arena_array(rq->arena, db_count(rows), sizeof *names);
+    for (size_t i = 0; i < db_count(rows); i++)
+        names[i] = (struct proven_name){.name = name_from_column(rq->arena, db_text(rows, i, 0)), .method = db_text(rows, i, 1)};
+    *ret_names = names;
+    *ret_count = db_count(rows);
+    return OK;
 }

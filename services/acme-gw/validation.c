@@ -19,14 +19,46 @@ key_authorization(struct arena *arena, const struct validation *validation)
 }
 
 static enum error
-ask(struct acme *acme, struct request *rq, const struct validation *validation, const Pb__ValidateChallengeReply **ret_reply)
+ask_validator(struct acme *acme, struct request *rq, const char *suffix, const void *input, struct finding *ret_finding)
+{
+    const Pb__ValidateChallengeReply *reply;
+
+    enum error error = RPC_CALL_AT(acme->bus, rq, validator, suffix, ValidateChallenge, (const Pb__ValidateChallengeRequest *)input, &reply);
+    if (!error)
+        *ret_finding =
+            (struct finding){.holds = reply->valid, .problem = reply->problem, .detail = reply->detail, .valid_until_s = reply->valid_until_s};
+    return error;
+}
+
+/* What a challenge may depend on beside its token: the policy, the account, how DNS records name this CA. */
+static enum error
+fill_in(struct acme *acme, struct request *rq, const struct validation *validation, Pb__ValidateChallengeRequest *input)
+{
+    const struct policy *policy;
+
+    enum error error = policy_load(acme, rq, validation->policy, &policy);
+    if (error)
+        return error;
+    input->allowed_networks = (const char **)policy->allowed_networks;
+    input->n_allowed_networks = policy->allowed_network_count;
+    input->denied_networks = (const char **)policy->denied_networks;
+    input->n_denied_networks = policy->denied_network_count;
+    input->account_uri = acme_url(acme, rq->arena, "account", validation->account_id);
+    input->check_caa = looks_at_caa(acme, policy);
+    input->issuer_names = (const char **)issuer_names(acme, rq->arena, &input->n_issuer_names);
+    input->account_hash_prefix = account_hash_prefix(acme, rq->arena);
+    if (!text_equal(validation->type, "dns-persist-01"))
+        return OK;
+    return store_load_thumbprints(acme, rq, validation->account_id, &input->thumbprints, &input->n_thumbprints);
+}
+
+static enum error
+ask(struct acme *acme, struct request *rq, const struct validation *validation, struct finding *ret_finding)
 {
     Pb__ValidateChallengeRequest input = PB__VALIDATE_CHALLENGE_REQUEST__INIT;
     Pb__Name name = PB__NAME__INIT;
-    const struct policy *policy;
-    size_t issuer_name_count;
 
-    enum error error = policy_load(acme, rq, validation->policy, &policy);
+    enum error error = fill_in(acme, rq, validation, &input);
     if (error)
         return error;
     name.type = (Pb__NameType)validation->name.type;
@@ -35,17 +67,9 @@ ask(struct acme *acme, struct request *rq, const struct validation *validation, 
     input.identifier = &name;
     input.token = validation->token;
     input.key_authorization = key_authorization(rq->arena, validation);
-    input.allowed_networks = (const char **)policy->allowed_networks;
-    input.n_allowed_networks = policy->allowed_network_count;
-    input.denied_networks = (const char **)policy->denied_networks;
-    input.n_denied_networks = policy->denied_network_count;
-    input.account_uri = acme_url(acme, rq->arena, "account", validation->account_id);
-    input.check_caa = policy->caa;
-    input.issuer_names = (const char **)text_split(rq->arena, acme->config.caa_identities, ',', &issuer_name_count);
-    input.n_issuer_names = issuer_name_count;
     int64_t deadline_ms = rq->deadline_ms;
     rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, VALIDATOR_DEADLINE_MS);
-    error = RPC_CALL(acme->bus, rq, validator, ValidateChallenge, &input, ret_reply);
+    error = perspectives_ask(acme, rq, ask_validator, &input, ret_finding);
     rq->deadline_ms = deadline_ms;
     return error;
 }
@@ -72,7 +96,7 @@ postpone(struct acme *acme, struct request *rq, const struct validation *validat
     }
     const char *problem = problem_of_failure(rq);
     failure_clear(rq);
-    enum error error = store_end_validation(acme, rq, validation->challenge_id, false, problem);
+    enum error error = store_end_validation(acme, rq, validation->challenge_id, &(struct finding){.holds = false}, problem);
     if (error == OK)
         rq->failure = failure;
     return error;
@@ -81,13 +105,13 @@ postpone(struct acme *acme, struct request *rq, const struct validation *validat
 static enum error
 take_turn(struct acme *acme, struct request *rq, const struct validation *validation)
 {
-    const Pb__ValidateChallengeReply *reply;
+    struct finding finding;
 
-    if (ask(acme, rq, validation, &reply) != OK)
+    if (ask(acme, rq, validation, &finding) != OK)
         return postpone(acme, rq, validation);
-    request_note(rq, "found", "%s", reply->valid ? "valid" : reply->problem);
-    const char *problem = reply->valid ? NULL : problem_format(rq->arena, reply->problem, reply->detail);
-    return store_end_validation(acme, rq, validation->challenge_id, reply->valid, problem);
+    request_note(rq, "found", "%s", finding.holds ? "valid" : finding.problem);
+    const char *problem = finding.holds ? NULL : problem_format(rq->arena, finding.problem, finding.detail);
+    return store_end_validation(acme, rq, validation->challenge_id, &finding, problem);
 }
 
 static void

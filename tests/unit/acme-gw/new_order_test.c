@@ -39,8 +39,6 @@ static const struct refused {
     {"rejects_an_identifier_without_type", "{\"identifiers\":[{\"value\":\"a.example\"}]}", 400, "malformed"},
     {"rejects_a_value_that_is_a_number", "{\"identifiers\":[{\"type\":\"dns\",\"value\":7}]}", 400, "malformed"},
     {"rejects_other_types", "{\"identifiers\":[{\"type\":\"email\",\"value\":\"a@b.example\"}]}", 400, "unsupportedIdentifier"},
-    {"rejects_a_wildcard_since_http_01_cannot_prove_it", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"*.b.example\"}]}", 400,
-     "rejectedIdentifier"},
     {"rejects_an_underscore", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a_b.example\"}]}", 400, "rejectedIdentifier"},
     {"rejects_an_address_as_a_dns_name", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"192.0.2.1\"}]}", 400, "rejectedIdentifier"},
     {"rejects_a_name_as_an_address", "{\"identifiers\":[{\"type\":\"ip\",\"value\":\"a.example\"}]}", 400, "rejectedIdentifier"},
@@ -100,6 +98,93 @@ takes_a_hundred_names_and_not_one_more(void **state)
     assert_problem(&me, order_for(arena_format(me.arena, "[%s]", buffer_text(&list))), 400, "malformed");
 }
 
+static const char *
+types_of(struct client *client, const json_t *authorization)
+{
+    struct buffer types = buffer_in(client->arena);
+    size_t i;
+    json_t *one;
+
+    json_array_foreach(json_object_get(authorization, "challenges"), i, one)
+        buffer_append_format(&types, "%s%s", i == 0 ? "" : " ", json_text(one, "type"));
+    return buffer_text(&types);
+}
+
+static const json_t *
+authorization_of(struct client *client, const char *type, const char *name)
+{
+    const struct http_kit_reply *reply =
+        client_post(client, "/acme/new-order", arena_format(client->arena, "{\"identifiers\":[{\"type\":\"%s\",\"value\":\"%s\"}]}", type, name));
+    assert_status(reply, 201);
+    reply = client_post(client, first_of(client, reply, "authorizations"), "");
+    assert_status(reply, 200);
+    return json_parse_object(client->arena, BYTES(reply->body, reply->body_len));
+}
+
+/* RFC 8555 §7.1.3, §7.1.4 */
+static void
+a_wildcard_is_proven_by_dns_alone_and_shown_as_its_domain(void **state)
+{
+    const json_t *found = authorization_of(&me, "dns", "*.b.example");
+
+    assert_string_equal(types_of(&me, found), "dns-01 dns-account-01 dns-persist-01");
+    assert_string_equal(json_text(json_object_get(found, "identifier"), "value"), "b.example");
+    assert_true(json_is_true(json_object_get(found, "wildcard")));
+}
+
+static void
+a_host_and_an_address_are_proven_by_what_fits_them(void **state)
+{
+    const json_t *found = authorization_of(&me, "dns", "b.example");
+
+    assert_string_equal(types_of(&me, found), "http-01 dns-01 tls-alpn-01 dns-account-01 dns-persist-01");
+    assert_null(json_object_get(found, "wildcard"));
+    found = authorization_of(&me, "ip", "192.0.2.1");
+    assert_string_equal(types_of(&me, found), "http-01 tls-alpn-01");
+    assert_string_equal(json_text(json_object_get(found, "identifier"), "type"), "ip");
+}
+
+static void
+types_can_be_left_out_by_a_setting(void **state)
+{
+    gateway.config.challenges = "dns-01,tls-alpn-01";
+    const char *types = types_of(&me, authorization_of(&me, "dns", "b.example"));
+    gateway.config.challenges = NULL;
+    assert_string_equal(types, "dns-01 tls-alpn-01");
+}
+
+static const json_t *
+persistent_challenge(void)
+{
+    return json_array_get(json_object_get(authorization_of(&me, "dns", "*.b.example"), "challenges"), 2);
+}
+
+static void
+a_persistent_challenge_says_what_its_record_must_name(void **state)
+{
+    const json_t *names = json_object_get(persistent_challenge(), "issuerDomainNames");
+
+    assert_int_equal(json_array_size(names), 2);
+    assert_string_equal(json_string_value(json_array_get(names, 0)), "acme.example");
+    assert_string_not_equal(json_text(persistent_challenge(), "token"), "");
+    gateway.config.dns_persist_draft = 1;
+    const json_t *old = persistent_challenge();
+    gateway.config.dns_persist_draft = 2;
+    assert_string_equal(json_string_value(json_array_get(json_object_get(old, "issuer-domain-names"), 1)), "ca.example");
+    assert_string_equal(json_text(old, "accounturi"), me.kid);
+}
+
+static void
+nobody_is_named_by_a_ca_without_name(void **state)
+{
+    const char *names = gateway.config.caa_identities;
+
+    gateway.config.caa_identities = "";
+    const char *types = types_of(&me, authorization_of(&me, "dns", "*.b.example"));
+    gateway.config.caa_identities = names;
+    assert_string_equal(types, "dns-01 dns-account-01");
+}
+
 static void
 an_authorization_has_a_challenge_with_all_its_members(void **state)
 {
@@ -129,7 +214,7 @@ ids_and_tokens_never_repeat(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 4
+#define CASES_BY_HAND 9
 
 int
 main(void)
@@ -137,6 +222,11 @@ main(void)
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(refused)] = {
         CASE(names_come_back_canonical_sorted_and_once),
         CASE(takes_a_hundred_names_and_not_one_more),
+        CASE(a_wildcard_is_proven_by_dns_alone_and_shown_as_its_domain),
+        CASE(a_host_and_an_address_are_proven_by_what_fits_them),
+        CASE(types_can_be_left_out_by_a_setting),
+        CASE(a_persistent_challenge_says_what_its_record_must_name),
+        CASE(nobody_is_named_by_a_ca_without_name),
         CASE(an_authorization_has_a_challenge_with_all_its_members),
         CASE(ids_and_tokens_never_repeat),
     };

@@ -214,8 +214,8 @@ a_late_holder_changes_nothing(void **state)
                                "leased_until = now() + interval '1 hour'");
     const char *type = strrchr(made.challenge, '/');
     const char *id = arena_text_n(me.arena, type - ACME_ID_LEN, ACME_ID_LEN);
-    assert_int_equal(store_end_validation(&gateway, rq, id, false, "{}"), OK);
-    assert_int_equal(store_end_validation(&gateway, rq, id, true, NULL), OK);
+    assert_int_equal(store_end_validation(&gateway, rq, id, &(struct finding){.holds = false}, "{}"), OK);
+    assert_int_equal(store_end_validation(&gateway, rq, id, &(struct finding){.holds = true}, NULL), OK);
     assert_int_equal(store_postpone_validation(&gateway, rq, id, 0), OK);
     assert_string_equal(status_of(made.challenge), "processing");
     assert_string_equal(status_of(made.url), "pending");
@@ -246,7 +246,7 @@ static void *
 end_one(void *argument)
 {
     AUTO_STRUCT(request, rq) = request_new();
-    assert_int_equal(store_end_validation(&gateway, rq, argument, true, NULL), OK);
+    assert_int_equal(store_end_validation(&gateway, rq, argument, &(struct finding){.holds = true}, NULL), OK);
     return NULL;
 }
 

@@ -1,0 +1,204 @@
+/* How many validators have to agree: the table of the CA/Browser Forum (Baseline Requirements §3.2.2.9), and asking them all at once. */
+#include "unit/kit.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "acme.h"
+#include "base/clock.h"
+
+/* '+' saw it, '-' saw something else, '?' did not answer; the first is the primary one. */
+static const struct one {
+    const char *name;
+    const char *verdicts;
+    enum quorum quorum;
+} cases[] = {
+    {"one_alone_decides", "+", QUORUM_FOR},
+    {"one_alone_decides_against", "-", QUORUM_AGAINST},
+    {"one_alone_that_is_silent_decides_nothing", "?", QUORUM_UNKNOWN},
+    {"of_two_both_must_see_it", "++", QUORUM_FOR},
+    {"of_two_the_second_may_not_fail", "+-", QUORUM_AGAINST},
+    {"of_two_the_second_may_not_be_silent", "+?", QUORUM_UNKNOWN},
+    {"of_two_remotes_one_may_fail", "++-", QUORUM_FOR},
+    {"of_two_remotes_one_may_be_silent", "+?+", QUORUM_FOR},
+    {"of_two_remotes_two_may_not_fail", "+--", QUORUM_AGAINST},
+    {"of_two_remotes_one_against_and_one_silent_is_not_known", "+-?", QUORUM_UNKNOWN},
+    {"the_primary_one_may_never_fail", "-+++++++", QUORUM_AGAINST},
+    {"the_primary_one_may_never_be_silent", "?+++++++", QUORUM_UNKNOWN},
+    {"of_five_remotes_one_may_fail", "+++++-", QUORUM_FOR},
+    {"of_five_remotes_two_may_not_fail", "++++--", QUORUM_AGAINST},
+    {"of_six_remotes_two_may_fail", "+++++--", QUORUM_FOR},
+    {"of_six_remotes_one_may_fail_and_one_be_silent", "+++++-?", QUORUM_FOR},
+    {"of_six_remotes_three_may_not_fail", "++++---", QUORUM_AGAINST},
+    {"of_six_remotes_three_that_are_silent_are_not_known", "++++???", QUORUM_UNKNOWN},
+    {"of_ten_remotes_three_may_not_fail", "++++++++---", QUORUM_AGAINST},
+};
+
+static enum verdict
+verdict_of_sign(char sign)
+{
+    return sign == '+' ? VERDICT_FOR : sign == '-' ? VERDICT_AGAINST : VERDICT_NONE;
+}
+
+static void
+judges(void **state)
+{
+    const struct one *one = *state;
+    enum verdict verdicts[32];
+
+    for (size_t i = 0; i < strlen(one->verdicts); i++)
+        verdicts[i] = verdict_of_sign(one->verdicts[i]);
+    assert_int_equal(quorum_of(verdicts, strlen(one->verdicts)), one->quorum);
+}
+
+/* ---- asking ---- */
+
+static struct acme gateway;
+static atomic_int asked;
+static const char *signs; /* by the perspective's letter: ".a" has the first */
+
+static enum error
+look_at_sign(struct acme *acme, struct request *rq, const char *suffix, const void *input, struct finding *ret_finding)
+{
+    char sign = suffix[0] == '\0' ? signs[0] : signs[suffix[1] - 'a'];
+
+    assert_ptr_equal(input, &asked);
+    asked++;
+    if (sign == '?')
+        return fail(rq, ERR_UNAVAILABLE, "%s is away", suffix);
+    *ret_finding = (struct finding){.holds = sign == '+',
+                                    .problem = sign == '+' ? "" : "dns",
+                                    .detail = arena_format(rq->arena, "what %s saw", suffix),
+                                    .valid_until_s = suffix[0] == '\0' ? 0 : 1000 - suffix[1]};
+    return OK;
+}
+
+static enum error
+ask(struct request *rq, const char *perspectives, const char *what, struct finding *ret_finding)
+{
+    asked = 0;
+    signs = what;
+    gateway.config.perspectives = perspectives;
+    return perspectives_ask(&gateway, rq, look_at_sign, &asked, ret_finding);
+}
+
+static void
+without_names_one_call_decides(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct finding finding;
+
+    assert_int_equal(ask(rq, "", "-", &finding), OK);
+    assert_false(finding.holds);
+    assert_string_equal(finding.detail, "what  saw");
+    assert_int_equal(asked, 1);
+}
+
+static void
+with_names_all_are_asked(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct finding finding;
+
+    assert_int_equal(ask(rq, "a, b, c", "++-", &finding), OK);
+    assert_true(finding.holds);
+    assert_int_equal(asked, 3);
+    /* The earliest end of those who saw it. */
+    assert_int_equal(finding.valid_until_s, 1000 - 'b');
+}
+
+static void
+who_saw_something_else_is_named(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct finding finding;
+
+    assert_int_equal(ask(rq, "a,b", "+-", &finding), OK);
+    assert_false(finding.holds);
+    assert_string_equal(finding.problem, "dns");
+    assert_string_equal(finding.detail, "seen from \"b\": what .b saw");
+}
+
+static void
+too_few_answers_are_trouble_that_may_pass(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct finding finding;
+
+    assert_int_equal(ask(rq, "a,b,c", "+??", &finding), ERR_UNAVAILABLE);
+    assert_string_equal(rq->failure.message, ".b is away");
+}
+
+static void *
+ask_in_a_thread(void *argument)
+{
+    for (int i = 0; i < 50; i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct finding finding;
+        if (perspectives_ask(&gateway, rq, look_at_sign, &asked, &finding) != OK || !finding.holds)
+            return &gateway;
+    }
+    return NULL;
+}
+
+/* More rounds than threads for them: whoever finds none free looks himself. */
+static void
+many_rounds_at_once_all_end(void **state)
+{
+    pthread_t threads[8];
+
+    signs = "+++-++";
+    gateway.config.perspectives = "a,b,c,d,e,f";
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        pthread_create(&threads[i], NULL, ask_in_a_thread, NULL);
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        void *wrong;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+}
+
+static void
+names_are_checked_at_start(void **state)
+{
+    static const char *const wrong[] = {"West", "a.b", "a,b,a", "a b", "*"};
+    AUTO_STRUCT(request, rq) = request_new();
+
+    assert_int_equal(perspectives_check(rq, ""), OK);
+    assert_int_equal(perspectives_check(rq, "main, west-1,east-2"), OK);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        assert_int_equal(perspectives_check(rq, wrong[i]), ERR_BAD_REQUEST);
+        failure_clear(rq);
+    }
+}
+
+static int
+open_all(void **state)
+{
+    gateway.onlookers = workers_new("perspective", 4, 0, NULL);
+    return 0;
+}
+
+static int
+close_all(void **state)
+{
+    workers_free(gateway.onlookers);
+    return 0;
+}
+
+#define CASES_BY_HAND 6
+
+int
+main(void)
+{
+    struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(cases)] = {
+        cmocka_unit_test(without_names_one_call_decides),  cmocka_unit_test(with_names_all_are_asked),
+        cmocka_unit_test(who_saw_something_else_is_named), cmocka_unit_test(too_few_answers_are_trouble_that_may_pass),
+        cmocka_unit_test(many_rounds_at_once_all_end),     cmocka_unit_test(names_are_checked_at_start),
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        tests[CASES_BY_HAND + i] = (struct CMUnitTest){.name = cases[i].name, .test_func = judges, .initial_state = (void *)&cases[i]};
+    return _cmocka_run_group_tests("perspectives", tests, COUNT_OF(tests), open_all, close_all);
+}
