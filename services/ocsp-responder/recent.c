@@ -10,13 +10,14 @@
 #include "ocsp_responder.h"
 
 #define SLOTS 4096
+#define NEWCOMERS_MAX 8
 #define OCTETS_MAX 512 /* one CertID in base64 has about 120; long requests are not worth the memory */
 
 struct recent_answer {
     const struct cached *cached; /* lent by the cache */
     const struct http_route *route;
-    unsigned holders; /* the slot and answers on their way; counted by this loop alone, so that the loops need not agree on it */
-    bool asked_again;
+    unsigned holders;   /* the slot and answers on their way; counted by this loop alone, so that the loops need not agree on it */
+    unsigned newcomers; /* that were turned away since this was asked for last */
     size_t len;
     uint8_t octets[];
 };
@@ -80,20 +81,18 @@ recent_find(struct recent *recent, const struct http_route *route, struct bytes 
         recent_release(found);
         return NULL;
     }
-    found->asked_again = true;
+    found->newcomers = 0;
     found->holders++;
     *ret_cached = found->cached;
     return found;
 }
 
-/* What was asked for again since the last newcomer keeps its place once more: else requests that come but once would drive out those that do not. */
+/* A place goes to the newcomer only when several came since it was asked for last: what is asked often stays, and requests of which no two are the
+ * same, as a crawler's, do not pay for a place each time. */
 static bool
 has_to_go(struct recent_answer *old)
 {
-    if (old == NULL || !cache_still_has(old->cached) || !old->asked_again)
-        return true;
-    old->asked_again = false;
-    return false;
+    return old == NULL || !cache_still_has(old->cached) || ++old->newcomers >= NEWCOMERS_MAX;
 }
 
 void

@@ -30,13 +30,20 @@ end(void **state)
     return 0;
 }
 
-/* Puts an answer about `serial` into the cache and keeps it for `octets`. */
-static void
-keep(const char *octets, const char *serial)
+/* An answer about `serial`, new in the cache. */
+static const struct cached *
+put(const char *serial)
 {
     struct bytes id = bytes_of_text(serial);
     struct cached from = {.serial = id, .cert_id = id, .response = id, .etag = "", .last_modified = "", .expires = "", .cache_control = ""};
-    const struct cached *entry = cache_put(cache, cache_ticket(cache, id), &from);
+
+    return cache_put(cache, cache_ticket(cache, id), &from);
+}
+
+static void
+keep(const char *octets, const char *serial)
+{
+    const struct cached *entry = put(serial);
 
     recent_keep(recent, &get, bytes_of_text(octets), entry);
     cache_release((void *)entry);
@@ -133,6 +140,33 @@ what_is_asked_again_is_not_driven_out_by_what_is_asked_once(void **state)
     assert_string_equal(found(&get, "often"), "");
 }
 
+/* 4096 places: these requests have some of them in common. */
+static void
+what_nobody_asks_for_any_more_makes_room(void **state)
+{
+    const struct cached *entry = put("01");
+    char octets[32];
+    int first = 0, last = 0;
+
+    for (int i = 0; i < 200000; i++) {
+        (void)snprintf(octets, sizeof octets, "%d", i);
+        recent_keep(recent, &get, bytes_of_text(octets), entry);
+    }
+    cache_release((void *)entry);
+    for (int i = 0; i < 10000; i++) {
+        (void)snprintf(octets, sizeof octets, "%d", i);
+        first += *found(&get, octets) != '\0';
+        (void)snprintf(octets, sizeof octets, "%d", 199999 - i);
+        last += *found(&get, octets) != '\0';
+    }
+    assert_true(first < last);
+    cache_clear(cache);
+    for (int i = 0; i < 200000; i++) {
+        (void)snprintf(octets, sizeof octets, "%d", i);
+        assert_string_equal(found(&get, octets), "");
+    }
+}
+
 static void
 long_requests_are_not_kept(void **state)
 {
@@ -154,11 +188,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(finds_the_same_octets_of_the_same_route),
-        CASE(forgets_what_the_cache_has_let_go),
-        CASE(a_lent_answer_outlives_its_place),
-        CASE(what_is_asked_again_is_not_driven_out_by_what_is_asked_once),
-        CASE(long_requests_are_not_kept),
+        CASE(finds_the_same_octets_of_the_same_route),  CASE(forgets_what_the_cache_has_let_go),
+        CASE(a_lent_answer_outlives_its_place),         CASE(what_is_asked_again_is_not_driven_out_by_what_is_asked_once),
+        CASE(what_nobody_asks_for_any_more_makes_room), CASE(long_requests_are_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
