@@ -98,6 +98,7 @@ request_begin_in(struct request *rq, struct arena *arena, const char *kind, cons
     rq->failure.kind = OK;
     rq->failure.layer[0] = rq->failure.reason[0] = rq->failure.message[0] = rq->failure.detail[0] = '\0';
     rq->failure.retry_after_s = 0;
+    rq->failure_members = NULL;
     rq->note_count = 0;
     if (traceparent_is_valid(traceparent)) {
         memcpy(rq->trace_id, traceparent + 3, TRACE_DIGITS);
@@ -306,4 +307,5 @@ void
 failure_clear(struct request *rq)
 {
     rq->failure = (struct failure){.kind = OK};
+    rq->failure_members = NULL;
 }

@@ -47,6 +47,7 @@ struct request {
     int64_t deadline_ms; /* monotonic clock; 0: none */
     unsigned sql_round_trips;
     struct failure failure;
+    const char *failure_members; /* NULL, or a protocol's own additions to what the client is told: a JSON object, in the arena */
     size_t note_count;
     struct request_note notes[REQUEST_NOTES_MAX];
 };

@@ -19,9 +19,75 @@ check_can_be_proven(struct acme *acme, struct request *rq, const struct policy *
                   policy->name);
 }
 
+/* Of its external account binding. */
 static enum error
-take_names(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct identifier **ret_names,
-           size_t *ret_count)
+check_is_allowed(struct request *rq, const struct account *account, const struct identifier *name)
+{
+    if (account->allowed_name_count == 0 || name_matches(account->allowed_names, account->allowed_name_count, name))
+        return OK;
+    return refuse(rq, ERR_BAD_NAME, "rejectedIdentifier", "%s: the account's external account binding under the policy %s does not allow this name",
+                  name->value, account->policy);
+}
+
+static enum error
+take_name(struct acme *acme, struct request *rq, const struct policy *policy, const struct account *account, const json_t *json,
+          struct identifier *ret_name)
+{
+    enum error error = name_from_json(rq, json, ret_name);
+
+    if (!error)
+        error = check_is_allowed(rq, account, ret_name);
+    return error ? error : check_can_be_proven(acme, rq, policy, ret_name);
+}
+
+/* RFC 8555 §6.7.1: the refusal just recorded is one of possibly many. */
+static json_t *
+subproblem(struct request *rq, const json_t *identifier)
+{
+    json_t *problem = json_loads(problem_format(rq->arena, rq->failure.reason, rq->failure.message), 0, NULL);
+
+    (void)json_object_del(problem, "status");
+    (void)json_object_set_new(problem, "identifier", json_deep_copy(identifier));
+    return problem;
+}
+
+/* All that is wrong is told at once, each with the identifier that it is about. */
+static enum error
+refuse_names(struct request *rq, const struct policy *policy, const json_t *subproblems, size_t asked, const char *type)
+{
+    size_t count = json_array_size(subproblems);
+    AUTO(json_t, members) = json_pack("{s:O}", "subproblems", subproblems);
+
+    rq->failure_members = json_format(rq->arena, members);
+    return refuse(rq, ERR_BAD_NAME, type, "the policy %s refuses %zu of the %zu identifiers; the first one: %s", policy->name, count, asked,
+                  json_text(json_array_get(subproblems, 0), "detail"));
+}
+
+static enum error
+take_each_name(struct acme *acme, struct request *rq, const struct policy *policy, const struct account *account, const json_t *list,
+               struct identifier *names)
+{
+    size_t count = json_array_size(list);
+    AUTO(json_t, subproblems) = json_array();
+    const char *type = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        enum error error = take_name(acme, rq, policy, account, json_array_get(list, i), &names[i]);
+        if (error && (error != ERR_BAD_NAME || count == 1))
+            return error;
+        if (!error)
+            continue;
+        const char *this_type = arena_text(rq->arena, rq->failure.reason);
+        type = type == NULL || text_equal(type, this_type) ? this_type : "compound";
+        (void)json_array_append_new(subproblems, subproblem(rq, json_array_get(list, i)));
+        failure_clear(rq);
+    }
+    return type == NULL ? OK : refuse_names(rq, policy, subproblems, count, type);
+}
+
+static enum error
+take_names(struct acme *acme, struct request *rq, const struct policy *policy, const struct account *account, const json_t *payload,
+           struct order *order)
 {
     const json_t *list = json_object_get(payload, "identifiers");
     size_t count = json_array_size(list);
@@ -32,17 +98,29 @@ take_names(struct acme *acme, struct request *rq, const struct policy *policy, c
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "an order has at most %zu identifiers under the policy %s, this one has %zu",
                       policy->identifiers_max, policy->name, count);
     struct identifier *names = arena_array(rq->arena, count, sizeof *names);
-    for (size_t i = 0; i < count; i++) {
-        enum error error = name_from_json(rq, json_array_get(list, i), &names[i]);
-        if (!error)
-            error = check_can_be_proven(acme, rq, policy, &names[i]);
-        if (error)
-            return error;
-    }
+    enum error error = take_each_name(acme, rq, policy, account, list, names);
+    if (error)
+        return error;
     names_sort(names, &count);
-    *ret_names = names;
-    *ret_count = count;
+    order->names = names;
+    order->name_count = count;
     return OK;
+}
+
+/* The templates that the account's external account binding allows. */
+static enum error
+check_template(struct acme *acme, struct request *rq, const struct policy *policy, const struct account *account, const struct order *order)
+{
+    const struct profile *profile = profile_find(acme, policy, order->profile);
+    const char *template_name = profile != NULL ? profile->template_name : policy->template_name;
+
+    for (size_t i = 0; i < account->allowed_template_count; i++)
+        if (text_equal(account->allowed_templates[i], template_name))
+            return OK;
+    if (account->allowed_template_count == 0)
+        return OK;
+    return refuse(rq, ERR_DENIED, "unauthorized", "the account's external account binding does not allow certificates of the template %s",
+                  template_name);
 }
 
 static char *
@@ -95,29 +173,26 @@ new_order(void *context, struct http_exchange *x)
     struct request *rq = &x->rq;
     struct signed_request signed_;
     const struct policy *policy;
-    struct identifier *names = NULL;
-    size_t count = 0;
+    struct order order = {.id = new_id(rq->arena), .expires_at_s = clock_now_s() + ORDER_LIFETIME_S, .client_address = x->peer};
 
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (!error)
         error = policy_of_account(acme, x, signed_.account, &policy);
     if (!error)
-        error = take_names(acme, rq, policy, signed_.payload, &names, &count);
+        error = take_names(acme, rq, policy, signed_.account, signed_.payload, &order);
     if (error)
         return error;
-    struct order order = {.id = new_id(rq->arena),
-                          .account_id = signed_.account->id,
-                          .names = names,
-                          .name_count = count,
-                          .policy = policy->name,
-                          .expires_at_s = clock_now_s() + ORDER_LIFETIME_S,
-                          .client_address = x->peer};
+    order.account_id = signed_.account->id;
+    order.policy = policy->name;
+    order.owner = signed_.account->owner;
+    order.principal = signed_.account->principal;
     const struct challenge *challenges = new_challenges(acme, rq, policy, &order);
-    order.status = order.preapproved_count == count ? ORDER_READY : ORDER_PENDING;
     request_note(rq, "order", "%s", order.id);
     error = order_wishes_take(acme, rq, policy, signed_.payload, &order);
     if (!error)
-        error = store_insert_order(acme, rq, challenges, count, &order);
+        error = check_template(acme, rq, policy, signed_.account, &order);
+    if (!error)
+        error = store_insert_order(acme, rq, challenges, order.name_count, &order);
     if (error)
         return error;
     return order_answer(acme, x, 201, &order);

@@ -9,7 +9,9 @@
 #include "store.h"
 
 #define ID_OCTETS 16
-#define ACCOUNT_COLUMNS "id, status, jwk, array_to_string(contacts, ' '), terms_agreed, created_at, client_address, policy, owner, principal, allowed_names, allowed_templates"
+#define ACCOUNT_COLUMNS                                                                                                                    \
+    "id, status, jwk, array_to_string(contacts, ' '), terms_agreed, created_at, client_address, policy, owner, principal, allowed_names, " \
+    "allowed_templates"
 
 static const struct db_statement load_account = {"load_account", "SELECT " ACCOUNT_COLUMNS " FROM acme.account WHERE id = $1"};
 static const struct db_statement find_account_by_key = {"find_account_by_key",

@@ -6,9 +6,10 @@
 
 #include "store.h"
 
-#define ORDER_COLUMNS                                                                                                                        \
-    "o.id, o.account_id, o.status, array_to_string(o.names, ' '), array_to_string(o.authorization_ids, ' '), o.expires_at, o.finalized_at, " \
-    "o.client_address, o.problem, o.attempts, o.policy, array_to_string(o.preapproved, ' '), o.not_before, o.not_after, o.profile, o.replaces"
+#define ORDER_COLUMNS                                                                                                                            \
+    "o.id, o.account_id, o.status, array_to_string(o.names, ' '), array_to_string(o.authorization_ids, ' '), o.expires_at, o.finalized_at, "     \
+    "o.client_address, o.problem, o.attempts, o.policy, array_to_string(o.preapproved, ' '), o.not_before, o.not_after, o.profile, o.replaces, " \
+    "o.owner, o.principal"
 
 /* An order that replaces a certificate and ran out of time gives way to the next one: nobody has written down that it is invalid. */
 static const struct db_statement release_replaced = {
@@ -21,9 +22,10 @@ static const struct db_statement insert_order = {
     "(SELECT a.id, a.expires_at FROM acme.authorization a WHERE a.account_id = $2 AND a.name = w.name AND w.name <> ALL ($8) AND " IS_PROVEN " "
     "AND a.expires_at > now() + interval '" AUTHORIZATION_REST "' ORDER BY a.expires_at DESC LIMIT 1) v ON true) "
     "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, status, client_address, expires_at, not_before, "
-    "not_after, profile, replaces, policy, preapproved) "
+    "not_after, profile, replaces, policy, preapproved, owner, principal) "
     "SELECT $1, $2, array_agg(name ORDER BY place), array_agg(id ORDER BY place), count(*) FILTER (WHERE is_new AND name <> ALL ($8)), "
-    "CASE WHEN bool_or(is_new AND name <> ALL ($8)) THEN 'pending' ELSE 'ready' END, $5, least($6, min(expires_at)), $9, $10, $11, $12, $7, $8 FROM "
+    "CASE WHEN bool_or(is_new AND name <> ALL ($8)) THEN 'pending' ELSE 'ready' END, $5, least($6, min(expires_at)), $9, $10, $11, $12, $7, $8, $13, "
+    "$14 FROM "
     "chosen "
     "RETURNING status, array_to_string(authorization_ids, ' '), expires_at"};
 static const struct db_statement insert_authorizations = {
@@ -102,7 +104,9 @@ store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
         .not_after_s = db_time_s(rows, row, 13),
         .profile = db_text(rows, row, 14),
         .replaces = db_text(rows, row, 15),
-        .csr = db_bytes(rows, row, 16),
+        .owner = db_text(rows, row, 16),
+        .principal = db_text(rows, row, 17),
+        .csr = db_bytes(rows, row, 18),
     };
 
     order.preapproved = (const char *const *)text_split(arena, db_text(rows, row, 11), ' ', &order.preapproved_count);
@@ -137,7 +141,8 @@ store_insert_order(struct acme *acme, struct request *rq, const struct challenge
         DB_STEP(&insert_order, &inserted, DB_TEXT(order->id), DB_TEXT(order->account_id), DB_TEXT_ARRAY(names, order->name_count),
                 DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count), DB_TEXT(order->client_address), DB_TIME_S(order->expires_at_s),
                 DB_TEXT(order->policy), DB_TEXT_ARRAY(order->preapproved, order->preapproved_count), time_or_null(order->not_before_s),
-                time_or_null(order->not_after_s), DB_TEXT(order->profile), DB_TEXT(order->replaces)),
+                time_or_null(order->not_after_s), DB_TEXT(order->profile), DB_TEXT(order->replaces), DB_TEXT(order->owner),
+                DB_TEXT(order->principal)),
         DB_STEP(&insert_authorizations, NULL, DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count),
                 DB_TEXT_ARRAY(names, order->name_count), DB_TEXT(order->account_id), DB_TEXT(order->id), DB_TIME_S(order->expires_at_s),
                 DB_TEXT_ARRAY(order->preapproved, order->preapproved_count)),

@@ -47,7 +47,14 @@ check_texts(struct request *rq, const Pb__EnrollRequest *request)
         {"asset", request->asset, 0, ASSET_MAX},
     };
 
-    return check_text_bounds(rq, bounds, sizeof bounds / sizeof bounds[0]);
+    enum error error = check_text_bounds(rq, bounds, sizeof bounds / sizeof bounds[0]);
+    if (error || request->on_behalf_of == NULL)
+        return error;
+    const struct text_bound sponsor[] = {
+        {"on_behalf_of.kind", request->on_behalf_of->kind, 1, PRINCIPAL_KIND_MAX},
+        {"on_behalf_of.id", request->on_behalf_of->id, 1, PRINCIPAL_ID_MAX},
+    };
+    return check_text_bounds(rq, sponsor, sizeof sponsor / sizeof sponsor[0]);
 }
 
 static bool
@@ -239,6 +246,10 @@ application_read(struct ra *ra, struct request *rq, const Pb__EnrollRequest *req
     struct application application = {.request = request, .principal_kind = request->principal->kind, .principal_id = request->principal->id};
     enum error error = read_csr(rq, request, &application);
 
+    if (request->on_behalf_of != NULL) {
+        application.sponsor_kind = request->on_behalf_of->kind;
+        application.sponsor_id = request->on_behalf_of->id;
+    }
     application.owner = !text_is_empty(request->owner) ? request->owner : request->principal->id;
     if (!error)
         error = directory_find_template(ra, rq, request->template_, &application.template);

@@ -138,6 +138,7 @@ put_intent(struct request *rq, struct buffer *out, const struct intent *intent)
     put_text(out, "channel", intent->channel);
     put_text(out, "key", intent->idempotency_key);
     put_principal(rq, out, intent->principal_kind, intent->principal_id);
+    put_text(out, "on_behalf_of", intent->on_behalf_of);
     put_text(out, "owner", intent->owner);
     put_text(out, "client", intent->client_address);
     put_text(out, "issuer", intent->plan->issuer);

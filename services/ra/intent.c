@@ -38,6 +38,12 @@ joined(struct arena *arena, const char *const *texts, size_t count)
     return buffer_text(&list);
 }
 
+static const char *
+sponsor_of(struct arena *arena, const struct application *application)
+{
+    return application->sponsor_kind == NULL ? "" : arena_format(arena, "%s:%s", application->sponsor_kind, application->sponsor_id);
+}
+
 void
 intent_plan(struct request *rq, const struct application *application, struct intent *ret_intent)
 {
@@ -69,6 +75,7 @@ intent_plan(struct request *rq, const struct application *application, struct in
         .owner = application->owner,
         .client_address = application->request->client_address,
         .preapproved = joined(rq->arena, (const char *const *)application->request->preapproved, application->request->n_preapproved),
+        .on_behalf_of = sponsor_of(rq->arena, application),
         .request_sha256 = BYTES(application->request_sha256, sizeof application->request_sha256),
         .csr = application->csr.der,
         .packed = message_pack(rq->arena, &plan->base),

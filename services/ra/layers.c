@@ -57,13 +57,20 @@ principal_matches(const char *pattern, const char *value)
 }
 
 static bool
+member_is(const struct role_member *member, const char *kind, const char *id)
+{
+    return principal_matches(member->kind, kind) && principal_matches(member->id, id);
+}
+
+/* Of whoever asks, or of whom he acts for. */
+static bool
 role_applies(const struct role *role, const struct application *application)
 {
     bool member = false, template = false;
 
     for (size_t i = 0; !member && i < role->member_count; i++)
-        member = principal_matches(role->members[i].kind, application->principal_kind) &&
-                 principal_matches(role->members[i].id, application->principal_id);
+        member = member_is(&role->members[i], application->principal_kind, application->principal_id) ||
+                 (application->sponsor_kind != NULL && member_is(&role->members[i], application->sponsor_kind, application->sponsor_id));
     for (size_t i = 0; member && !template && i < role->template_count; i++)
         template = text_matches(role->templates[i], application->template->name);
     return template;
@@ -116,15 +123,15 @@ judge_names(struct arena *arena, const struct role *const *roles, size_t role_co
 
 /* ---- resource -------------------------------------------------------------------------------------------------------------------------- */
 
+/* "id" or "kind:id" */
 static bool
-owner_is(const char *owner, const struct application *application)
+owner_is(const char *owner, const char *kind, const char *id)
 {
-    const char *kind = application->principal_kind;
     size_t kind_len = strlen(kind);
 
-    if (text_equal(owner, application->principal_id))
+    if (text_equal(owner, id))
         return true;
-    return strncmp(owner, kind, kind_len) == 0 && owner[kind_len] == ':' && text_equal(owner + kind_len + 1, application->principal_id);
+    return strncmp(owner, kind, kind_len) == 0 && owner[kind_len] == ':' && text_equal(owner + kind_len + 1, id);
 }
 
 static bool
@@ -140,7 +147,10 @@ owns_asset(const struct policy *policy, const char *asset, const struct applicat
             high = middle;
     }
     for (; low < policy->owner_count && text_equal(policy->owners[low].asset, asset); low++) {
-        if (owner_is(policy->owners[low].owner, application))
+        const char *owner = policy->owners[low].owner;
+        if (owner_is(owner, application->principal_kind, application->principal_id))
+            return true;
+        if (application->sponsor_kind != NULL && owner_is(owner, application->sponsor_kind, application->sponsor_id))
             return true;
     }
     return false;

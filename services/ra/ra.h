@@ -133,6 +133,7 @@ enum error directory_find_issuer(struct ra *ra, struct request *rq, const char *
 struct application {
     const Pb__EnrollRequest *request;
     const char *principal_kind, *principal_id, *owner;
+    const char *sponsor_kind, *sponsor_id; /* whom the principal acts for; NULL: nobody */
     struct csr csr;
     struct identifier *asked; /* subjectAltName and common name */
     size_t asked_count, san_count;
@@ -190,7 +191,8 @@ struct intent {
     enum intent_status status;
     const char *channel, *idempotency_key;
     const char *principal_kind, *principal_id, *owner, *client_address;
-    const char *preapproved; /* those of the names that nobody had to prove, separated by blanks */
+    const char *preapproved;  /* those of the names that nobody had to prove, separated by blanks */
+    const char *on_behalf_of; /* "kind:id"; "": nobody */
     struct bytes request_sha256;
     struct bytes csr;
     struct bytes packed;                /* CertificateIntent: the octets that the warrant signs */

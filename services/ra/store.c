@@ -14,7 +14,7 @@
 
 #define INTENT_COLUMNS                                                                                                         \
     "id, status, channel, idempotency_key, principal_kind, principal_id, owner, client_address, request_sha256, csr, intent, " \
-    "coalesce(refusal_kind, ''), coalesce(refusal, ''), attempts, coalesce(lease_holder, ''), preapproved"
+    "coalesce(refusal_kind, ''), coalesce(refusal, ''), attempts, coalesce(lease_holder, ''), preapproved, on_behalf_of"
 enum {
     COLUMN_ID,
     COLUMN_STATUS,
@@ -31,7 +31,8 @@ enum {
     COLUMN_REFUSAL,
     COLUMN_ATTEMPTS,
     COLUMN_HOLDER,
-    COLUMN_PREAPPROVED
+    COLUMN_PREAPPROVED,
+    COLUMN_ON_BEHALF_OF
 };
 
 /* A key that is taken, and a public key that is blocked, are left out of what RETURNING gives. */
@@ -39,13 +40,14 @@ static const struct db_statement insert_intents = {
     "insert_intents",
     "WITH input AS ("
     " SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::bytea[], $8::text[], $9::text[], "
-    "$10::text[], $11::text[], $12::bytea[], $13::text[], $15::text[])"
+    "$10::text[], $11::text[], $12::bytea[], $13::text[], $15::text[], $16::text[])"
     "  AS i (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, key_sha256, "
-    "record, preapproved)"
+    "record, preapproved, on_behalf_of)"
     "), stored AS ("
     " INSERT INTO ra.intent (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, "
-    "preapproved, due_at)"
-    " SELECT id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, preapproved,"
+    "preapproved, on_behalf_of, due_at)"
+    " SELECT id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, preapproved, "
+    "on_behalf_of,"
     "  now() + $14 * interval '1 second'"
     " FROM input WHERE NOT EXISTS (SELECT FROM ra.blocked_key b WHERE b.spki_sha256 = input.key_sha256)"
     " ORDER BY channel, idempotency_key" /* so that two batches with the same keys do not wait for each other */
@@ -78,7 +80,7 @@ struct intent_columns {
     struct bytes ids[COMMIT_BATCH_MAX], requests[COMMIT_BATCH_MAX], csrs[COMMIT_BATCH_MAX], intents[COMMIT_BATCH_MAX], keys[COMMIT_BATCH_MAX];
     const char *channels[COMMIT_BATCH_MAX], *idempotency_keys[COMMIT_BATCH_MAX], *statuses[COMMIT_BATCH_MAX], *kinds[COMMIT_BATCH_MAX];
     const char *principals[COMMIT_BATCH_MAX], *owners[COMMIT_BATCH_MAX], *clients[COMMIT_BATCH_MAX], *records[COMMIT_BATCH_MAX];
-    const char *preapproved[COMMIT_BATCH_MAX];
+    const char *preapproved[COMMIT_BATCH_MAX], *sponsors[COMMIT_BATCH_MAX];
 };
 
 static struct db_step
@@ -111,6 +113,7 @@ step_of_intents(const struct ra *ra, struct request *rq, struct intent_item *con
         c->keys[i] = items[i]->key_sha256;
         c->records[i] = items[i]->record;
         c->preapproved[i] = intent->preapproved;
+        c->sponsors[i] = intent->on_behalf_of;
     }
     const struct db_value values[] = {
         DB_BYTES_ARRAY(c->ids, count),     DB_TEXT_ARRAY(c->channels, count),  DB_TEXT_ARRAY(c->idempotency_keys, count),
@@ -118,6 +121,7 @@ step_of_intents(const struct ra *ra, struct request *rq, struct intent_item *con
         DB_BYTES_ARRAY(c->intents, count), DB_TEXT_ARRAY(c->kinds, count),     DB_TEXT_ARRAY(c->principals, count),
         DB_TEXT_ARRAY(c->owners, count),   DB_TEXT_ARRAY(c->clients, count),   DB_BYTES_ARRAY(c->keys, count),
         DB_TEXT_ARRAY(c->records, count),  DB_INT(ra->config.recover_after_s), DB_TEXT_ARRAY(c->preapproved, count),
+        DB_TEXT_ARRAY(c->sponsors, count),
     };
     return step_of(rq, &insert_intents, values, sizeof values / sizeof values[0], ret_rows);
 }
@@ -151,6 +155,7 @@ read_intent(struct request *rq, const struct db_rows *rows, size_t row, struct i
         .refusal_kind = db_text(rows, row, COLUMN_REFUSAL_KIND),
         .refusal = db_text(rows, row, COLUMN_REFUSAL),
         .preapproved = db_text(rows, row, COLUMN_PREAPPROVED),
+        .on_behalf_of = db_text(rows, row, COLUMN_ON_BEHALF_OF),
     };
 
     intent.plan = (const Pb__CertificateIntent *)message_unpack(rq->arena, &pb__certificate_intent__descriptor, intent.packed);

@@ -131,6 +131,7 @@ intent_with(struct request *rq, const char *text, size_t names, const char *prea
                            .owner = text,
                            .client_address = text,
                            .preapproved = preapproved,
+                           .on_behalf_of = text,
                            .plan = plan};
 }
 
