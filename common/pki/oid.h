@@ -74,6 +74,7 @@
     X(AES192_CBC, "2.16.840.1.101.3.4.1.22", "aes192-CBC")                                  \
     X(AES256_CBC, "2.16.840.1.101.3.4.1.42", "aes256-CBC")                                  \
     X(DES_EDE3_CBC, "1.2.840.113549.3.7", "des-EDE3-CBC")                                   \
+    X(DES_CBC, "1.3.14.3.2.7", "des-CBC")                                                   \
     X(SCEP_MESSAGE_TYPE, "2.16.840.1.113733.1.9.2", "scep-messageType")                     \
     X(SCEP_PKI_STATUS, "2.16.840.1.113733.1.9.3", "scep-pkiStatus")                         \
     X(SCEP_FAIL_INFO, "2.16.840.1.113733.1.9.4", "scep-failInfo")                           \

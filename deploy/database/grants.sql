@@ -4,7 +4,7 @@ DO $$
 DECLARE
     service text;
 BEGIN
-    FOREACH service IN ARRAY ARRAY['acme_gw', 'ra', 'signer', 'ocsp_responder', 'crl_publisher', 'inventory'] LOOP
+    FOREACH service IN ARRAY ARRAY['acme_gw', 'ra', 'signer', 'ocsp_responder', 'crl_publisher', 'inventory', 'scep_gw'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', service);
         END IF;
@@ -32,6 +32,13 @@ GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_h
 GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.policy TO acme_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (uses, revoked_at) ON acme.eab TO acme_gw;
+
+-- scep-gw: profiles, challenges that it makes and forgets, requests that it accepts; of certificates the view for what devices show, and the CRLs
+GRANT USAGE ON SCHEMA scep, ra, crl TO scep_gw;
+GRANT SELECT, INSERT, UPDATE (settings, ndes, passphrase, admin_password, changed_at) ON scep.profile TO scep_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (used_at) ON scep.challenge TO scep_gw;
+GRANT SELECT, INSERT, UPDATE (round, principal_kind, principal_id) ON scep.transaction TO scep_gw;
+GRANT SELECT ON ra.enrolled_certificate, crl.current_crl TO scep_gw;
 
 -- ra: intents and certificates are added and closed, never removed; audit records are added, and sealed once. (Locking rows of the outbox wants an UPDATE
 -- right.) Partitions are made by a function of the owner. Every statement of ra goes by key: a plan made while the tables were empty must not scan them later.

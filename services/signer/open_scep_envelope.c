@@ -18,6 +18,8 @@ key_length(Pb__ScepCipher cipher)
         return 24;
     case PB__SCEP_CIPHER__SCEP_CIPHER_AES256_CBC:
         return 32;
+    case PB__SCEP_CIPHER__SCEP_CIPHER_DES_CBC:
+        return 8;
     case PB__SCEP_CIPHER__SCEP_CIPHER_UNSPECIFIED:
     case _PB__SCEP_CIPHER_IS_INT_SIZE:
         break;

@@ -5,10 +5,11 @@ import pytest
 from acme_kit import csr
 from stack_kit import Stack, until
 
-ROLES = ["acme_gw", "ra", "signer", "ocsp_responder", "crl_publisher", "inventory"]
-OWNED = {"acme_gw": {"acme"}, "ra": {"ra", "audit"}, "signer": {"ca"}, "ocsp_responder": set(), "crl_publisher": {"crl"}, "inventory": {"inventory"}}
+ROLES = ["acme_gw", "ra", "signer", "ocsp_responder", "crl_publisher", "inventory", "scep_gw"]
+OWNED = {"acme_gw": {"acme"}, "ra": {"ra", "audit"}, "signer": {"ca"}, "ocsp_responder": set(), "crl_publisher": {"crl"}, "inventory": {"inventory"}, "scep_gw": {"scep"}}
 # What a role reads beyond its own schema, always through a view.
 VIEWS = {
+    "scep_gw": {"ra.enrolled_certificate", "crl.current_crl"},
     "acme_gw": {"ra.issued_certificate"},
     "signer": {"ra.revoked_serial"},
     "ocsp_responder": {"ra.certificate_status"},
@@ -19,7 +20,7 @@ VIEWS = {
 def relations(stack):
     return [tuple(row) for row in stack.sql(
         "SELECT n.nspname || '.' || c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname IN ('acme', 'ra', 'audit', 'ca', 'crl', 'inventory', 'public') ORDER BY 1")]
+        " WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname IN ('acme', 'ra', 'audit', 'ca', 'crl', 'inventory', 'public', 'scep') ORDER BY 1")]
 
 
 def allowed(stack, role, verb, relation):

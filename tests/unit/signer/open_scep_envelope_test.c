@@ -68,7 +68,8 @@ what_was_encrypted_for_the_ra_opens(void **state)
     } ciphers[] = {{PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC, 16},
                    {PB__SCEP_CIPHER__SCEP_CIPHER_AES192_CBC, 24},
                    {PB__SCEP_CIPHER__SCEP_CIPHER_AES256_CBC, 32},
-                   {PB__SCEP_CIPHER__SCEP_CIPHER_DES_EDE3_CBC, 24}};
+                   {PB__SCEP_CIPHER__SCEP_CIPHER_DES_EDE3_CBC, 24},
+                   {PB__SCEP_CIPHER__SCEP_CIPHER_DES_CBC, 8}};
 
     for (size_t i = 0; i < COUNT_OF(ciphers); i++) {
         AUTO_STRUCT(request, rq) = request_new();
@@ -121,7 +122,7 @@ refuses_unknown_ciphers_and_lengths_out_of_bounds(void **state)
     static const struct {
         int cipher;
         size_t len;
-    } wrong[] = {{0, 256}, {5, 256}, {1, 0}, {1, sizeof long_one}};
+    } wrong[] = {{0, 256}, {6, 256}, {1, 0}, {1, sizeof long_one}};
 
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         AUTO_STRUCT(request, rq) = request_new();

@@ -1,0 +1,68 @@
+/* Whether a request that was not seen before may go to ra, and as whom. ra then decides what it may have. */
+#include <openssl/sha.h>
+
+#include "base/text.h"
+#include "scep.h"
+
+static enum error
+by_passphrase(struct conversation *c, const struct csr *csr, struct transaction *transaction)
+{
+    if (c->profile->passphrase.len == 0)
+        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "passphrase", "the profile has no passphrase, so nobody may enrol");
+    if (!passphrase_is(c->scep->passphrases, csr->challenge_password, c->profile->passphrase))
+        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "passphrase", "the challenge password is not the profile's passphrase");
+    transaction->principal_kind = "scep-challenge";
+    transaction->principal_id = c->profile->about->name;
+    return OK;
+}
+
+/* The principal is the challenge: by its hash, so that the log gives none away. */
+static enum error
+by_challenge(struct conversation *c, const struct csr *csr, struct transaction *transaction, struct bytes *ret_challenge)
+{
+    uint8_t *sha256 = arena_alloc(c->rq->arena, SHA256_DIGEST_LENGTH);
+
+    if (csr->challenge_password.len == 0)
+        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "challenge", "the request has no challenge password");
+    (void)SHA256(csr->challenge_password.at, csr->challenge_password.len, sha256);
+    transaction->principal_kind = "scep-challenge";
+    transaction->principal_id = arena_format(c->rq->arena, "%s:%s", c->profile->about->name, bytes_hex(c->rq->arena, BYTES(sha256, 8), 0));
+    *ret_challenge = BYTES(sha256, SHA256_DIGEST_LENGTH);
+    return OK;
+}
+
+/* Nobody has vouched for this device: an operator will, who sees its key. */
+static enum error
+by_approval(struct conversation *c, struct transaction *transaction)
+{
+    transaction->principal_kind = "scep-challenge";
+    transaction->principal_id =
+        arena_format(c->rq->arena, "%s:%s", c->profile->about->name, bytes_hex(c->rq->arena, BYTES(transaction->signer_key_sha256, 16), 0));
+    transaction->needs_approval = true;
+    return OK;
+}
+
+enum error
+authorize(struct conversation *c, const struct csr *csr, struct transaction *transaction, struct bytes *ret_challenge)
+{
+    bool is_renewal = c->message.type == RENEWAL_REQ;
+
+    /* Apple renews with PKCSReq. A device whose challenge is right needs no renewal. */
+    if (c->message.type == PKCS_REQ && csr->challenge_password.len == 0 && c->profile->about->renewal)
+        is_renewal = renewal_is_signed_by_ours(c);
+    if (is_renewal)
+        return renewal_authorize(c, csr, transaction);
+    /* RFC 8894 §2.3: who asks has the key that is to be certified, not only the one that signs. */
+    if (!bytes_equal(csr->key.spki, c->message.signer.key.spki))
+        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "signer-key",
+                      "the message is signed with another key than the certification request names");
+    switch (c->profile->authorization) {
+    case BY_PASSPHRASE:
+        return by_passphrase(c, csr, transaction);
+    case BY_CHALLENGE:
+        return by_challenge(c, csr, transaction, ret_challenge);
+    case BY_APPROVAL:
+        return by_approval(c, transaction);
+    }
+    return fail(c->rq, ERR_INTERNAL, "the profile has an unknown authorization");
+}

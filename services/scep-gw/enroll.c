@@ -1,0 +1,168 @@
+/*
+ * PKCSReq, RenewalReq and CertPoll. A request is authorised once: what authorised it (a one-time challenge is used up by it) is committed with the
+ * request before ra is asked. Whoever sends the same request again, because the answer was lost or this process died, is known by it, and ra gives
+ * the same certificate to the same idempotency key. A poll is the same question once more.
+ */
+#include <openssl/sha.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "link/rpc.h"
+#include "scep.h"
+
+static Pb__EnrollRequest
+enroll_input(struct conversation *c, const struct transaction *transaction, Pb__Principal *principal)
+{
+    Pb__EnrollRequest input = PB__ENROLL_REQUEST__INIT;
+
+    pb__principal__init(principal);
+    principal->kind = transaction->principal_kind;
+    principal->id = transaction->principal_id;
+    input.channel = arena_format(c->rq->arena, "scep/%s", c->profile->about->name);
+    input.idempotency_key = arena_format(c->rq->arena, "%s:%s:%d", bytes_hex(c->rq->arena, BYTES(transaction->request_sha256, 32), 0),
+                                         transaction->transaction_id, transaction->round);
+    if (strlen(input.idempotency_key) > 200) {
+        uint8_t sha256[32];
+        (void)SHA256((const uint8_t *)transaction->transaction_id, strlen(transaction->transaction_id), sha256);
+        input.idempotency_key = arena_format(c->rq->arena, "%s:#%s:%d", bytes_hex(c->rq->arena, BYTES(transaction->request_sha256, 32), 0),
+                                             bytes_hex(c->rq->arena, BYTES(sha256, 32), 0), transaction->round);
+    }
+    input.csr = message_data(transaction->csr);
+    input.template_ = c->profile->about->template_;
+    input.issuer = c->profile->about->issuer;
+    input.principal = principal;
+    input.client_address = c->x->peer;
+    input.wants_approval = transaction->needs_approval;
+    return input;
+}
+
+static enum error
+ask_ra(struct conversation *c, const struct transaction *transaction, const Pb__EnrollReply **ret_reply)
+{
+    Pb__Principal principal;
+    Pb__EnrollRequest input = enroll_input(c, transaction, &principal);
+
+    return RPC_CALL(c->scep->bus, c->rq, ra, Enroll, &input, ret_reply);
+}
+
+static enum error
+answer(struct conversation *c, const Pb__EnrollReply *reply)
+{
+    struct bytes certificates[2] = {message_bytes(reply->certificate)};
+    size_t count = 1;
+
+    if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING)
+        return reply_pending(c);
+    request_note(c->rq, "serial", "%s", bytes_hex(c->rq->arena, message_bytes(reply->serial), 0));
+    if (c->profile->about->include_ca_in_reply)
+        certificates[count++] = c->ras.issuer.der;
+    return reply_certificates(c, certificates, count, BYTES_NONE);
+}
+
+/* ---- a new request ---- */
+
+static enum error
+refuse_challenge(struct conversation *c)
+{
+    return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "challenge", "the challenge password is not known, has expired or was used before");
+}
+
+/* Authorised and committed; of two that come at one moment with one challenge, one. */
+static enum error
+accept_new(struct conversation *c, const struct csr *csr, struct transaction *transaction)
+{
+    const char *profile = c->profile->about->name;
+    struct bytes challenge = BYTES_NONE;
+    bool added, found;
+
+    enum error error = authorize(c, csr, transaction, &challenge);
+    if (error == OK)
+        error = store_add_transaction(c->scep, c->rq, profile, transaction, challenge, &added);
+    if (error != OK || added)
+        return error;
+    /* The very same request, sent twice at one moment, was stored by the other; else the challenge is not to be had. */
+    error = store_find_transaction(c->scep, c->rq, profile, transaction, &found);
+    if (error != OK || found)
+        return error;
+    return refuse_challenge(c);
+}
+
+static enum error
+check_signer(struct conversation *c, const struct transaction *transaction, struct bytes signer_key_sha256)
+{
+    if (bytes_equal(BYTES(transaction->signer_key_sha256, 32), signer_key_sha256))
+        return OK;
+    return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "signer-key", "this transaction was begun with another key");
+}
+
+/* The same request after its certificate has ended is a new one. */
+static bool
+has_ended(const Pb__EnrollReply *reply)
+{
+    return reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED && reply->not_after_s < clock_now_s();
+}
+
+static enum error
+begin_again(struct conversation *c, const struct csr *csr, struct transaction *transaction, const Pb__EnrollReply **ret_reply)
+{
+    transaction->round++;
+    enum error error = accept_new(c, csr, transaction);
+    return error == OK ? ask_ra(c, transaction, ret_reply) : error;
+}
+
+/* What makes a request the same again: the certification request, and the certificate that it renews, because devices keep the first request for
+ * good. */
+static void
+digest_request(const struct conversation *c, uint8_t ret_sha256[32])
+{
+    struct buffer all = buffer_in(c->rq->arena);
+
+    buffer_append(&all, c->content.at, c->content.len);
+    if (bytes_equal(c->message.signer.issuer, c->ras.issuer.subject))
+        buffer_append(&all, c->message.signer.der.at, c->message.signer.der.len);
+    (void)SHA256(all.at, all.len, ret_sha256);
+}
+
+enum error
+enroll_request(struct conversation *c)
+{
+    struct transaction transaction = {.transaction_id = c->message.transaction_id, .csr = c->content};
+    struct csr *csr = arena_alloc(c->rq->arena, sizeof *csr);
+    const Pb__EnrollReply *reply;
+    uint8_t signer[32];
+    bool found;
+
+    digest_request(c, transaction.request_sha256);
+    public_key_sha256(&c->message.signer.key, signer);
+    memcpy(transaction.signer_key_sha256, signer, sizeof signer);
+    enum error error = csr_parse(c->rq, c->content, csr);
+    if (error == OK)
+        error = store_find_transaction(c->scep, c->rq, c->profile->about->name, &transaction, &found);
+    if (error == OK)
+        error = found ? check_signer(c, &transaction, BYTES(signer, sizeof signer)) : accept_new(c, csr, &transaction);
+    if (error == OK)
+        error = ask_ra(c, &transaction, &reply);
+    if (error == OK && found && has_ended(reply))
+        error = begin_again(c, csr, &transaction, &reply);
+    return error == OK ? answer(c, reply) : error;
+}
+
+/* ---- a poll ---- */
+
+enum error
+enroll_poll(struct conversation *c)
+{
+    struct transaction transaction = {.transaction_id = c->message.transaction_id};
+    const Pb__EnrollReply *reply;
+    bool found;
+
+    /* The content names issuer and subject (RFC 8894 §3.3.3); what counts is the transaction, and that who polls has the key that began it. */
+    public_key_sha256(&c->message.signer.key, transaction.signer_key_sha256);
+    enum error error = store_find_polled(c->scep, c->rq, c->profile->about->name, &transaction, &found);
+    if (error == OK && !found)
+        error = refuse(c->rq, ERR_NOT_FOUND, FAIL_BAD_CERT_ID, "poll", "there is no such transaction of this key");
+    if (error == OK)
+        error = ask_ra(c, &transaction, &reply);
+    return error == OK ? answer(c, reply) : error;
+}

@@ -1,0 +1,235 @@
+/*
+ * Envelopes: opened with the key that the signer unwraps, sealed for the certificate that the request was signed with. A wrong key, wrong padding and
+ * rubbish all end in the same refusal, because the signer answers a wrong wrapping with a key that fits nothing.
+ */
+#include "scep.h"
+
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "link/rpc.h"
+#include "pki/oid.h"
+
+#define KEY_LEN_MAX 32
+#define IV_LEN_MAX 16
+#define RSA_LEN_MAX 1024
+
+static const struct cipher {
+    const struct bytes *oid;
+    const EVP_CIPHER *(*evp)(void);
+    int key_len, block_len;
+} ciphers[] = {
+    [PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC] = {&OID_AES128_CBC, EVP_aes_128_cbc, 16, 16},
+    [PB__SCEP_CIPHER__SCEP_CIPHER_AES192_CBC] = {&OID_AES192_CBC, EVP_aes_192_cbc, 24, 16},
+    [PB__SCEP_CIPHER__SCEP_CIPHER_AES256_CBC] = {&OID_AES256_CBC, EVP_aes_256_cbc, 32, 16},
+    [PB__SCEP_CIPHER__SCEP_CIPHER_DES_EDE3_CBC] = {&OID_DES_EDE3_CBC, EVP_des_ede3_cbc, 24, 8},
+    /* Triple DES with one key three times is DES; OpenSSL 3 has no other in its usual provider. micromdm's scepclient sends it. */
+    [PB__SCEP_CIPHER__SCEP_CIPHER_DES_CBC] = {&OID_DES_CBC, EVP_des_ede3_cbc, 8, 8},
+};
+
+Pb__ScepCipher
+envelope_cipher(struct bytes oid)
+{
+    for (int i = PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC; i <= PB__SCEP_CIPHER__SCEP_CIPHER_DES_CBC; i++)
+        if (oid_is(oid, *ciphers[i].oid))
+            return (Pb__ScepCipher)i;
+    return PB__SCEP_CIPHER__SCEP_CIPHER_UNSPECIFIED;
+}
+
+/* Encrypts or decrypts all of it; false when the padding is wrong. */
+static bool
+run_cipher(const struct cipher *cipher, bool encrypt, struct bytes key, struct bytes iv, struct bytes from, uint8_t *to, size_t *ret_len)
+{
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    uint8_t whole[KEY_LEN_MAX];
+    int first = 0, last = 0;
+
+    for (size_t i = 0; i < sizeof whole; i++)
+        whole[i] = key.at[i % key.len];
+    bool good = context != NULL && EVP_CipherInit_ex(context, cipher->evp(), NULL, whole, iv.at, encrypt ? 1 : 0) == 1 &&
+                EVP_CipherUpdate(context, to, &first, from.at, (int)from.len) == 1 && EVP_CipherFinal_ex(context, to + first, &last) == 1;
+
+    EVP_CIPHER_CTX_free(context);
+    wipe(whole, sizeof whole);
+    *ret_len = (size_t)first + (size_t)last;
+    return good;
+}
+
+static enum error
+refuse_closed(struct request *rq)
+{
+    return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_MESSAGE_CHECK, "envelope", "the envelope does not open with our key");
+}
+
+enum error
+envelope_decrypt(struct request *rq, const struct cms_enveloped *enveloped, Pb__ScepCipher cipher, struct bytes key, struct bytes *ret_content)
+{
+    const struct cipher *about = &ciphers[cipher];
+    uint8_t *plain = arena_alloc(rq->arena, enveloped->content.len + IV_LEN_MAX);
+    size_t len = 0;
+
+    if (key.len != (size_t)about->key_len || !run_cipher(about, false, key, enveloped->iv, enveloped->content, plain, &len))
+        return refuse_closed(rq);
+    *ret_content = BYTES(plain, len);
+    return OK;
+}
+
+/* ---- opening ---- */
+
+static bool
+is_for(const struct cms_recipient *recipient, const struct certificate *ra)
+{
+    uint8_t key_id[20];
+    struct der in;
+    struct bytes magnitude;
+
+    if (recipient->key_id.len > 0) {
+        public_key_identifier(&ra->key, key_id);
+        return bytes_equal(recipient->key_id, BYTES(key_id, sizeof key_id));
+    }
+    /* The serial's content octets, with or without a sign octet. */
+    in = der_of(recipient->serial);
+    magnitude = BYTES(in.at, in.len);
+    while (magnitude.len > 1 && magnitude.at[0] == 0)
+        magnitude = BYTES(magnitude.at + 1, magnitude.len - 1);
+    return bytes_equal(magnitude, ra->serial);
+}
+
+/* Ours, or the only one there is: devices keep RA certificates that were renewed for the same key, and write issuers in forms of their own. */
+static const struct cms_recipient *
+find_recipient(const struct cms_enveloped *enveloped, const struct certificate *ra)
+{
+    for (size_t i = 0; i < enveloped->recipient_count; i++)
+        if (is_for(&enveloped->recipients[i], ra))
+            return &enveloped->recipients[i];
+    return enveloped->recipient_count == 1 ? &enveloped->recipients[0] : NULL;
+}
+
+static enum error
+check_cipher(struct request *rq, const struct profile *profile, const struct cms_enveloped *enveloped, Pb__ScepCipher *ret_cipher)
+{
+    Pb__ScepCipher cipher = envelope_cipher(enveloped->cipher_oid);
+
+    if (cipher == PB__SCEP_CIPHER__SCEP_CIPHER_UNSPECIFIED)
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "cipher", "the envelope's cipher %s is not allowed",
+                      oid_name(rq->arena, enveloped->cipher_oid));
+    if (cipher >= PB__SCEP_CIPHER__SCEP_CIPHER_DES_EDE3_CBC && !profile->about->legacy)
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "cipher", "DES and triple DES are for profiles that are marked legacy");
+    size_t block = (size_t)ciphers[cipher].block_len;
+    if (enveloped->iv.len != block || enveloped->content.len == 0 || enveloped->content.len % block != 0)
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_MESSAGE_CHECK, "envelope", "the envelope's content has not the form of its cipher");
+    *ret_cipher = cipher;
+    return OK;
+}
+
+enum error
+envelope_open(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes envelope, struct bytes *ret_content,
+              Pb__ScepCipher *ret_cipher)
+{
+    struct cms_enveloped *enveloped = arena_alloc(rq->arena, sizeof *enveloped);
+    Pb__OpenScepEnvelopeRequest input = PB__OPEN_SCEP_ENVELOPE_REQUEST__INIT;
+    const Pb__OpenScepEnvelopeReply *reply;
+    struct ra_certificates ras;
+    struct bytes der;
+
+    const char *fault = !ber_to_der(rq->arena, envelope, &der) ? "it is not BER" : cms_read_enveloped(rq->arena, der, enveloped);
+    if (fault != NULL)
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_MESSAGE_CHECK, "envelope", "the envelope cannot be read: %s", fault);
+    enum error error = check_cipher(rq, profile, enveloped, &input.cipher);
+    if (error == OK)
+        error = ra_certificates_load(scep, rq, profile, &ras);
+    if (error != OK)
+        return error;
+    /* Nothing of ours is ever encrypted with DES: who sends it knows more than that, or is lost. */
+    *ret_cipher = input.cipher == PB__SCEP_CIPHER__SCEP_CIPHER_DES_CBC ? PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC : input.cipher;
+    const struct cms_recipient *recipient = find_recipient(enveloped, &ras.ra);
+    if (recipient == NULL || !oid_is(recipient->key_algorithm, OID_RSA_ENCRYPTION) || recipient->encrypted_key.len == 0)
+        return refuse_closed(rq);
+    input.profile = profile->about->name;
+    input.issuer = profile->about->issuer;
+    input.encrypted_key = message_data(recipient->encrypted_key);
+    error = RPC_CALL(scep->bus, rq, signer, OpenScepEnvelope, &input, &reply);
+    return error == OK ? envelope_decrypt(rq, enveloped, input.cipher, message_bytes(reply->key), ret_content) : error;
+}
+
+/* ---- sealing ---- */
+
+static bool
+wrap_key(const struct peer *peer, struct bytes key, uint8_t to[RSA_LEN_MAX], size_t *ret_len)
+{
+    AUTO(EVP_PKEY, public_key) = peer->key.type == KEY_RSA ? public_key_try_import(&peer->key) : NULL;
+
+    if (public_key == NULL || peer->key.modulus.len > RSA_LEN_MAX)
+        return false;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(public_key, NULL);
+    *ret_len = RSA_LEN_MAX;
+    bool good = context != NULL && EVP_PKEY_encrypt_init(context) == 1 && EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1 &&
+                EVP_PKEY_encrypt(context, to, ret_len, key.at, key.len) == 1;
+    EVP_PKEY_CTX_free(context);
+    return good;
+}
+
+static void
+put_recipient(struct buffer *out, const struct peer *peer, struct bytes wrapped)
+{
+    size_t set = der_open(out, DER_SET), info = der_open(out, DER_SEQUENCE);
+
+    der_put_int(out, 0);
+    size_t id = der_open(out, DER_SEQUENCE);
+    der_put_whole(out, peer->issuer);
+    der_put(out, DER_INTEGER, peer->serial);
+    der_close(out, id);
+    size_t algorithm = der_open(out, DER_SEQUENCE);
+    der_put_oid(out, OID_RSA_ENCRYPTION);
+    der_put(out, DER_NULL, BYTES_NONE);
+    der_close(out, algorithm);
+    der_put(out, DER_OCTET_STRING, wrapped);
+    der_close(out, info);
+    der_close(out, set);
+}
+
+static struct bytes
+encode_enveloped(struct arena *arena, const struct peer *peer, const struct cipher *cipher, struct bytes wrapped, struct bytes iv,
+                 struct bytes encrypted)
+{
+    struct buffer out = buffer_in(arena);
+    size_t info = der_open(&out, DER_SEQUENCE);
+
+    der_put_oid(&out, OID_CMS_ENVELOPED_DATA);
+    size_t explicit = der_open(&out, DER_CONTEXT_CONSTRUCTED(0)), data = der_open(&out, DER_SEQUENCE);
+    der_put_int(&out, 0);
+    put_recipient(&out, peer, wrapped);
+    size_t content = der_open(&out, DER_SEQUENCE);
+    der_put_oid(&out, OID_CMS_DATA);
+    size_t algorithm = der_open(&out, DER_SEQUENCE);
+    der_put_oid(&out, *cipher->oid);
+    der_put(&out, DER_OCTET_STRING, iv);
+    der_close(&out, algorithm);
+    der_put(&out, DER_CONTEXT(0), encrypted);
+    der_close(&out, content);
+    der_close(&out, data);
+    der_close(&out, explicit);
+    der_close(&out, info);
+    return buffer_bytes(&out);
+}
+
+enum error
+envelope_seal(struct request *rq, const struct peer *peer, Pb__ScepCipher cipher, struct bytes content, struct bytes *ret_envelope)
+{
+    const struct cipher *about = &ciphers[cipher];
+    uint8_t key[KEY_LEN_MAX], iv[IV_LEN_MAX], wrapped[RSA_LEN_MAX];
+    uint8_t *encrypted = arena_alloc(rq->arena, content.len + IV_LEN_MAX);
+    size_t wrapped_len = 0, len = 0;
+
+    random_bytes(key, sizeof key);
+    random_bytes(iv, sizeof iv);
+    bool good = wrap_key(peer, BYTES(key, (size_t)about->key_len), wrapped, &wrapped_len) &&
+                run_cipher(about, true, BYTES(key, (size_t)about->key_len), BYTES(iv, (size_t)about->block_len), content, encrypted, &len);
+    wipe(key, sizeof key);
+    if (!good)
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "key", "nothing can be encrypted for the key of the signer's certificate");
+    *ret_envelope = encode_enveloped(rq->arena, peer, about, BYTES(wrapped, wrapped_len), BYTES(iv, (size_t)about->block_len), BYTES(encrypted, len));
+    return OK;
+}

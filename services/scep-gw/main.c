@@ -1,0 +1,65 @@
+/*
+ * scep-gw: what devices talk to that enrol by SCEP (RFC 8894), and the challenge page of Windows' NDES.
+ *
+ * Serves:     HTTP, routes.c; signet.scep-gw.save_scep_profile, .list_scep_profiles, .rotate_scep_secret
+ * Calls:      ra (enroll); signer (get_scep_ra, open_scep_envelope, sign_scep_reply)
+ * Announces:  nothing
+ * Hears:      nothing; NOTIFY scep_profile of its own schema
+ * Privileges: schema scep; the views ra.enrolled_certificate and crl.current_crl; no key: the RA's is in the HSM
+ * On failure: a request is committed before ra is asked, and ra answers a repeat with the same certificate; a device that asks again, or polls, gets
+ * its one certificate. What passes by itself is an HTTP status, never a SCEP failure, which devices take for final.
+ */
+#include "link/rpc.h"
+#include "scep.h"
+
+static const struct setting settings[] = {
+    SETTING_ADDRESS(struct scep_config, listen, "SIGNET_SCEP_LISTEN", "127.0.0.1:14082", "where devices are served, plain HTTP"),
+    SETTING_NUMBER(struct scep_config, loops, "SIGNET_SCEP_LOOPS", "1", 1, 64, "event loops"),
+    SETTING_NUMBER(struct scep_config, workers, "SIGNET_SCEP_WORKERS", "32", 1, 1024, "requests worked on at once"),
+};
+
+static const struct service_about about = {
+    .name = "scep-gw",
+    .summary = "Serves SCEP (RFC 8894) and the challenge page of NDES.",
+    .uses = USES_BUS | USES_DATABASE,
+    .settings = settings,
+    .setting_count = sizeof settings / sizeof settings[0],
+};
+
+static void
+listen_for_devices(struct service *service, struct scep *scep)
+{
+    struct http_server_options options = {.name = "scep",
+                                          .listen = scep->config.listen,
+                                          .routes = scep_routes,
+                                          .route_count = scep_route_count,
+                                          .context = scep,
+                                          .render_failure = scep_render_failure,
+                                          .loops = scep->config.loops,
+                                          .workers = scep->config.workers,
+                                          .body_max = SCEP_BODY_MAX};
+
+    (void)service_http(service, &options);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct scep scep = {0};
+    struct service *service = service_start(argc, argv, &about, &scep.config);
+    AUTO_STRUCT(request, rq) = request_new();
+
+    scep.profiles = snapshot_slot_new();
+    scep.ras = ra_cache_new();
+    scep.passphrases = passphrase_cache_new();
+    scep.db = service_database(service);
+    scep.bus = service_bus(service);
+    service_must(service, rq, profiles_follow(service, &scep, rq));
+    service_must(service, rq, rpc_serve(scep.bus, rq, scep_handlers(), &scep, &(struct rpc_options){.threads = 2, .queue_limit = 16}));
+    listen_for_devices(service, &scep);
+    int status = service_run(service);
+    passphrase_cache_free(scep.passphrases);
+    ra_cache_free(scep.ras);
+    snapshot_slot_free(scep.profiles);
+    return status;
+}

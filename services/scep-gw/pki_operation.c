@@ -1,0 +1,51 @@
+/* PKIOperation: reads the message, opens its envelope, has it worked on by its type. What is wrong before the signature verifies is an HTTP status,
+ * what is wrong behind it a signed failure. */
+#include "scep.h"
+
+static enum error
+check_algorithms(struct conversation *c)
+{
+    if (c->message.digest == PB__SCEP_DIGEST__SCEP_DIGEST_SHA1 && !c->profile->about->legacy)
+        return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "digest", "SHA-1 is for profiles that are marked legacy");
+    if (c->message.signer.key.modulus.len < KEY_RSA_BITS_MIN / 8)
+        return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "key", "the signer's key is shorter than %d bits", KEY_RSA_BITS_MIN);
+    return OK;
+}
+
+static enum error
+work(struct conversation *c)
+{
+    enum error error = check_algorithms(c);
+
+    if (error == OK)
+        error = envelope_open(c->scep, c->rq, c->profile, c->message.envelope, &c->content, &c->cipher);
+    if (error != OK)
+        return error;
+    switch (c->message.type) {
+    case PKCS_REQ:
+    case RENEWAL_REQ:
+        return enroll_request(c);
+    case CERT_POLL:
+        return enroll_poll(c);
+    case GET_CERT:
+        return give_certificate(c);
+    case GET_CRL:
+        return give_crl(c);
+    }
+    return fail(c->rq, ERR_INTERNAL, "a message of an unknown type was read");
+}
+
+enum error
+pki_operation(struct scep *scep, struct http_exchange *x, const struct profile *profile, struct bytes message)
+{
+    struct conversation *c = arena_alloc(x->rq.arena, sizeof *c);
+
+    *c = (struct conversation){.scep = scep, .x = x, .rq = &x->rq, .profile = profile};
+    enum error error = pki_message_read(c->rq, message, &c->message);
+    if (error == OK)
+        error = ra_certificates_load(scep, c->rq, profile, &c->ras);
+    if (error != OK)
+        return error;
+    error = work(c);
+    return error == OK ? OK : reply_failure(c);
+}

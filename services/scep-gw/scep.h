@@ -1,0 +1,318 @@
+/*
+ * The SCEP gateway's own nouns, and what its files offer each other, grouped by the file that defines it.
+ *
+ * The way of a request: routes.c → pki_operation.c (read by pki_message.c, opened by envelope.c) → enroll.c (authorised by authorize.c, then ra) →
+ * reply.c. Everything that is refused is refused in one place, reply_failure, which also says so in the log.
+ */
+#ifndef SIGNET_SCEP_GW_SCEP_H
+#define SIGNET_SCEP_GW_SCEP_H
+
+#include <pthread.h>
+
+#include "base/config.h"
+#include "base/request.h"
+#include "base/snapshot.h"
+#include "link/bus.h"
+#include "link/db.h"
+#include "link/http_server.h"
+#include "link/message.h"
+#include "link/service.h"
+#include "pki/certificate.h"
+#include "pki/csr.h"
+#include "signet/v1/ra.pb-c.h"
+#include "signet/v1/scep_gw.pb-c.h"
+#include "signet/v1/signer.pb-c.h"
+
+/* ---- bounds of what comes from outside ---- */
+
+#define SCEP_BODY_MAX (256 * 1024)
+#define TRANSACTION_ID_MAX 128
+#define NONCE_MAX 64
+#define CHALLENGE_MAX 2048 /* Intune's are long */
+#define NETWORKS_MAX 64
+#define CA_CHAIN_MAX 10
+
+struct scep_config {
+    const char *listen;
+    int loops, workers;
+    const char *intune_login_url, *intune_graph_url;
+    const char *http_ca_file;
+};
+
+struct scep {
+    struct scep_config config;
+    struct db *db;
+    struct bus *bus;
+    struct snapshot_slot *profiles;
+    struct service_loop *profile_loop;
+    struct ra_cache *ras;
+    struct passphrase_cache *passphrases;
+    struct intune_cache *intune;
+};
+
+/* ---- profiles.c ---- */
+
+enum authorization { BY_PASSPHRASE, BY_CHALLENGE, BY_APPROVAL };
+
+struct network {
+    uint8_t octets[16]; /* IPv4 as ::ffff:a.b.c.d */
+    int bits;
+};
+
+struct profile {
+    const Pb__ScepProfile *about;
+    enum authorization authorization;
+    bool ca_only_ra; /* GetCACert gives the RA certificate alone */
+    struct network *request_networks, *admin_networks;
+    size_t request_network_count, admin_network_count;
+    struct bytes passphrase, admin_password; /* salted hashes; none: there is none */
+    int64_t changed_at_s;
+};
+
+struct profiles {
+    struct profile *at;
+    size_t count;
+};
+
+/* Strict: every field, and the fields among each other. What is resolved lives in rq's arena and borrows from `about`. ERR_BAD_REQUEST. */
+enum error profile_check(struct request *rq, const Pb__ScepProfile *about, struct profile *ret_profile) MUST_CHECK;
+/* Reads all of them anew. */
+enum error profiles_refresh(struct scep *scep, struct request *rq) MUST_CHECK;
+/* By NOTIFY, and by a slow timer. */
+enum error profiles_follow(struct service *service, struct scep *scep, struct request *rq) MUST_CHECK;
+/* Held until the request ends. ERR_NOT_FOUND, also for one that is disabled; ERR_UNAVAILABLE until they were read once. */
+enum error profile_find(struct scep *scep, struct request *rq, const char *name, const struct profile **ret_profile) MUST_CHECK;
+enum error profile_find_ndes(struct scep *scep, struct request *rq, const struct profile **ret_profile) MUST_CHECK;
+enum error profiles_hold(struct scep *scep, struct request *rq, const struct profiles **ret_profiles) MUST_CHECK;
+
+/* networks.c */
+bool network_read(const char *text, struct network *ret_network);
+bool networks_cover(const struct network *networks, size_t count, const char *address);
+
+/* ---- ra_cache.c: the RA certificate of a profile and the CAs above it ---- */
+
+struct ra_certificates {
+    struct certificate ra;
+    struct certificate issuer;
+    struct bytes chain[CA_CHAIN_MAX]; /* the issuer first, the root included */
+    size_t chain_count;
+};
+
+struct ra_cache *ra_cache_new(void);
+void ra_cache_free(struct ra_cache *cache);
+/* In rq's arena. */
+enum error ra_certificates_load(struct scep *scep, struct request *rq, const struct profile *profile, struct ra_certificates *ret_certificates)
+    MUST_CHECK;
+
+/* ---- ber.c: what devices send, as DER ---- */
+
+/* Indefinite and long-winded lengths become the shortest, octet strings in pieces become one. Lengths and depth are bounded by those of the input.
+ * False when it is not exactly one value. */
+bool ber_to_der(struct arena *arena, struct bytes ber, struct bytes *ret_der);
+
+/* ---- cms.c: the two shapes of CMS that SCEP uses (RFC 5652 §5, §6), from DER ---- */
+
+#define RECIPIENTS_MAX 16
+
+struct cms_signed {
+    struct bytes content;                      /* none when there is none */
+    struct bytes certificates;                 /* one after the other */
+    struct bytes signer_issuer, signer_serial; /* or */
+    struct bytes signer_key_id;
+    struct bytes digest_oid;
+    struct bytes attributes; /* the elements of the SET */
+    struct bytes signature_oid, signature;
+};
+
+struct cms_recipient {
+    struct bytes issuer, serial; /* or */
+    struct bytes key_id;
+    struct bytes key_algorithm;
+    struct bytes encrypted_key;
+};
+
+struct cms_enveloped {
+    struct cms_recipient recipients[RECIPIENTS_MAX];
+    size_t recipient_count;
+    struct bytes cipher_oid, iv;
+    struct bytes content;
+};
+
+/* NULL, or what is wrong. */
+const char *cms_read_signed(struct bytes der, struct cms_signed *ret_signed);
+const char *cms_read_enveloped(struct arena *arena, struct bytes der, struct cms_enveloped *ret_enveloped);
+/* SignedData without signers: certificates, and a CRL when there is one. */
+struct bytes cms_degenerate(struct arena *arena, const struct bytes *certificates, size_t count, struct bytes crl);
+
+/* ---- pki_message.c: a request of RFC 8894 §3.2, its signature verified, its envelope not opened yet ---- */
+
+enum message_type { RENEWAL_REQ = 17, PKCS_REQ = 19, CERT_POLL = 20, GET_CERT = 21, GET_CRL = 22 };
+
+/* The certificate that a request is signed with. Devices make their own, of any version; of it, only this is looked at. */
+struct peer {
+    struct bytes der;
+    struct bytes serial, issuer, subject;
+    int64_t not_before_s, not_after_s;
+    struct public_key key;
+};
+
+struct pki_message {
+    enum message_type type;
+    const char *transaction_id;
+    struct bytes sender_nonce;
+    Pb__ScepDigest digest; /* of the request, and so of the reply */
+    struct peer signer;
+    struct bytes envelope; /* DER ContentInfo */
+};
+
+/* ERR_BAD_REQUEST: it is no such message, or its signature does not verify. */
+enum error pki_message_read(struct request *rq, struct bytes ber, struct pki_message *ret_message) MUST_CHECK;
+/* A certificate of any version; false when it is none. */
+bool peer_read(struct bytes der, struct peer *ret_peer);
+
+/* ---- envelope.c ---- */
+
+/* The content of the envelope, and the cipher that it was encrypted with. The refusals have the reasons of fail_info.c. */
+enum error envelope_open(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes envelope, struct bytes *ret_content,
+                         Pb__ScepCipher *ret_cipher) MUST_CHECK;
+/* For the key of `peer`. ERR_BAD_REQUEST: it is no RSA key. */
+enum error envelope_seal(struct request *rq, const struct peer *peer, Pb__ScepCipher cipher, struct bytes content, struct bytes *ret_envelope)
+    MUST_CHECK;
+/* The same with a content key that is known already, for the two above and for tests. */
+enum error envelope_decrypt(struct request *rq, const struct cms_enveloped *enveloped, Pb__ScepCipher cipher, struct bytes key,
+                            struct bytes *ret_content) MUST_CHECK;
+Pb__ScepCipher envelope_cipher(struct bytes oid);
+
+/* ---- fail_info.c: the only place that turns our kinds of error into SCEP's ---- */
+
+enum fail_info { FAIL_BAD_ALG, FAIL_BAD_MESSAGE_CHECK, FAIL_BAD_REQUEST, FAIL_BAD_TIME, FAIL_BAD_CERT_ID };
+
+/* Refuses with a failInfo of its own. `rule` is a short word for the log: "challenge", "network", … */
+enum error refuse(struct request *rq, enum error kind, enum fail_info info, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+enum fail_info fail_info_of(const struct failure *failure);
+/* The rule that refused: the one that `refuse` named, or the layer, or the kind. */
+const char *fail_info_rule(const struct failure *failure);
+
+/* ---- one request under way ---- */
+
+struct conversation {
+    struct scep *scep;
+    struct http_exchange *x;
+    struct request *rq;
+    const struct profile *profile;
+    struct ra_certificates ras;
+    struct pki_message message;
+    Pb__ScepCipher cipher;
+    struct bytes content; /* of the envelope */
+};
+
+/* routes.c */
+extern const struct http_route scep_routes[];
+extern const size_t scep_route_count;
+void scep_render_failure(void *context, struct http_exchange *x);
+
+/* get.c: `message` of a GET request, escaped or not, as octets. */
+enum error get_message_decode(struct request *rq, const char *query, struct bytes *ret_message) MUST_CHECK;
+
+/* get_ca.c */
+enum error get_ca_caps(struct scep *scep, struct http_exchange *x, const struct profile *profile) MUST_CHECK;
+enum error get_ca_cert(struct scep *scep, struct http_exchange *x, const struct profile *profile) MUST_CHECK;
+
+/* pki_operation.c */
+enum error pki_operation(struct scep *scep, struct http_exchange *x, const struct profile *profile, struct bytes message) MUST_CHECK;
+
+/* reply.c */
+enum error reply_certificates(struct conversation *c, const struct bytes *certificates, size_t count, struct bytes crl) MUST_CHECK;
+enum error reply_pending(struct conversation *c) MUST_CHECK;
+/* Tells the device what rq's failure is, and the log. What may be repeated is an HTTP status instead. */
+enum error reply_failure(struct conversation *c) MUST_CHECK;
+
+/* enroll.c: PKCSReq, RenewalReq; CertPoll */
+enum error enroll_request(struct conversation *c) MUST_CHECK;
+enum error enroll_poll(struct conversation *c) MUST_CHECK;
+
+/* certificates.c: GetCert and GetCRL */
+enum error give_certificate(struct conversation *c) MUST_CHECK;
+enum error give_crl(struct conversation *c) MUST_CHECK;
+
+/* ---- authorize.c ---- */
+
+struct transaction {
+    const char *transaction_id;
+    struct bytes csr;
+    uint8_t request_sha256[32];
+    uint8_t signer_key_sha256[32];
+    int round;
+    const char *principal_kind, *principal_id;
+    bool needs_approval;
+};
+
+/* Whether this new request may go to ra; says who asks. When it was a one-time challenge, `ret_challenge` is its hash and is used up by the statement
+ * that stores the transaction. */
+enum error authorize(struct conversation *c, const struct csr *csr, struct transaction *transaction, struct bytes *ret_challenge) MUST_CHECK;
+
+/* renewal.c: true when the request is signed with a certificate of the profile's CA. */
+bool renewal_is_signed_by_ours(const struct conversation *c);
+enum error renewal_authorize(struct conversation *c, const struct csr *csr, struct transaction *transaction) MUST_CHECK;
+
+/* passphrase.c: secrets that are made here, and kept as salt and scrypt */
+#define SECRET_HASH_LEN 48
+const char *passphrase_new(struct request *rq);
+struct bytes passphrase_hash(struct arena *arena, struct bytes passphrase);
+struct passphrase_cache *passphrase_cache_new(void);
+void passphrase_cache_free(struct passphrase_cache *cache);
+/* One that was right before is known by a keyed hash, so that scrypt is paid once. */
+bool passphrase_is(struct passphrase_cache *cache, struct bytes passphrase, struct bytes hash);
+
+/* webhook.c, intune.c */
+enum error webhook_ask(struct conversation *c, const struct csr *csr) MUST_CHECK;
+struct intune_cache *intune_cache_new(void);
+void intune_cache_free(struct intune_cache *cache);
+enum error intune_validate(struct conversation *c) MUST_CHECK;
+enum error intune_tell_success(struct conversation *c, const Pb__EnrollReply *reply) MUST_CHECK;
+/* What went wrong stays as it is: the device is refused in any case. */
+void intune_tell_failure(struct conversation *c);
+
+/* mscep_admin.c: the NDES page */
+http_handler mscep_admin, mscep_admin_of_profile;
+
+/* ---- store.c ---- */
+
+enum error store_list_profiles(struct scep *scep, struct request *rq, struct profiles *ret_profiles) MUST_CHECK;
+/* False in ret_changed: it was so already. ERR_CONFLICT when it exists and shall not, or when another profile has the NDES paths. */
+enum error store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile *profile, bool create, bool *ret_changed) MUST_CHECK;
+enum error store_set_passphrase(struct scep *scep, struct request *rq, const char *profile, struct bytes hash, bool *ret_found) MUST_CHECK;
+enum error store_set_admin_password(struct scep *scep, struct request *rq, const char *profile, struct bytes hash, bool *ret_found) MUST_CHECK;
+
+/* False in ret_added: there are too many that nobody has used. */
+enum error store_add_challenge(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes sha256, bool *ret_added) MUST_CHECK;
+enum error store_find_transaction(struct scep *scep, struct request *rq, const char *profile, struct transaction *transaction, bool *ret_found)
+    MUST_CHECK;
+/* The newest with this id and this key. */
+enum error store_find_polled(struct scep *scep, struct request *rq, const char *profile, struct transaction *transaction, bool *ret_found) MUST_CHECK;
+/* With `challenge`: uses it up in the same statement, and ret_added is false when it is not to be had. */
+enum error store_add_transaction(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction,
+                                 struct bytes challenge, bool *ret_added) MUST_CHECK;
+
+/* A certificate of the profile's CA. None when it was not issued. */
+struct enrolled {
+    struct bytes certificate;
+    bool is_of_profile, is_revoked;
+};
+enum error store_find_certificate(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes serial,
+                                  struct enrolled *ret_enrolled) MUST_CHECK;
+enum error store_find_crl(struct scep *scep, struct request *rq, const char *issuer, bool *ret_found, struct bytes *ret_crl) MUST_CHECK;
+
+/* ---- contracts: one file each ---- */
+
+enum error save_scep_profile(struct scep *scep, struct request *rq, const Pb__SaveScepProfileRequest *request, Pb__SaveScepProfileReply *ret_reply);
+enum error list_scep_profiles(struct scep *scep, struct request *rq, const Pb__ListScepProfilesRequest *request,
+                              Pb__ListScepProfilesReply *ret_reply);
+enum error rotate_scep_secret(struct scep *scep, struct request *rq, const Pb__RotateScepSecretRequest *request,
+                              Pb__RotateScepSecretReply *ret_reply);
+
+/* handlers.c */
+ProtobufCService *scep_handlers(void);
+
+#endif

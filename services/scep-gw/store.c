@@ -1,0 +1,255 @@
+/* All SQL of scep-gw. */
+#include <string.h>
+
+#include "base/text.h"
+#include "pki/serial.h"
+#include "scep.h"
+
+#define MINUTES_DEFAULT 60
+#define CHALLENGES_DEFAULT 1000
+
+/* ---- profiles ---- */
+
+static enum error
+read_profile(struct request *rq, const struct db_rows *rows, size_t row, struct profile *ret_profile)
+{
+    const Pb__ScepProfile *about = (const Pb__ScepProfile *)message_unpack(rq->arena, &pb__scep_profile__descriptor, db_bytes(rows, row, 0));
+
+    if (about == NULL)
+        return fail_privately(rq, ERR_INTERNAL, "internal error", "a profile cannot be read");
+    enum error error = profile_check(rq, about, ret_profile);
+    if (error != OK)
+        return error;
+    ret_profile->passphrase = db_bytes(rows, row, 1);
+    ret_profile->admin_password = db_bytes(rows, row, 2);
+    ret_profile->changed_at_s = db_time_s(rows, row, 3);
+    return OK;
+}
+
+enum error
+store_list_profiles(struct scep *scep, struct request *rq, struct profiles *ret_profiles)
+{
+    static const struct db_statement list_profiles = {"list_profiles",
+                                                      "SELECT settings, passphrase, admin_password, changed_at FROM scep.profile ORDER BY name"};
+    struct profiles profiles = {0};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY0(scep->db, rq, &list_profiles, &rows);
+    if (error != OK)
+        return error;
+    profiles.at = arena_array(rq->arena, db_count(rows), sizeof *profiles.at);
+    for (; profiles.count < db_count(rows); profiles.count++) {
+        error = read_profile(rq, rows, profiles.count, &profiles.at[profiles.count]);
+        if (error != OK)
+            return error;
+    }
+    *ret_profiles = profiles;
+    return OK;
+}
+
+static const struct db_statement create_profile = {
+    "create_profile", "INSERT INTO scep.profile (name, settings, ndes) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING"};
+static const struct db_statement save_profile = {
+    "save_profile",
+    "INSERT INTO scep.profile AS p (name, settings, ndes) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE"
+    " SET settings = excluded.settings, ndes = excluded.ndes, changed_at = now() WHERE p.settings IS DISTINCT FROM excluded.settings"};
+
+enum error
+store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile *profile, bool create, bool *ret_changed)
+{
+    struct bytes settings = message_pack(rq->arena, &profile->base);
+    struct db_rows *rows;
+
+    enum error error =
+        DB_QUERY(scep->db, rq, create ? &create_profile : &save_profile, &rows, DB_TEXT(profile->name), DB_BYTES(settings), DB_BOOL(profile->ndes));
+    if (error == ERR_CONFLICT) {
+        failure_clear(rq);
+        return fail(rq, ERR_CONFLICT, "another profile has the paths of NDES; one can have them");
+    }
+    if (error != OK)
+        return error;
+    *ret_changed = db_affected(rows) == 1;
+    if (create && !*ret_changed)
+        return fail(rq, ERR_CONFLICT, "there is a profile %s already", profile->name);
+    return OK;
+}
+
+enum error
+store_set_passphrase(struct scep *scep, struct request *rq, const char *profile, struct bytes hash, bool *ret_found)
+{
+    static const struct db_statement set_passphrase = {"set_passphrase",
+                                                       "UPDATE scep.profile SET passphrase = $2, changed_at = now() WHERE name = $1"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(scep->db, rq, &set_passphrase, &rows, DB_TEXT(profile), DB_BYTES(hash));
+    if (error == OK)
+        *ret_found = db_affected(rows) == 1;
+    return error;
+}
+
+enum error
+store_set_admin_password(struct scep *scep, struct request *rq, const char *profile, struct bytes hash, bool *ret_found)
+{
+    static const struct db_statement set_admin_password = {"set_admin_password",
+                                                           "UPDATE scep.profile SET admin_password = $2, changed_at = now() WHERE name = $1"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(scep->db, rq, &set_admin_password, &rows, DB_TEXT(profile), DB_BYTES(hash));
+    if (error == OK)
+        *ret_found = db_affected(rows) == 1;
+    return error;
+}
+
+/* ---- challenges ---- */
+
+static const struct db_statement forget_challenges = {"forget_challenges",
+                                                      "DELETE FROM scep.challenge WHERE profile = $1 AND expires_at < now() - interval '7 days'"};
+static const struct db_statement add_challenge = {
+    "add_challenge", "INSERT INTO scep.challenge (profile, sha256, expires_at) SELECT $1, $2, now() + $3 * interval '1 minute'"
+                     " WHERE (SELECT count(*) FROM scep.challenge WHERE profile = $1 AND used_at IS NULL AND expires_at > now()) < $4"};
+
+enum error
+store_add_challenge(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes sha256, bool *ret_added)
+{
+    const Pb__ScepProfile *about = profile->about;
+    int minutes = about->challenge_minutes > 0 ? (int)about->challenge_minutes : MINUTES_DEFAULT;
+    int most = about->challenges_most > 0 ? (int)about->challenges_most : CHALLENGES_DEFAULT;
+    struct db_rows *rows = NULL;
+    const struct db_step steps[] = {
+        DB_STEP(&forget_challenges, NULL, DB_TEXT(about->name)),
+        DB_STEP(&add_challenge, &rows, DB_TEXT(about->name), DB_BYTES(sha256), DB_INT(minutes), DB_INT(most)),
+    };
+
+    enum error error = db_atomic(scep->db, rq, steps, 2);
+    if (error == OK)
+        *ret_added = db_affected(rows) == 1;
+    return error;
+}
+
+/* ---- transactions ---- */
+
+#define TRANSACTION_COLUMNS "csr, request_sha256, signer_key_sha256, round, principal_kind, principal_id, needs_approval"
+
+static bool
+read_transaction(const struct db_rows *rows, struct transaction *transaction)
+{
+    if (db_count(rows) == 0)
+        return false;
+    transaction->csr = db_bytes(rows, 0, 0);
+    memcpy(transaction->request_sha256, db_bytes(rows, 0, 1).at, sizeof transaction->request_sha256);
+    memcpy(transaction->signer_key_sha256, db_bytes(rows, 0, 2).at, sizeof transaction->signer_key_sha256);
+    transaction->round = (int)db_int(rows, 0, 3);
+    transaction->principal_kind = db_text(rows, 0, 4);
+    transaction->principal_id = db_text(rows, 0, 5);
+    transaction->needs_approval = db_bool(rows, 0, 6);
+    return true;
+}
+
+enum error
+store_find_transaction(struct scep *scep, struct request *rq, const char *profile, struct transaction *transaction, bool *ret_found)
+{
+    static const struct db_statement find_transaction = {"find_transaction",
+                                                         "SELECT " TRANSACTION_COLUMNS
+                                                         " FROM scep.transaction WHERE profile = $1 AND transaction_id = $2 AND request_sha256 = $3"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(scep->db, rq, &find_transaction, &rows, DB_TEXT(profile), DB_TEXT(transaction->transaction_id),
+                                DB_BYTES(BYTES(transaction->request_sha256, 32)));
+    if (error == OK)
+        *ret_found = read_transaction(rows, transaction);
+    return error;
+}
+
+enum error
+store_find_polled(struct scep *scep, struct request *rq, const char *profile, struct transaction *transaction, bool *ret_found)
+{
+    static const struct db_statement find_polled = {
+        "find_polled", "SELECT " TRANSACTION_COLUMNS " FROM scep.transaction WHERE profile = $1 AND transaction_id = $2 AND signer_key_sha256 = $3"
+                       " ORDER BY created_at DESC LIMIT 1"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(scep->db, rq, &find_polled, &rows, DB_TEXT(profile), DB_TEXT(transaction->transaction_id),
+                                DB_BYTES(BYTES(transaction->signer_key_sha256, 32)));
+    if (error == OK)
+        *ret_found = read_transaction(rows, transaction);
+    return error;
+}
+
+#define ADD_TRANSACTION_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9"
+#define ADD_TRANSACTION_COLUMNS "profile, transaction_id, request_sha256, round, csr, signer_key_sha256, principal_kind, principal_id, needs_approval"
+/* The same request after its certificate has ended: one more round. */
+#define NEXT_ROUND                                                                                                                           \
+    " ON CONFLICT (profile, transaction_id, request_sha256) DO UPDATE SET round = excluded.round, principal_kind = excluded.principal_kind," \
+    " principal_id = excluded.principal_id WHERE t.round < excluded.round"
+
+static const struct db_statement add_transaction = {"add_transaction", "INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS
+                                                                       ") VALUES (" ADD_TRANSACTION_VALUES ")" NEXT_ROUND};
+/* Of two that come with one challenge at one moment, the second waits for the first's commit and then finds it used. */
+static const struct db_statement use_challenge = {
+    "use_challenge",
+    "WITH used AS (UPDATE scep.challenge SET used_at = now() WHERE profile = $1 AND sha256 = $10 AND used_at IS NULL AND expires_at > now()"
+    " RETURNING profile) INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS ") SELECT " ADD_TRANSACTION_VALUES " FROM used" NEXT_ROUND};
+
+enum error
+store_add_transaction(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction, struct bytes challenge,
+                      bool *ret_added)
+{
+    const struct db_value values[] = {
+        DB_TEXT(profile),
+        DB_TEXT(transaction->transaction_id),
+        DB_BYTES(BYTES(transaction->request_sha256, 32)),
+        DB_INT(transaction->round),
+        DB_BYTES(transaction->csr),
+        DB_BYTES(BYTES(transaction->signer_key_sha256, 32)),
+        DB_TEXT(transaction->principal_kind),
+        DB_TEXT(transaction->principal_id),
+        DB_BOOL(transaction->needs_approval),
+        DB_BYTES(challenge),
+    };
+    struct db_rows *rows;
+
+    enum error error =
+        challenge.len > 0 ? db_query(scep->db, rq, &use_challenge, values, 10, &rows) : db_query(scep->db, rq, &add_transaction, values, 9, &rows);
+    if (error == OK)
+        *ret_added = db_affected(rows) == 1;
+    return error;
+}
+
+/* ---- what others keep ---- */
+
+enum error
+store_find_certificate(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes serial, struct enrolled *ret_enrolled)
+{
+    static const struct db_statement find_certificate = {
+        "find_certificate",
+        "SELECT certificate, channel, revoked_at FROM ra.enrolled_certificate WHERE expiry_month = $1 AND serial = $2 AND issuer = $3"};
+    struct enrolled enrolled = {0};
+    struct db_rows *rows;
+    int month;
+
+    *ret_enrolled = enrolled;
+    if (!serial_parse(serial, &month))
+        return OK;
+    enum error error = DB_QUERY(scep->db, rq, &find_certificate, &rows, DB_INT(month), DB_BYTES(serial), DB_TEXT(profile->about->issuer));
+    if (error != OK || db_count(rows) == 0)
+        return error;
+    ret_enrolled->certificate = db_bytes(rows, 0, 0);
+    ret_enrolled->is_of_profile = text_equal(db_text(rows, 0, 1), arena_format(rq->arena, "scep/%s", profile->about->name));
+    ret_enrolled->is_revoked = !db_is_null(rows, 0, 2);
+    return OK;
+}
+
+enum error
+store_find_crl(struct scep *scep, struct request *rq, const char *issuer, bool *ret_found, struct bytes *ret_crl)
+{
+    static const struct db_statement find_crl = {"find_crl", "SELECT der FROM crl.current_crl WHERE issuer = $1"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(scep->db, rq, &find_crl, &rows, DB_TEXT(issuer));
+    if (error != OK)
+        return error;
+    *ret_found = db_count(rows) > 0;
+    if (*ret_found)
+        *ret_crl = db_bytes(rows, 0, 0);
+    return OK;
+}
