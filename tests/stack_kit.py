@@ -16,8 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 STACK = ROOT / "deploy" / "dev" / "stack"
 BUILD = pathlib.Path(os.environ.get("SIGNET_BUILD", ROOT / "build" / "current"))
 SHIM = BUILD / "fakes" / "pkcs11-shim.so"
-SERVICES = ["signer", "ra", "validator", "acme-gw", "ocsp-responder", "crl-publisher", "inventory", "scep-gw"]
-SINGLE_PORTS = ["ACME", "HTTP01", "TLSALPN01", "DNS", "OCSP", "CRL", "SCEP", "NATS", "DATABASE"]
+SERVICES = ["signer", "ra", "validator", "acme-gw", "ocsp-responder", "crl-publisher", "inventory", "est-gw", "scep-gw"]
+SINGLE_PORTS = ["ACME", "HTTP01", "TLSALPN01", "DNS", "OCSP", "CRL", "SCEP", "EST", "NATS", "DATABASE"]
 
 
 BLOCK = 40

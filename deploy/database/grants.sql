@@ -4,7 +4,7 @@ DO $$
 DECLARE
     service text;
 BEGIN
-    FOREACH service IN ARRAY ARRAY['acme_gw', 'ra', 'signer', 'ocsp_responder', 'crl_publisher', 'inventory', 'scep_gw'] LOOP
+    FOREACH service IN ARRAY ARRAY['acme_gw', 'ra', 'signer', 'ocsp_responder', 'crl_publisher', 'inventory', 'est_gw', 'scep_gw'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', service);
         END IF;
@@ -32,6 +32,12 @@ GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_h
 GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.policy TO acme_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (uses, revoked_at) ON acme.eab TO acme_gw;
+
+-- est-gw: profiles and their users as operators write them, deliveries as they happen; of certificates the view for what devices show
+GRANT USAGE ON SCHEMA est, ra TO est_gw;
+GRANT SELECT, INSERT, UPDATE, DELETE ON est.profile, est.basic_user TO est_gw;
+GRANT SELECT, INSERT, UPDATE (generation, serial, expiry_month, delivered_at) ON est.delivery TO est_gw;
+GRANT SELECT ON ra.enrolled_certificate TO est_gw;
 
 -- scep-gw: profiles, challenges that it makes and forgets, requests that it accepts; of certificates the view for what devices show, and the CRLs
 GRANT USAGE ON SCHEMA scep, ra, crl TO scep_gw;

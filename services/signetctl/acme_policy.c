@@ -84,50 +84,6 @@ acme_policy_show(struct ctl *ctl, struct request *rq)
     return OK;
 }
 
-/* Lists are written with commas; an empty text empties them. */
-static enum error
-set_list(struct request *rq, ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, const char *option, const char *text)
-{
-    size_t count, i;
-    char **parts = text_split(rq->arena, text, ',', &count);
-    const char **elements = arena_array(rq->arena, count, sizeof(*elements));
-
-    for (i = 0; i < count; i++) {
-        const char *why = field_from_text(rq->arena, field, parts[i], &elements[i]);
-        if (why != NULL)
-            return argument_refused(rq, "--%s %s", option, why);
-    }
-    *(const char ***)((char *)message + field->offset) = elements;
-    *(size_t *)((char *)message + field->quantifier_offset) = count;
-    return OK;
-}
-
-/* "--validity-days 30" is the field validity_days. */
-static enum error
-set_fields(struct ctl *ctl, struct request *rq, ProtobufCMessage *message)
-{
-    enum error error = OK;
-    unsigned i;
-
-    for (i = 0; !error && i < message->descriptor->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        char *option = arena_text(rq->arena, field->name), *at;
-        while ((at = strchr(option, '_')) != NULL)
-            *at = '-';
-        const char *text = argument(ctl, option);
-        if (text == NULL)
-            continue;
-        if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-            error = set_list(rq, message, field, option, text);
-            continue;
-        }
-        const char *why = field_from_text(rq->arena, field, text, (char *)message + field->offset);
-        if (why != NULL)
-            error = argument_refused(rq, "--%s %s", option, why);
-    }
-    return error;
-}
-
 static enum error
 put(struct ctl *ctl, struct request *rq, Pb__PutAcmePolicyRequest *request)
 {
@@ -149,7 +105,7 @@ acme_policy_create(struct ctl *ctl, struct request *rq)
 {
     Pb__PutAcmePolicyRequest request = PB__PUT_ACME_POLICY_REQUEST__INIT;
     Pb__AcmePolicy policy = PB__ACME_POLICY__INIT;
-    enum error error = set_fields(ctl, rq, &policy.base);
+    enum error error = message_from_options(ctl, rq, &policy.base);
 
     policy.name = ctl->arguments.words[0];
     request.policy = &policy;
@@ -168,7 +124,7 @@ acme_policy_set(struct ctl *ctl, struct request *rq)
         return error;
     request.policy = reply->policies[0];
     request.must_exist = true;
-    error = set_fields(ctl, rq, &request.policy->base);
+    error = message_from_options(ctl, rq, &request.policy->base);
     return error ? error : put(ctl, rq, &request);
 }
 

@@ -7,6 +7,13 @@
     "description= disabled= template= issuer= validity-days= preapproved-names= challenge-types= client-networks= allowed-networks= " \
     "denied-networks= eab= caa= orders-per-account= certificates-per-account= identifiers-max= limits="
 
+/* Of all kinds together; what a kind does not have is passed over by it. */
+#define PROFILE_OPTIONS                                                                                                                        \
+    "kind= description= disabled= template= issuer= validity-days= authentication= anchors= devices= names= proof-required= server-key-type= " \
+    "approval= retry-after-s= csr-attributes= csr-key-type= csr-subject= csr-names= csr-extended-key-usage= csr-template= "                    \
+    "authorization= ca-certificates= strip-root= include-ca-in-reply= legacy= renewal= renewal-window-days= renewal-grace-days= ndes= "        \
+    "ndes-page-in-utf8= challenge-minutes= challenges-most= admin-user= request-networks= admin-networks="
+
 const struct command commands[] = {
     {"status", "", "", 0, "", "every service with its health, version and lag", status},
     {"ca", "list", "", 0, "", "the certification authorities", ca_list},
@@ -35,6 +42,18 @@ const struct command commands[] = {
     {"acme", "policy set", "NAME", 1, POLICY_OPTIONS, "changes what is given, and leaves the rest", acme_policy_set},
     {"acme", "policy import", "FILE", 1, "", "a policy, new or changed, from YAML ('-': standard input)", acme_policy_import},
     {"acme", "policy delete", "NAME", 1, "", "a policy that has no accounts", acme_policy_delete},
+    {"profile", "list", "", 0, "kind=", "the profiles of devices of one kind (--kind est, scep)", profile_list},
+    {"profile", "show", "NAME", 1, "kind=", "one profile, as it is exported", profile_show},
+    {"profile", "export", "NAME", 1, "kind=", "one profile as YAML", profile_show},
+    {"profile", "create", "NAME", 1, PROFILE_OPTIONS, "a new profile, with a URL of its own", profile_create},
+    {"profile", "set", "NAME", 1, PROFILE_OPTIONS, "changes what is given, and leaves the rest", profile_set},
+    {"profile", "import", "FILE", 1, "kind=", "a profile, new or changed, from YAML ('-': standard input)", profile_import},
+    {"profile", "delete", "NAME", 1, "kind=", "a profile with its users; what it issued stays valid", profile_delete},
+    {"profile", "reset-password", "NAME", 1, "kind= user=", "a new password for a user of the profile, new or old, shown this once",
+     profile_reset_password},
+    {"profile", "rotate-passphrase", "NAME", 1, "kind= cancel", "a new passphrase for devices, shown this once; --cancel: none any more",
+     profile_rotate_passphrase},
+    {"profile", "delete-user", "NAME", 1, "kind= user=", "a user of the profile, by --user", profile_delete_user},
     {"audit", "verify", "", 0, "head= key=", "proves that the audit log was not changed, shortened or reordered", audit_verify},
     {"migrate", "", "", 0, "", "brings the database and the streams to this version", migrate_run},
 };

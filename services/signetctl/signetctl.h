@@ -107,6 +107,9 @@ void json_print_to(FILE *to, json_t *take);
 const char *enum_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, int value);
 bool enum_from_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, const char *name, int *ret_value);
 
+/* message_options.c: the fields that are given as options; lists are written with commas */
+enum error message_from_options(struct ctl *ctl, struct request *rq, ProtobufCMessage *message) MUST_CHECK;
+
 /* message_yaml.c: fields that are not named keep what the message has. `noun`: "a template" */
 enum error message_from_yaml(struct request *rq, struct bytes yaml, const char *noun, ProtobufCMessage *message) MUST_CHECK;
 void message_to_yaml(struct arena *arena, const ProtobufCMessage *message, struct buffer *to);
@@ -137,6 +140,15 @@ enum error cert_explain(struct ctl *ctl, struct request *rq);
 enum error cert_revoke(struct ctl *ctl, struct request *rq);
 enum error crl_publish(struct ctl *ctl, struct request *rq);
 enum error migrate_run(struct ctl *ctl, struct request *rq);
+enum error profile_list(struct ctl *ctl, struct request *rq);
+enum error profile_show(struct ctl *ctl, struct request *rq);
+enum error profile_create(struct ctl *ctl, struct request *rq);
+enum error profile_set(struct ctl *ctl, struct request *rq);
+enum error profile_import(struct ctl *ctl, struct request *rq);
+enum error profile_delete(struct ctl *ctl, struct request *rq);
+enum error profile_reset_password(struct ctl *ctl, struct request *rq);
+enum error profile_rotate_passphrase(struct ctl *ctl, struct request *rq);
+enum error profile_delete_user(struct ctl *ctl, struct request *rq);
 enum error audit_verify(struct ctl *ctl, struct request *rq);
 enum error status(struct ctl *ctl, struct request *rq);
 

@@ -6,7 +6,7 @@
 
 #define WAIT_MS 500
 
-static const char *const services[] = {"acme-gw", "crl-publisher", "inventory", "ocsp-responder", "ra", "scep-gw", "signer", "validator"};
+static const char *const services[] = {"acme-gw", "crl-publisher", "est-gw", "inventory", "ocsp-responder", "ra", "scep-gw", "signer", "validator"};
 #define SERVICE_COUNT (sizeof(services) / sizeof(services[0]))
 
 static const char *

@@ -27,7 +27,7 @@ def ask_for_an_order(stack, client):
 
 
 def pids(stack):
-    return {name: stack.pid(name) for name in ("signer", "ra", "acme-gw", "validator", "ocsp-responder", "crl-publisher", "inventory", "scep-gw")}
+    return {name: stack.pid(name) for name in ("signer", "ra", "acme-gw", "validator", "ocsp-responder", "crl-publisher", "inventory", "est-gw", "scep-gw")}
 
 
 @pytest.mark.parametrize("part", ["postgres", "nats"])
@@ -46,7 +46,7 @@ def test_without_it_503_with_retry_after_and_recovery_without_restart(stack, par
         done = stack.signetctl("ca", "list", check=False)
         assert done.returncode == 3 and done.stderr
     stack.start(part)
-    stack.wait(part, "signer", "ra", "acme-gw", "validator", "ocsp-responder", "crl-publisher", "inventory", "scep-gw")
+    stack.wait(part, "signer", "ra", "acme-gw", "validator", "ocsp-responder", "crl-publisher", "inventory", "est-gw", "scep-gw")
     with Responder(stack.http01_port) as responder:
         survivor = Client(stack, key=client.key, patient=True)
         survivor.kid = client.kid
@@ -103,7 +103,7 @@ def test_a_token_that_is_gone_makes_the_signer_unready_and_comes_back(stack):
 
 
 def test_sigterm_drains_and_exits_zero(stack):
-    for name in ("acme-gw", "ra", "signer", "validator", "ocsp-responder", "crl-publisher", "inventory", "scep-gw"):
+    for name in ("acme-gw", "ra", "signer", "validator", "ocsp-responder", "crl-publisher", "inventory", "est-gw", "scep-gw"):
         pid = stack.pid(name)
         os.kill(pid, signal.SIGTERM)
         until(lambda: not pathlib.Path(f"/proc/{pid}").exists() or pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z", 30)

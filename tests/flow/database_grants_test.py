@@ -5,8 +5,8 @@ import pytest
 from acme_kit import csr
 from stack_kit import Stack, until
 
-ROLES = ["acme_gw", "ra", "signer", "ocsp_responder", "crl_publisher", "inventory", "scep_gw"]
-OWNED = {"acme_gw": {"acme"}, "ra": {"ra", "audit"}, "signer": {"ca"}, "ocsp_responder": set(), "crl_publisher": {"crl"}, "inventory": {"inventory"}, "scep_gw": {"scep"}}
+ROLES = ["acme_gw", "ra", "signer", "ocsp_responder", "crl_publisher", "inventory", "est_gw", "scep_gw"]
+OWNED = {"acme_gw": {"acme"}, "ra": {"ra", "audit"}, "signer": {"ca"}, "ocsp_responder": set(), "crl_publisher": {"crl"}, "inventory": {"inventory"}, "est_gw": {"est"}, "scep_gw": {"scep"}}
 # What a role reads beyond its own schema, always through a view.
 VIEWS = {
     "scep_gw": {"ra.enrolled_certificate", "crl.current_crl"},
@@ -20,7 +20,7 @@ VIEWS = {
 def relations(stack):
     return [tuple(row) for row in stack.sql(
         "SELECT n.nspname || '.' || c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname IN ('acme', 'ra', 'audit', 'ca', 'crl', 'inventory', 'public', 'scep') ORDER BY 1")]
+        " WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname IN ('acme', 'ra', 'audit', 'ca', 'crl', 'inventory', 'est', 'public', 'scep') ORDER BY 1")]
 
 
 def allowed(stack, role, verb, relation):

@@ -15,7 +15,7 @@ def as_json(stack, *arguments):
 
 def test_status_shows_every_service(stack):
     said = stack.signetctl("status").stdout
-    for name in ("acme-gw", "crl-publisher", "inventory", "ocsp-responder", "ra", "scep-gw", "signer", "validator"):
+    for name in ("acme-gw", "crl-publisher", "est-gw", "inventory", "ocsp-responder", "ra", "scep-gw", "signer", "validator"):
         line = next(line for line in said.splitlines() if line.startswith(name))
         assert " ready " in line and "0.1.0" in line
     assert as_json(stack, "status")["healthy"] is True

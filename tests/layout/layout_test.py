@@ -146,7 +146,7 @@ def test_one_writer_per_table():
     assert writers
     for table, roles in writers.items():
         assert len(roles) == 1, f"{table} is written by {sorted(roles)}"
-        assert table.split(".")[0] in roles or (table.split(".")[0], *roles) in {("audit", "ra"), ("ca", "signer"), ("acme", "acme_gw"), ("crl", "crl_publisher"), ("scep", "scep_gw")}
+        assert table.split(".")[0] in roles or (table.split(".")[0], *roles) in {("audit", "ra"), ("ca", "signer"), ("acme", "acme_gw"), ("crl", "crl_publisher"), ("est", "est_gw"), ("scep", "scep_gw")}
 
 
 def test_nothing_unfinished_and_nothing_of_the_workplace():

@@ -1,0 +1,234 @@
+/*
+ * The EST gateway (RFC 7030, RFC 8951, RFC 9908): its context, its nouns, and who defines what. Handlers are in routes.c's table; all SQL is in
+ * store.c.
+ *
+ * A handler finds its profile, knows who asks (authenticate.c), reads the body (body.c), checks what the profile demands (names.c, proof.c), makes
+ * the one call to ra (enroll.c) and answers. Everything a handler makes lives in the request's arena. `rule` names, for the log, the rule that
+ * refused.
+ */
+#ifndef SIGNET_EST_GW_EST_H
+#define SIGNET_EST_GW_EST_H
+
+#include <openssl/x509.h>
+
+#include "base/snapshot.h"
+#include "base/text.h"
+#include "link/db.h"
+#include "link/http_server.h"
+#include "link/message.h"
+#include "link/rpc.h"
+#include "link/service.h"
+#include "pki/certificate.h"
+#include "pki/csr.h"
+#include "signet/v1/est_gw.pb-c.h"
+#include "signet/v1/ra.pb-c.h"
+#include "signet/v1/signer.pb-c.h"
+
+#define EST_BODY_MAX (128 * 1024)
+#define EST_DEFAULT_PROFILE "default"
+#define EST_RETRY_AFTER_S 60
+#define ANCHORS_MAX 64
+#define ANCHORS_PEM_MAX (512 * 1024)
+#define PATTERNS_MAX 100
+#define PATTERN_MAX 300
+#define PROFILE_NAME_MAX 40
+#define USER_NAME_MAX 100
+
+struct est_config {
+    const char *listen;
+    const char *tls_cert_file;
+    const char *tls_key_file;
+    int loops;
+    int workers;
+    int refresh_s;
+};
+
+struct est {
+    struct est_config config;
+    struct service *service;
+    struct db *db;
+    struct bus *bus;
+    struct http_server *http;
+    struct snapshot_slot *profiles;
+    struct snapshot_slot *authorities;
+    struct service_loop *profiles_loop;
+    struct trust *trust;
+};
+
+/* ---- nouns ---- */
+
+struct profile {
+    const Pb__EstProfile *settings;
+    const struct bytes *anchors; /* DER */
+    size_t anchor_count;
+    X509_STORE *store; /* of the anchors; NULL: none */
+};
+
+struct profiles {
+    struct profile *list;
+    size_t count;
+};
+
+/* The signer's CAs and templates, as this process last heard them. */
+struct authorities {
+    const Pb__ListCasReply *cas;
+    const Pb__ListTemplatesReply *templates;
+};
+
+/* A certificate of ours, as ra keeps it. */
+struct enrolled {
+    const char *issuer;
+    const char *channel;
+    struct bytes certificate;
+    bool revoked;
+};
+
+/* Who asks. */
+struct client {
+    const char *kind, *id;           /* of the principal */
+    const char *user;                /* who logged in by password, or "" */
+    struct certificate *certificate; /* the client certificate, or NULL */
+    const struct enrolled *enrolled; /* when that is one of ours */
+};
+
+/* ---- routes.c, problem.c ---- */
+
+extern const struct http_route est_routes[];
+extern const size_t est_route_count;
+/* fail(), with the rule that refused, for the log. */
+enum error refuse(struct request *rq, enum error kind, const char *rule, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Text for people, with the status and the headers that a client needs. */
+void problem_render(void *context, struct http_exchange *x);
+
+/* ---- body.c: what travels ---- */
+
+/* Base64 in any layout, with PEM armour, or plain DER: RFC 8951 §3 leaves transfer encodings behind. ERR_BAD_REQUEST. */
+enum error body_decode(struct request *rq, struct bytes body, struct bytes *ret_der) MUST_CHECK;
+/* The media type of the request, when there is one, must be `wanted`; parameters are not looked at. */
+enum error body_check_type(struct http_exchange *x, const char *wanted) MUST_CHECK;
+/* Base64 in lines of 64 columns. */
+const char *body_encode(struct arena *arena, struct bytes der);
+enum error body_answer(struct http_exchange *x, const char *content_type, struct bytes der) MUST_CHECK;
+/* RFC 5652 SignedData that carries certificates only. */
+struct bytes certs_only(struct arena *arena, const struct bytes *certificates, size_t count);
+
+/* ---- attributes.c ---- */
+
+/* The value set of an attribute of a CSR whose info csr_parse has accepted; false when it is absent. */
+bool attribute_find(struct bytes csr_info, struct bytes oid, struct der *ret_values);
+/* The one text of an attribute that is a DirectoryString; ret_text is none when it is absent. ERR_BAD_CSR. */
+enum error attribute_text(struct request *rq, struct bytes csr_info, struct bytes oid, struct bytes *ret_text) MUST_CHECK;
+
+/* ---- profile.c ---- */
+
+/* Of the request's label; notes it for the log. ERR_NOT_FOUND. */
+enum error profile_find(struct est *est, struct http_exchange *x, const struct profile **ret_profile) MUST_CHECK;
+const char *profile_channel(struct arena *arena, const struct profile *profile);
+/* Settings as an operator wrote them: ERR_BAD_REQUEST says what is wrong. */
+enum error profile_check(struct request *rq, const Pb__EstProfile *settings) MUST_CHECK;
+/* Reads them all again. */
+enum error profiles_reload(struct est *est, struct request *rq) MUST_CHECK;
+/* After a change that was made here. */
+void profiles_changed(struct est *est, struct request *rq);
+enum error profiles_follow(struct est *est, struct request *rq) MUST_CHECK;
+enum error profiles_ready(void *context, struct request *rq);
+/* "certificate", "basic" … of the column, and back. */
+const char *authentication_name(Pb__EstAuthentication authentication);
+Pb__EstAuthentication authentication_of(const char *name);
+
+/* ---- authorities.c ---- */
+
+void authorities_follow(struct est *est);
+enum error authorities_ready(void *context, struct request *rq);
+enum error authorities_hold(struct est *est, struct request *rq, const struct authorities **ret_authorities) MUST_CHECK;
+/* The CA that issues for this profile. */
+enum error authorities_issuer(struct est *est, struct request *rq, const struct profile *profile, const Pb__Ca **ret_ca) MUST_CHECK;
+
+/* ---- trust.c: whose certificates TLS lets through ---- */
+
+struct trust *trust_new(void);
+void trust_free(struct trust *trust);
+/* The anchors of all profiles and our own CAs, given to the server when they have changed. */
+enum error trust_apply(struct est *est, struct request *rq) MUST_CHECK;
+
+/* ---- authenticate.c ---- */
+
+/* By client certificate, password or both, as the profile says; with `renewing` a certificate that the profile issued is one of its own. */
+enum error authenticate(struct est *est, struct http_exchange *x, const struct profile *profile, bool renewing, struct client *ret_client) MUST_CHECK;
+
+/* ---- password.c ---- */
+
+#define PASSWORD_LEN 26
+/* 130 random bits, in letters and digits that people do not mistake. */
+char *password_new(struct arena *arena);
+char *password_hash(struct arena *arena, const char *password);
+/* `hash` NULL: there is no such user; it takes as long. */
+bool password_is(const char *hash, struct bytes password);
+
+/* ---- names.c ---- */
+
+/* The names of a certificate as csr_all_names gives those of a CSR. */
+enum error certificate_all_names(struct request *rq, const struct certificate *certificate, struct identifier **ret_names, size_t *ret_count)
+    MUST_CHECK;
+enum error names_check_device(struct request *rq, const struct profile *profile, const struct certificate *certificate) MUST_CHECK;
+enum error names_check_csr(struct request *rq, const struct profile *profile, const struct client *client, const struct csr *csr) MUST_CHECK;
+
+/* ---- proof.c ---- */
+
+/* RFC 7030 §3.5: the CSR was made for this very connection. */
+enum error proof_check(const struct http_exchange *x, struct request *rq, const struct profile *profile, const struct csr *csr) MUST_CHECK;
+
+/* ---- enroll.c ---- */
+
+http_handler simple_enroll;
+http_handler simple_reenroll;
+/* What ra says to this CSR; a reply that is OK may be pending. */
+enum error enroll_ask(struct est *est, struct http_exchange *x, const struct profile *profile, const struct client *client, struct bytes csr,
+                      const Pb__EnrollReply **ret_reply) MUST_CHECK;
+/* 202, or the certificate. */
+enum error enroll_answer(struct http_exchange *x, const struct profile *profile, const Pb__EnrollReply *reply) MUST_CHECK;
+enum error enroll_read_csr(struct request *rq, struct bytes body, struct csr *ret_csr) MUST_CHECK;
+
+http_handler ca_certs;
+http_handler csr_attrs;
+http_handler server_key_gen;
+http_handler full_cmc;
+
+/* ---- csr_attributes.c ---- */
+
+/* CsrAttrs (RFC 8951 §3.5, RFC 9908); none when the profile has nothing to say. */
+enum error csr_attributes_encode(struct request *rq, const Pb__EstProfile *settings, struct bytes *ret_der) MUST_CHECK;
+
+/* ---- store.c ---- */
+
+enum error store_load_profiles(struct db *db, struct request *rq, Pb__EstProfile ***ret_profiles, size_t *ret_count) MUST_CHECK;
+enum error store_put_profile(struct est *est, struct request *rq, const Pb__EstProfile *profile, bool create, bool *ret_created) MUST_CHECK;
+enum error store_delete_profile(struct est *est, struct request *rq, const char *name) MUST_CHECK;
+/* "profile<TAB>user" in the order of both. */
+enum error store_list_users(struct est *est, struct request *rq, struct db_rows **ret_rows) MUST_CHECK;
+enum error store_put_user(struct est *est, struct request *rq, const char *profile, const char *user, const char *hash, bool *ret_created) MUST_CHECK;
+enum error store_delete_user(struct est *est, struct request *rq, const char *profile, const char *user) MUST_CHECK;
+/* NULL when there is no such user. */
+enum error store_find_user(struct est *est, struct request *rq, const char *profile, const char *user, const char **ret_hash) MUST_CHECK;
+/* NULL when the serial number is none of ours. */
+enum error store_find_enrolled(struct est *est, struct request *rq, struct bytes serial, int expiry_month, const struct enrolled **ret_enrolled)
+    MUST_CHECK;
+/* The generation for ra: the one delivered a short while ago, or the next. */
+enum error store_find_generation(struct est *est, struct request *rq, struct bytes request_sha256, int *ret_generation) MUST_CHECK;
+enum error store_record_delivery(struct est *est, struct request *rq, struct bytes request_sha256, int generation, struct bytes serial,
+                                 int expiry_month) MUST_CHECK;
+
+/* ---- handlers.c, and one file per rpc ---- */
+
+ProtobufCService *est_handlers(void);
+enum error store_est_profile(struct est *est, struct request *rq, const Pb__StoreEstProfileRequest *input, Pb__StoreEstProfileReply *ret_reply)
+    MUST_CHECK;
+enum error list_est_profiles(struct est *est, struct request *rq, const Pb__ListEstProfilesRequest *input, Pb__ListEstProfilesReply *ret_reply)
+    MUST_CHECK;
+enum error delete_est_profile(struct est *est, struct request *rq, const Pb__DeleteEstProfileRequest *input, Pb__DeleteEstProfileReply *ret_reply)
+    MUST_CHECK;
+enum error reset_est_password(struct est *est, struct request *rq, const Pb__ResetEstPasswordRequest *input, Pb__ResetEstPasswordReply *ret_reply)
+    MUST_CHECK;
+enum error delete_est_user(struct est *est, struct request *rq, const Pb__DeleteEstUserRequest *input, Pb__DeleteEstUserReply *ret_reply) MUST_CHECK;
+
+#endif

@@ -1,0 +1,23 @@
+/* Called when an operator gives a user of a profile a (new) password. It leaves this process once, in the reply; what is stored is its hash. */
+#include "est.h"
+
+#include <string.h>
+
+enum error
+reset_est_password(struct est *est, struct request *rq, const Pb__ResetEstPasswordRequest *input, Pb__ResetEstPasswordReply *ret_reply)
+{
+    struct bytes user = bytes_of_text(input->user);
+    bool created;
+
+    request_note(rq, "profile", "%.60s", input->profile);
+    request_note(rq, "user", "%.100s", input->user);
+    if (user.len == 0 || user.len > USER_NAME_MAX || strchr(input->user, ':') != NULL || !text_is_utf8(user))
+        return fail(rq, ERR_BAD_REQUEST, "the name of a user has 1 to %d octets and no colon (RFC 7617 §2)", USER_NAME_MAX);
+    const char *password = password_new(rq->arena);
+    enum error error = store_put_user(est, rq, input->profile, input->user, password_hash(rq->arena, password), &created);
+    if (error)
+        return error;
+    ret_reply->password = password;
+    ret_reply->created = created;
+    return OK;
+}

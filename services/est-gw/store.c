@@ -1,0 +1,213 @@
+/* All SQL of est-gw: profiles and their users, which operators write, and what was delivered; of ra's certificates only a view is read. */
+#include "est.h"
+
+#define DELIVERED_LATELY_S 3600
+
+#define PROFILE_COLUMNS                                                                                                                        \
+    "name, description, disabled, template, issuer, validity_days, authentication, anchors, devices, names, proof_required, server_key_type, " \
+    "approval, retry_after_s, csr_attributes, csr_key_type, csr_subject, csr_names, csr_extended_key_usage, csr_template"
+#define PROFILE_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20"
+
+static const struct db_statement load_profiles = {"load_profiles", "SELECT " PROFILE_COLUMNS " FROM est.profile ORDER BY name"};
+static const struct db_statement insert_profile = {"insert_profile", "INSERT INTO est.profile (" PROFILE_COLUMNS ") VALUES (" PROFILE_VALUES
+                                                                     ") ON CONFLICT (name) DO NOTHING"};
+static const struct db_statement put_profile = {"put_profile", "INSERT INTO est.profile (" PROFILE_COLUMNS ") VALUES (" PROFILE_VALUES
+                                                               ") ON CONFLICT (name) DO UPDATE SET "
+                                                               "(" PROFILE_COLUMNS ", changed_at) = (" PROFILE_VALUES ", now()) RETURNING xmax = 0"};
+static const struct db_statement delete_profile = {"delete_profile", "DELETE FROM est.profile WHERE name = $1"};
+static const struct db_statement list_users = {"list_users", "SELECT profile, name FROM est.basic_user ORDER BY profile, name"};
+static const struct db_statement put_user = {
+    "put_user", "INSERT INTO est.basic_user (profile, name, password_hash) VALUES ($1, $2, $3) "
+                "ON CONFLICT (profile, name) DO UPDATE SET password_hash = EXCLUDED.password_hash, changed_at = now() RETURNING xmax = 0"};
+static const struct db_statement delete_user = {"delete_user", "DELETE FROM est.basic_user WHERE profile = $1 AND name = $2"};
+static const struct db_statement find_user = {"find_user", "SELECT password_hash FROM est.basic_user WHERE profile = $1 AND name = $2"};
+static const struct db_statement find_enrolled = {
+    "find_enrolled",
+    "SELECT issuer, channel, certificate, revoked_at IS NOT NULL FROM ra.enrolled_certificate WHERE expiry_month = $1 AND serial = $2"};
+static const struct db_statement find_generation = {
+    "find_generation", "SELECT d.generation, d.delivered_at > now() - make_interval(secs => $2) AND c.revoked_at IS NULL FROM est.delivery d "
+                       "LEFT JOIN ra.enrolled_certificate c ON c.expiry_month = d.expiry_month AND c.serial = d.serial WHERE d.request_sha256 = $1"};
+static const struct db_statement record_delivery = {
+    "record_delivery", "INSERT INTO est.delivery AS d (request_sha256, generation, serial, expiry_month) VALUES ($1, $2, $3, $4) "
+                       "ON CONFLICT (request_sha256) DO UPDATE SET generation = EXCLUDED.generation, serial = EXCLUDED.serial, "
+                       "expiry_month = EXCLUDED.expiry_month, delivered_at = now() WHERE d.generation < EXCLUDED.generation"};
+
+/* ---- profiles ---- */
+
+static const char **
+texts(const struct db_rows *rows, size_t row, size_t column, size_t *ret_count)
+{
+    const char *const *found = NULL;
+
+    *ret_count = db_text_array(rows, row, column, &found);
+    return (const char **)found;
+}
+
+static void
+read_profile(const struct db_rows *rows, size_t row, Pb__EstProfile *profile)
+{
+    pb__est_profile__init(profile);
+    profile->name = db_text(rows, row, 0);
+    profile->description = db_text(rows, row, 1);
+    profile->disabled = db_bool(rows, row, 2);
+    profile->template_ = db_text(rows, row, 3);
+    profile->issuer = db_text(rows, row, 4);
+    profile->validity_days = (uint32_t)db_int(rows, row, 5);
+    profile->authentication = authentication_of(db_text(rows, row, 6));
+    profile->anchors = db_text(rows, row, 7);
+    profile->devices = texts(rows, row, 8, &profile->n_devices);
+    profile->names = texts(rows, row, 9, &profile->n_names);
+    profile->proof_required = db_bool(rows, row, 10);
+    profile->server_key_type = db_text(rows, row, 11);
+    profile->approval = db_bool(rows, row, 12);
+    profile->retry_after_s = (uint32_t)db_int(rows, row, 13);
+    profile->csr_attributes = texts(rows, row, 14, &profile->n_csr_attributes);
+    profile->csr_key_type = db_text(rows, row, 15);
+    profile->csr_subject = texts(rows, row, 16, &profile->n_csr_subject);
+    profile->csr_names = texts(rows, row, 17, &profile->n_csr_names);
+    profile->csr_extended_key_usage = texts(rows, row, 18, &profile->n_csr_extended_key_usage);
+    profile->csr_template = db_bool(rows, row, 19);
+}
+
+enum error
+store_load_profiles(struct db *db, struct request *rq, Pb__EstProfile ***ret_profiles, size_t *ret_count)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY0(db, rq, &load_profiles, &rows);
+
+    if (error)
+        return error;
+    Pb__EstProfile **profiles = arena_array(rq->arena, db_count(rows), sizeof *profiles);
+    for (size_t i = 0; i < db_count(rows); i++) {
+        profiles[i] = arena_alloc(rq->arena, sizeof *profiles[i]);
+        read_profile(rows, i, profiles[i]);
+    }
+    *ret_profiles = profiles;
+    *ret_count = db_count(rows);
+    return OK;
+}
+
+static struct db_value
+text_array(char *const *at, size_t count)
+{
+    return DB_TEXT_ARRAY((const char *const *)at, count);
+}
+
+enum error
+store_put_profile(struct est *est, struct request *rq, const Pb__EstProfile *profile, bool create, bool *ret_created)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(
+        est->db, rq, create ? &insert_profile : &put_profile, &rows, DB_TEXT(profile->name), DB_TEXT(profile->description),
+        DB_BOOL(profile->disabled), DB_TEXT(profile->template_), DB_TEXT(profile->issuer), DB_INT(profile->validity_days),
+        DB_TEXT(authentication_name(profile->authentication)), DB_TEXT(profile->anchors),
+        text_array((char *const *)profile->devices, profile->n_devices), text_array((char *const *)profile->names, profile->n_names),
+        DB_BOOL(profile->proof_required), DB_TEXT(profile->server_key_type), DB_BOOL(profile->approval), DB_INT(profile->retry_after_s),
+        text_array((char *const *)profile->csr_attributes, profile->n_csr_attributes), DB_TEXT(profile->csr_key_type),
+        text_array((char *const *)profile->csr_subject, profile->n_csr_subject), text_array((char *const *)profile->csr_names, profile->n_csr_names),
+        text_array((char *const *)profile->csr_extended_key_usage, profile->n_csr_extended_key_usage), DB_BOOL(profile->csr_template));
+
+    if (error)
+        return error;
+    if (create && db_affected(rows) == 0)
+        return fail(rq, ERR_CONFLICT, "there is an EST profile named %s already", profile->name);
+    *ret_created = create || db_bool(rows, 0, 0);
+    return OK;
+}
+
+enum error
+store_delete_profile(struct est *est, struct request *rq, const char *name)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(est->db, rq, &delete_profile, &rows, DB_TEXT(name));
+
+    if (!error && db_affected(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%s\"", name);
+    return error;
+}
+
+/* ---- users ---- */
+
+enum error
+store_list_users(struct est *est, struct request *rq, struct db_rows **ret_rows)
+{
+    return DB_QUERY0(est->db, rq, &list_users, ret_rows);
+}
+
+enum error
+store_put_user(struct est *est, struct request *rq, const char *profile, const char *user, const char *hash, bool *ret_created)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(est->db, rq, &put_user, &rows, DB_TEXT(profile), DB_TEXT(user), DB_TEXT(hash));
+
+    if (error == ERR_CONFLICT) {
+        failure_clear(rq);
+        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%s\"", profile);
+    }
+    if (!error)
+        *ret_created = db_bool(rows, 0, 0);
+    return error;
+}
+
+enum error
+store_delete_user(struct est *est, struct request *rq, const char *profile, const char *user)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(est->db, rq, &delete_user, &rows, DB_TEXT(profile), DB_TEXT(user));
+
+    if (!error && db_affected(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "the EST profile \"%s\" has no user \"%s\"", profile, user);
+    return error;
+}
+
+enum error
+store_find_user(struct est *est, struct request *rq, const char *profile, const char *user, const char **ret_hash)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(est->db, rq, &find_user, &rows, DB_TEXT(profile), DB_TEXT(user));
+
+    if (!error)
+        *ret_hash = db_count(rows) == 0 ? NULL : db_text(rows, 0, 0);
+    return error;
+}
+
+/* ---- certificates ---- */
+
+enum error
+store_find_enrolled(struct est *est, struct request *rq, struct bytes serial, int expiry_month, const struct enrolled **ret_enrolled)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(est->db, rq, &find_enrolled, &rows, DB_INT(expiry_month), DB_BYTES(serial));
+
+    if (error)
+        return error;
+    struct enrolled *enrolled = NULL;
+    if (db_count(rows) > 0) {
+        enrolled = arena_alloc(rq->arena, sizeof *enrolled);
+        *enrolled = (struct enrolled){
+            .issuer = db_text(rows, 0, 0), .channel = db_text(rows, 0, 1), .certificate = db_bytes(rows, 0, 2), .revoked = db_bool(rows, 0, 3)};
+    }
+    *ret_enrolled = enrolled;
+    return OK;
+}
+
+enum error
+store_find_generation(struct est *est, struct request *rq, struct bytes request_sha256, int *ret_generation)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(est->db, rq, &find_generation, &rows, DB_BYTES(request_sha256), DB_INT(DELIVERED_LATELY_S));
+
+    if (error)
+        return error;
+    if (db_count(rows) == 0)
+        *ret_generation = 0;
+    else
+        *ret_generation = (int)db_int(rows, 0, 0) + (db_bool(rows, 0, 1) ? 0 : 1);
+    return OK;
+}
+
+enum error
+store_record_delivery(struct est *est, struct request *rq, struct bytes request_sha256, int generation, struct bytes serial, int expiry_month)
+{
+    return DB_QUERY(est->db, rq, &record_delivery, NULL, DB_BYTES(request_sha256), DB_INT(generation), DB_BYTES(serial), DB_INT(expiry_month));
+}

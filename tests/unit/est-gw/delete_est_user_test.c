@@ -1,0 +1,38 @@
+/* A user goes, and is nobody at his next request. */
+#include "est_fixture.h"
+
+static enum error
+delete_user(struct fixture *fixture, const char *profile, const char *user)
+{
+    Pb__DeleteEstUserRequest request = PB__DELETE_EST_USER_REQUEST__INIT;
+    Pb__DeleteEstUserReply reply = PB__DELETE_EST_USER_REPLY__INIT;
+
+    request.profile = profile;
+    request.user = user;
+    return delete_est_user(&fixture->est, fixture->rq, &request, &reply);
+}
+
+static void
+only_the_named_user_of_the_named_profile_goes(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *hash;
+
+    must_store(fixture, "phones");
+    must_store(fixture, "routers");
+    (void)must_reset(fixture, "phones", "alice");
+    (void)must_reset(fixture, "phones", "bob");
+    (void)must_reset(fixture, "routers", "alice");
+    assert_ok(fixture->rq, delete_user(fixture, "phones", "alice"));
+    assert_row("SELECT string_agg(profile || '/' || name, ' ' ORDER BY profile) FROM est.basic_user", "phones/bob routers/alice");
+    assert_ok(fixture->rq, store_find_user(&fixture->est, fixture->rq, "phones", "alice", &hash));
+    assert_null(hash);
+    assert_int_equal(delete_user(fixture, "phones", "alice"), ERR_NOT_FOUND);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {CASE(only_the_named_user_of_the_named_profile_goes)};
+    return cmocka_run_group_tests(tests, start_postgres, stop_postgres);
+}
