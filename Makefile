@@ -205,7 +205,7 @@ down:
 clean-demo:
 	@deploy/dev/stack clean
 
-# make test T=signer/sign_certificate runs one of them.
+# make test T=signer/sign_certificates runs one of them.
 test:
 	@deploy/dev/install-packages all
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all

@@ -25,8 +25,8 @@
 struct served_method {
     struct rpc_server *server;
     unsigned index;      /* in the table */
-    const char *subject; /* "signet.signer.sign_certificate" */
-    const char *step;    /* for the log: "signer.SignCertificate" */
+    const char *subject; /* "signet.signer.sign_certificates" */
+    const char *step;    /* for the log: "signer.SignCertificates" */
     const ProtobufCMessageDescriptor *input;
     natsSubscription *subscription; /* changed by the bus only, under its lock */
 };

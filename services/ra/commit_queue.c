@@ -2,7 +2,7 @@
  * Group commit across requests. A worker that comes alone commits at once. Workers that come while a batch is on its way wait for the
  * next one, which one of them leads; so the batch grows with the load, and an idle queue adds no latency and needs no thread. Under load
  * batches are let grow for a moment more: a third of PostgreSQL's work for a certificate is in the number of transactions, not of rows.
- * Called by intent.c for both of its writes; store_batch does the work of a batch in one round trip.
+ * Called for each intent; issue.c does the work of a batch.
  */
 #include "ra.h"
 
@@ -11,9 +11,9 @@
 
 #include "base/clock.h"
 
-#define BATCHES_AT_ONCE 1
+#define BATCHES_AT_ONCE 2
 #define LOAD_FROM 3     /* so many in one batch say that more are coming */
-#define LOAD_PAUSE_MS 4 /* then, between two batches */
+#define LOAD_PAUSE_MS 1 /* then, between two batches */
 #define BATCH_DEADLINE_MS 10000
 
 enum ticket_turn { TURN_LEADS = 1, TURN_IS_DONE };
@@ -72,8 +72,18 @@ latest_deadline_ms(struct ticket *const *tickets, size_t count)
     return latest_ms;
 }
 
-/* On a request of its own: the batch must not end with the deadline, nor live in the arena, of whoever happens to lead it. */
-static enum error
+static void
+settle(struct ticket *ticket, const struct request *rq, enum error error)
+{
+    ticket->error = error;
+    ticket->rq->sql_round_trips += rq->sql_round_trips;
+    if (error && ticket->rq->failure.kind == OK)
+        ticket->rq->failure = rq->failure;
+}
+
+/* On a request of its own: the batch must not end with the deadline, nor live in the arena, of whoever happens to lead it. A batch that was refused
+ * (not one that met trouble outside) holds an item that is at fault: the others must not suffer for it. */
+static void
 commit(struct commit_queue *queue, struct ticket *const *tickets, size_t count)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -83,32 +93,13 @@ commit(struct commit_queue *queue, struct ticket *const *tickets, size_t count)
     for (size_t i = 0; i < count; i++)
         items[i] = tickets[i]->item;
     enum error error = queue->commit(queue->context, rq, items, count);
+    bool again = error && !error_is_retriable(error) && count > 1;
     for (size_t i = 0; i < count; i++) {
-        tickets[i]->error = error;
-        tickets[i]->rq->sql_round_trips += rq->sql_round_trips;
-        if (error && tickets[i]->rq->failure.kind == OK)
-            tickets[i]->rq->failure = rq->failure;
+        if (again)
+            commit(queue, &tickets[i], 1);
+        else
+            settle(tickets[i], rq, error);
     }
-    return error;
-}
-
-/* A batch that was refused (not one that met trouble outside) holds an item that is at fault: the others must not suffer for it. */
-static void
-commit_each(struct commit_queue *queue, struct ticket *const *tickets, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        failure_clear(tickets[i]->rq);
-        commit(queue, &tickets[i], 1);
-    }
-}
-
-static void
-commit_all(struct commit_queue *queue, struct ticket *const *tickets, size_t count)
-{
-    enum error error = commit(queue, tickets, count);
-
-    if (error && !error_is_retriable(error) && count > 1)
-        commit_each(queue, tickets, count);
 }
 
 static void
@@ -155,7 +146,7 @@ lead(struct commit_queue *queue, struct ticket *batch)
 
     for (struct ticket *ticket = batch; ticket != NULL; ticket = ticket->next)
         tickets[count++] = ticket;
-    commit_all(queue, tickets, count);
+    commit(queue, tickets, count);
     for (size_t i = 1; i < count; i++)
         wake(tickets[i], TURN_IS_DONE);
     if (count >= LOAD_FROM)

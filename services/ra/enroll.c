@@ -60,19 +60,21 @@ find_decided(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request
     return why.kind;
 }
 
-/* The committed intent of this request: a new one, or that of the first call with this key. */
+/* The committed intent of this request: a new one, finished as far as it came, or that of the first call with this key. */
 static enum error
-decide(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, struct intent *ret_intent)
+decide(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, struct issue *issue)
 {
     struct application application;
     enum error error = application_read(ra, rq, request, &application);
 
     if (!error)
         error = judge(ra, rq, &application);
-    if (error)
-        return find_decided(ra, rq, request, ret_intent);
-    intent_plan(rq, &application, ret_intent);
-    return intent_commit(ra, rq, &application, ret_intent);
+    if (error) {
+        issue->progress = ISSUE_COMMITTED;
+        return find_decided(ra, rq, request, &issue->intent);
+    }
+    intent_plan(rq, &application, &issue->intent);
+    return intent_commit(ra, rq, &application, issue);
 }
 
 static enum error
@@ -112,7 +114,7 @@ answer_pending(const struct intent *intent, Pb__EnrollReply *ret_reply)
 enum error
 enroll(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, Pb__EnrollReply *ret_reply)
 {
-    struct intent intent = {0};
+    struct issue issue = {.rq = rq};
     struct bytes certificate = BYTES_NONE;
     enum error error = application_check(rq, request);
     if (error)
@@ -121,17 +123,17 @@ enroll(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, Pb__
     request_note(rq, "template", "%s", request->template_);
     request_note(rq, "principal", "%s:%s", request->principal->kind, request->principal->id);
 
-    error = decide(ra, rq, request, &intent);
+    error = decide(ra, rq, request, &issue);
     if (error) {
         figures_refused(error);
         return record_refusal(ra, rq, request);
     }
-    if (intent.status == INTENT_PENDING)
-        return answer_pending(&intent, ret_reply);
-    error = intent_finish(ra, rq, &intent, &certificate);
+    if (issue.intent.status == INTENT_PENDING)
+        return answer_pending(&issue.intent, ret_reply);
+    error = intent_finish(ra, rq, &issue, &certificate);
     if (error) {
         figures_refused(error);
         return error;
     }
-    return answer(ra, rq, &intent, certificate, ret_reply);
+    return answer(ra, rq, &issue.intent, certificate, ret_reply);
 }

@@ -1,7 +1,7 @@
 /*
- * From the decision to the certificate, in the order that no crash can break: the intent is committed, then the warrant is signed and the signer
- * asked, then one statement stores the certificate, closes the intent, appends the audit record and the event. If the process dies in between, the
- * client's repeat or recover.c finishes: what is signed is fixed by the intent, so finishing is repeating.
+ * What becomes of an intent: planned, committed and finished (by issue.c, with others), found again by a repeat, refused for good, or left open for a
+ * later attempt. If the process dies in between, the client's repeat or recover.c finishes: what is signed is fixed by the intent, so finishing is
+ * repeating.
  */
 #include "ra.h"
 
@@ -99,20 +99,20 @@ intent_find(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request,
     return OK;
 }
 
-enum error
-intent_commit(struct ra *ra, struct request *rq, const struct application *application, struct intent *intent)
+/* Nothing was stored: somebody was here before with this key, or the public key is blocked. */
+static enum error
+find_taken(struct ra *ra, struct request *rq, const struct application *application, struct issue *issue)
 {
-    struct intent_item item = {.intent = intent, .key_sha256 = BYTES(application->key_sha256, sizeof application->key_sha256)};
+    struct intent found_intent;
     bool found, blocked;
 
-    if (intent->status == INTENT_PENDING)
-        item.record = audit_pending(rq, intent);
-    enum error error = commit_queue_run(ra->commits, rq, &(struct commit_item){.intent = &item});
-    if (error || item.stored)
+    enum error error = intent_find(ra, rq, application->request, &found, &found_intent);
+    if (error)
         return error;
-    error = intent_find(ra, rq, application->request, &found, intent);
-    if (error || found)
-        return error;
+    if (found) {
+        *issue = (struct issue){.rq = rq, .intent = found_intent, .progress = ISSUE_COMMITTED};
+        return OK;
+    }
     error = store_is_blocked(ra, rq, application->key_sha256, &blocked);
     if (error)
         return error;
@@ -122,26 +122,23 @@ intent_commit(struct ra *ra, struct request *rq, const struct application *appli
     return fail_retry_after(rq, 1);
 }
 
-/* ---- the signature --------------------------------------------------------------------------------------------------------------------------- */
-
-static enum error
-sign(struct ra *ra, struct request *rq, const struct intent *intent, struct bytes *ret_certificate)
+enum error
+intent_commit(struct ra *ra, struct request *rq, const struct application *application, struct issue *issue)
 {
-    Pb__SignCertificateRequest request = PB__SIGN_CERTIFICATE_REQUEST__INIT;
-    const Pb__SignCertificateReply *reply;
-    uint8_t warrant[WARRANT_LEN];
-    int64_t began_us = clock_monotonic_us();
-
-    warrant_sign(rq, ra->warrant_key, intent->packed, warrant);
-    request.intent = message_data(intent->packed);
-    request.warrant = message_data(BYTES(warrant, sizeof warrant));
-    enum error error = RPC_CALL(ra->bus, rq, signer, SignCertificate, &request, &reply);
+    issue->key_sha256 = BYTES(application->key_sha256, sizeof application->key_sha256);
+    /* Before the signature, and best before the intent: a certificate that exists must have a place to be stored. */
+    enum error error = store_ensure_partition(ra, rq, serial_month_of(issue->intent.plan->not_after_s));
     if (error)
         return error;
-    figures_signed(clock_monotonic_us() - began_us);
-    *ret_certificate = message_bytes(reply->certificate);
-    return OK;
+    if (issue->intent.status == INTENT_PENDING)
+        issue->record = audit_pending(rq, &issue->intent);
+    issue_run(ra, issue);
+    if (issue->progress != ISSUE_PLANNED)
+        return OK;
+    return issue->taken ? find_taken(ra, rq, application, issue) : issue->error;
 }
+
+/* ---- the end ---------------------------------------------------------------------------------------------------------------------------------- */
 
 /* The signer will not sign this intent, now or later: the CA or the template is gone, or its own limits forbid it. */
 static bool
@@ -213,23 +210,6 @@ fail_unsigned(struct ra *ra, struct request *rq, const struct intent *intent, en
     return fail_retry_after(rq, SIGNER_UNFIT_RETRY_AFTER_S);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------------------------------------------------- */
-
-static enum error
-check_signed(struct request *rq, const struct intent *intent, struct bytes der, struct certificate *ret_certificate)
-{
-    enum error error = certificate_parse(rq, der, ret_certificate);
-
-    if (error) {
-        failure_clear(rq);
-        return fail_privately(rq, ERR_INTERNAL, "internal error", "the signer's answer is no certificate");
-    }
-    if (!bytes_equal(ret_certificate->serial, message_bytes(intent->plan->serial)) ||
-        !bytes_equal(ret_certificate->key.spki, message_bytes(intent->plan->public_key)))
-        return fail_privately(rq, ERR_INTERNAL, "internal error", "the signer's certificate is not that of the intent");
-    return OK;
-}
-
 /* The one row that the tables can refuse is one without a partition: somebody detached a month in which certificates still expire. */
 static enum error
 fail_without_partition(struct ra *ra, struct request *rq, const struct intent *intent)
@@ -242,39 +222,22 @@ fail_without_partition(struct ra *ra, struct request *rq, const struct intent *i
     return fail_retry_after(rq, 1);
 }
 
+/* What issue.c left unfinished. */
 static enum error
-close_intent(struct ra *ra, struct request *rq, const struct intent *intent, struct bytes der, struct bytes *ret_certificate)
+fail_unfinished(struct ra *ra, struct request *rq, const struct issue *issue, struct bytes *ret_certificate)
 {
-    struct certificate certificate;
-    struct intent closed;
-    enum error error = check_signed(rq, intent, der, &certificate);
-    if (error)
-        return error;
-    struct closing_item item = {
-        .intent = intent,
-        .certificate = der,
-        .record = audit_issued(rq, intent, der),
-        .announcement = announce_issued(rq, intent, &certificate, clock_now_s()),
-    };
-    error = commit_queue_run(ra->commits, rq, &(struct commit_item){.closing = &item});
-    if (error == ERR_CONFLICT)
-        return fail_without_partition(ra, rq, intent);
-    if (error)
-        return error;
-    if (item.stored) {
-        outbox_wake(ra->outbox);
-        figures_issued(intent->plan->template_);
-        *ret_certificate = der;
-        return OK;
-    }
-    error = store_load_intent(ra, rq, intent->id, &closed);
-    return error ? error : outcome(ra, rq, &closed, ret_certificate);
+    if (issue->progress == ISSUE_COMMITTED)
+        return fail_unsigned(ra, rq, &issue->intent, issue->error, ret_certificate);
+    if (issue->error == ERR_CONFLICT)
+        return fail_without_partition(ra, rq, &issue->intent);
+    return issue->error;
 }
 
 enum error
-intent_finish(struct ra *ra, struct request *rq, const struct intent *intent, struct bytes *ret_certificate)
+intent_finish(struct ra *ra, struct request *rq, struct issue *issue, struct bytes *ret_certificate)
 {
-    struct bytes der;
+    const struct intent *intent = &issue->intent;
+    struct intent closed;
 
     assert(intent->status != INTENT_PENDING);
     request_note(rq, "intent", "%s", bytes_hex(rq->arena, intent->id, 0));
@@ -282,12 +245,19 @@ intent_finish(struct ra *ra, struct request *rq, const struct intent *intent, st
     request_note(rq, "issuer", "%s", intent->plan->issuer);
     if (intent->status != INTENT_OPEN)
         return outcome(ra, rq, intent, ret_certificate);
-    /* Before the signature: a certificate that exists must have a place to be stored. */
-    enum error error = store_ensure_partition(ra, rq, serial_month_of(intent->plan->not_after_s));
-    if (error)
-        return error;
-    error = sign(ra, rq, intent, &der);
-    if (error)
-        return fail_unsigned(ra, rq, intent, error, ret_certificate);
-    return close_intent(ra, rq, intent, der, ret_certificate);
+    if (issue->progress == ISSUE_COMMITTED && issue->error == OK) {
+        enum error error = store_ensure_partition(ra, rq, serial_month_of(intent->plan->not_after_s));
+        if (error)
+            return error;
+        issue_run(ra, issue);
+    }
+    if (issue->error)
+        return fail_unfinished(ra, rq, issue, ret_certificate);
+    if (issue->taken) {
+        enum error error = store_load_intent(ra, rq, intent->id, &closed);
+        return error ? error : outcome(ra, rq, &closed, ret_certificate);
+    }
+    figures_issued(intent->plan->template_);
+    *ret_certificate = issue->certificate;
+    return OK;
 }

@@ -2,7 +2,7 @@
  * ra: the registration authority, the only way to a signature.
  *
  * Serves:     signet.ra.enroll, signet.ra.revoke, signet.ra.explain
- * Calls:      signet.signer.sign_certificate, sign_audit_head, list_cas, list_templates
+ * Calls:      signet.signer.sign_certificates, sign_audit_head, list_cas, list_templates
  * Announces:  signet.event.certificate.issued, signet.event.certificate.revoked (through ra.outbox)
  * Hears:      ca.created (durable: it goes on record), NOTIFY ra_policy
  * Privileges: the database role `ra` (schemas ra and audit, deploy/database/grants.sql), the Ed25519 key of the warrants. No CA key.
@@ -43,7 +43,7 @@ main(int argc, char **argv)
     ra.db = service_database(service);
     ra.policy = snapshot_slot_new();
     ra.directory = snapshot_slot_new();
-    ra.commits = commit_queue_new(store_batch, &ra);
+    ra.commits = commit_queue_new(issue_batch, &ra);
 
     service_must(service, rq, outbox_open(service, rq, ra.bus, ra.db, "ra", &ra.outbox));
     service_must(service, rq, policy_follow(&ra, rq));

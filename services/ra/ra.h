@@ -1,8 +1,9 @@
 /*
  * The registration authority's own nouns, and what its files offer each other, grouped by the file that defines it.
  *
- * The way of an enrolment: enroll.c → application.c (read and resolve) → layers.c (judge) → intent.c (commit the intent, have it signed, close it)
- * → store.c (all SQL), through commit_queue.c. recover.c finishes the intents of processes that died.
+ * The way of an enrolment: enroll.c → application.c (read and resolve) → layers.c (judge) → intent.c (what becomes of the intent) → commit_queue.c
+ * (with others that come at the same moment) → issue.c (commit the intents, have them signed, close them) → store.c (all SQL).
+ * recover.c finishes the intents of processes that died.
  */
 #ifndef SIGNET_RA_H
 #define SIGNET_RA_H
@@ -179,8 +180,8 @@ void layers_judge(struct arena *arena, const struct policy *policy, const struct
 
 enum error warrant_key_load(struct request *rq, const char *file, struct warrant_key **ret_key) MUST_CHECK;
 void warrant_key_free(struct warrant_key *key);
-/* Ed25519 over "signet-warrant-v1" NUL intent. */
-void warrant_sign(struct request *rq, const struct warrant_key *key, struct bytes intent, uint8_t ret_signature[WARRANT_LEN]);
+/* One for all of these intents: Ed25519 over "signet-warrant-v2" NUL, and the SHA-256 of each, in this order. */
+void warrant_sign(struct request *rq, const struct warrant_key *key, const struct bytes *intents, size_t count, uint8_t ret_signature[WARRANT_LEN]);
 
 /* ---- intent.c: from the decision to the certificate ------------------------------------------------------------------------------------- */
 
@@ -202,14 +203,16 @@ struct intent {
 
 /* Fixes serial, subject, names, validity and key. Nothing is stored yet. */
 void intent_plan(struct request *rq, const struct application *application, struct intent *ret_intent);
-/* Commits it, or finds the one that was committed before under the same key (then *intent becomes that one). ERR_CONFLICT when that is another
- * request's; ERR_DENIED when the key is blocked. */
-enum error intent_commit(struct ra *ra, struct request *rq, const struct application *application, struct intent *intent) MUST_CHECK;
+struct issue;
+/* Commits a planned one, and goes on with it as far as issue.c comes: intent_finish tells what became of it. Or finds the one that was committed
+ * before under the same key (then issue->intent becomes that one). ERR_CONFLICT when that is another request's; ERR_BAD_CSR when the key is blocked.
+ */
+enum error intent_commit(struct ra *ra, struct request *rq, const struct application *application, struct issue *issue) MUST_CHECK;
 /* Finds what was committed under the key of this request. ERR_CONFLICT as above. */
 enum error intent_find(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, bool *ret_found, struct intent *ret_intent) MUST_CHECK;
-/* Finishes an open intent: warrant, signature, and one statement that stores everything. Loads the certificate of an issued one. A refused one is
- * refused again. Safe to run twice at once: one certificate is stored, and both callers get it. */
-enum error intent_finish(struct ra *ra, struct request *rq, const struct intent *intent, struct bytes *ret_certificate) MUST_CHECK;
+/* Finishes an open intent, unless intent_commit has. Loads the certificate of an issued one. A refused one is refused again. Safe to run twice at
+ * once: one certificate is stored, and both callers get it. */
+enum error intent_finish(struct ra *ra, struct request *rq, struct issue *issue, struct bytes *ret_certificate) MUST_CHECK;
 /* Gives an open intent up for the reason in rq's failure, and returns that; when somebody has closed it before, what intent_finish would. */
 enum error intent_refuse(struct ra *ra, struct request *rq, const struct intent *intent, struct bytes *ret_certificate) MUST_CHECK;
 
@@ -241,6 +244,26 @@ const char *audit_revoke_refused(struct request *rq, const Pb__RevokeRequest *re
 const char *audit_ca_created(struct request *rq, const Pb__CaCreated *created);
 const char *audit_key_blocked(struct request *rq, const struct revocation *revocation);
 
+/* ---- issue.c: many intents on their way to their certificates ------------------------------------------------------------------------------- */
+
+enum issue_progress { ISSUE_PLANNED, ISSUE_COMMITTED, ISSUE_SIGNED, ISSUE_STORED };
+
+/* One of them. What becomes of it, and its failure, lives with the request that it is for, which waits meanwhile. */
+struct issue {
+    struct request *rq;
+    struct intent intent;
+    struct bytes key_sha256;
+    enum issue_progress progress;
+    bool taken;       /* instead of a step: the idempotency key is, or the public key is blocked; somebody else has closed the intent */
+    enum error error; /* why the next step failed */
+    struct bytes certificate;
+    const char *record; /* of a pending one, with its intent; of an issued one, with its certificate */
+    struct announcement announcement;
+};
+
+/* Does what is left to do for this one, together with others that come at the same time. The result is in `issue`. */
+void issue_run(struct ra *ra, struct issue *issue);
+
 /* ---- commit_queue.c: one commit for many requests ----------------------------------------------------------------------------------------- */
 
 #define COMMIT_BATCH_MAX 64
@@ -253,29 +276,13 @@ void commit_queue_free(struct commit_queue *queue);
 /* Returns when the item was committed, alone or with others; the failure is recorded in rq. */
 enum error commit_queue_run(struct commit_queue *queue, struct request *rq, void *item) MUST_CHECK;
 
+commit_batch issue_batch; /* issue.c: items are struct issue, context is struct ra */
+
 /* ---- store.c: all SQL ------------------------------------------------------------------------------------------------------------------- */
 
-struct intent_item {
-    const struct intent *intent;
-    struct bytes key_sha256;
-    const char *record; /* of a pending one; NULL for an open one, whose record comes with its end */
-    bool stored;        /* false: the idempotency key is taken, or the public key is blocked */
-};
-
-struct closing_item {
-    const struct intent *intent;
-    struct bytes certificate;
-    const char *record;
-    struct announcement announcement;
-    bool stored; /* false: somebody else has closed it */
-};
-
-/* What goes through the commit queue: one of the two. */
-struct commit_item {
-    struct intent_item *intent;
-    struct closing_item *closing;
-};
-commit_batch store_batch; /* context: struct ra */
+/* Both: one statement, one commit. They go one step further, or are `taken`. */
+enum error store_intents(struct ra *ra, struct request *rq, struct issue *const *issues, size_t count) MUST_CHECK;
+enum error store_certificates(struct ra *ra, struct request *rq, struct issue *const *issues, size_t count) MUST_CHECK;
 
 enum error store_find_intent(struct ra *ra, struct request *rq, const char *channel, const char *idempotency_key, bool *ret_found,
                              struct intent *ret_intent) MUST_CHECK;

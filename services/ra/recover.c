@@ -23,13 +23,14 @@ pause_s(int attempts)
 static enum error
 finish(struct ra *ra, struct request *rq, const struct intent *intent, int attempts)
 {
+    struct issue issue = {.rq = rq, .intent = *intent, .progress = ISSUE_COMMITTED};
     struct bytes certificate;
 
     if (intent->plan->not_after_s <= clock_now_s()) {
         fail(rq, ERR_CONFLICT, "the validity that was asked has passed before the certificate could be signed");
         return intent_refuse(ra, rq, intent, &certificate);
     }
-    enum error error = intent_finish(ra, rq, intent, &certificate);
+    enum error error = intent_finish(ra, rq, &issue, &certificate);
     if (error == ERR_INTERNAL && attempts >= RECOVER_ATTEMPTS_MAX)
         return intent_refuse(ra, rq, intent, &certificate);
     return error;

@@ -1,6 +1,6 @@
 /*
- * The SQL of intents and certificates. The two statements of an issuance work on one row or on many; store_batch sends both for whatever
- * commit_queue.c has gathered: one round trip, one transaction, one wait for the disk.
+ * The SQL of intents and certificates. The two statements of an issuance work on one row or on many, whatever commit_queue.c has gathered: one
+ * round trip, one transaction, one wait for the disk.
  */
 #include "ra.h"
 
@@ -83,22 +83,15 @@ struct intent_columns {
     const char *preapproved[COMMIT_BATCH_MAX], *sponsors[COMMIT_BATCH_MAX];
 };
 
-static struct db_step
-step_of(struct request *rq, const struct db_statement *statement, const struct db_value *values, size_t count, struct db_rows **ret_rows)
-{
-    struct db_value *kept = arena_array(rq->arena, count, sizeof *kept);
-
-    memcpy(kept, values, count * sizeof *kept);
-    return (struct db_step){.statement = statement, .values = kept, .value_count = count, .ret_rows = ret_rows};
-}
-
-static struct db_step
-step_of_intents(const struct ra *ra, struct request *rq, struct intent_item *const *items, size_t count, struct db_rows **ret_rows)
+enum error
+store_intents(struct ra *ra, struct request *rq, struct issue *const *issues, size_t count)
 {
     struct intent_columns *c = arena_alloc(rq->arena, sizeof *c);
+    struct db_rows *stored;
 
+    assert(count <= COMMIT_BATCH_MAX);
     for (size_t i = 0; i < count; i++) {
-        const struct intent *intent = items[i]->intent;
+        const struct intent *intent = &issues[i]->intent;
         c->ids[i] = intent->id;
         c->channels[i] = intent->channel;
         c->idempotency_keys[i] = intent->idempotency_key;
@@ -110,20 +103,24 @@ step_of_intents(const struct ra *ra, struct request *rq, struct intent_item *con
         c->principals[i] = intent->principal_id;
         c->owners[i] = intent->owner;
         c->clients[i] = intent->client_address;
-        c->keys[i] = items[i]->key_sha256;
-        c->records[i] = items[i]->record;
+        c->keys[i] = issues[i]->key_sha256;
+        c->records[i] = issues[i]->record;
         c->preapproved[i] = intent->preapproved;
         c->sponsors[i] = intent->on_behalf_of;
     }
-    const struct db_value values[] = {
-        DB_BYTES_ARRAY(c->ids, count),     DB_TEXT_ARRAY(c->channels, count),  DB_TEXT_ARRAY(c->idempotency_keys, count),
-        DB_TEXT_ARRAY(c->statuses, count), DB_BYTES_ARRAY(c->requests, count), DB_BYTES_ARRAY(c->csrs, count),
-        DB_BYTES_ARRAY(c->intents, count), DB_TEXT_ARRAY(c->kinds, count),     DB_TEXT_ARRAY(c->principals, count),
-        DB_TEXT_ARRAY(c->owners, count),   DB_TEXT_ARRAY(c->clients, count),   DB_BYTES_ARRAY(c->keys, count),
-        DB_TEXT_ARRAY(c->records, count),  DB_INT(ra->config.recover_after_s), DB_TEXT_ARRAY(c->preapproved, count),
-        DB_TEXT_ARRAY(c->sponsors, count),
-    };
-    return step_of(rq, &insert_intents, values, sizeof values / sizeof values[0], ret_rows);
+    enum error error = DB_QUERY(ra->db, rq, &insert_intents, &stored, DB_BYTES_ARRAY(c->ids, count), DB_TEXT_ARRAY(c->channels, count),
+                                DB_TEXT_ARRAY(c->idempotency_keys, count), DB_TEXT_ARRAY(c->statuses, count), DB_BYTES_ARRAY(c->requests, count),
+                                DB_BYTES_ARRAY(c->csrs, count), DB_BYTES_ARRAY(c->intents, count), DB_TEXT_ARRAY(c->kinds, count),
+                                DB_TEXT_ARRAY(c->principals, count), DB_TEXT_ARRAY(c->owners, count), DB_TEXT_ARRAY(c->clients, count),
+                                DB_BYTES_ARRAY(c->keys, count), DB_TEXT_ARRAY(c->records, count), DB_INT(ra->config.recover_after_s),
+                                DB_TEXT_ARRAY(c->preapproved, count), DB_TEXT_ARRAY(c->sponsors, count));
+    if (error)
+        return error;
+    for (size_t i = 0; i < count; i++) {
+        issues[i]->taken = !holds_id(stored, issues[i]->intent.id);
+        issues[i]->progress = issues[i]->taken ? ISSUE_PLANNED : ISSUE_COMMITTED;
+    }
+    return OK;
 }
 
 static bool
@@ -290,66 +287,39 @@ struct closing_columns {
     const char *subjects[COMMIT_BATCH_MAX];
 };
 
-static struct db_step
-step_of_closings(struct request *rq, struct closing_item *const *items, size_t count, struct db_rows **ret_rows)
+enum error
+store_certificates(struct ra *ra, struct request *rq, struct issue *const *issues, size_t count)
 {
     struct closing_columns *c = arena_alloc(rq->arena, sizeof *c);
+    struct db_rows *closed;
 
+    assert(count <= COMMIT_BATCH_MAX);
     for (size_t i = 0; i < count; i++) {
-        const Pb__CertificateIntent *plan = items[i]->intent->plan;
-        c->ids[i] = items[i]->intent->id;
+        const Pb__CertificateIntent *plan = issues[i]->intent.plan;
+        c->ids[i] = issues[i]->intent.id;
         c->months[i] = serial_month_of(plan->not_after_s);
         c->serials[i] = message_bytes(plan->serial);
         c->issuers[i] = plan->issuer;
         c->templates[i] = plan->template_;
-        c->certificates[i] = items[i]->certificate;
+        c->certificates[i] = issues[i]->certificate;
         c->not_before_us[i] = plan->not_before_s * 1000000;
         c->not_after_us[i] = plan->not_after_s * 1000000;
-        c->records[i] = items[i]->record;
-        c->event_ids[i] = items[i]->announcement.event_id;
-        c->subjects[i] = items[i]->announcement.subject;
-        c->events[i] = items[i]->announcement.body;
+        c->records[i] = issues[i]->record;
+        c->event_ids[i] = issues[i]->announcement.event_id;
+        c->subjects[i] = issues[i]->announcement.subject;
+        c->events[i] = issues[i]->announcement.body;
     }
-    const struct db_value values[] = {
-        DB_BYTES_ARRAY(c->ids, count),          DB_INT_ARRAY(c->months, count),        DB_BYTES_ARRAY(c->serials, count),
-        DB_TEXT_ARRAY(c->issuers, count),       DB_TEXT_ARRAY(c->templates, count),    DB_BYTES_ARRAY(c->certificates, count),
-        DB_TIME_ARRAY(c->not_before_us, count), DB_TIME_ARRAY(c->not_after_us, count), DB_TEXT_ARRAY(c->records, count),
-        DB_TEXT_ARRAY(c->event_ids, count),     DB_TEXT_ARRAY(c->subjects, count),     DB_BYTES_ARRAY(c->events, count),
-    };
-    return step_of(rq, &insert_certificates, values, sizeof values / sizeof values[0], ret_rows);
-}
-
-/* ---- both in one commit ------------------------------------------------------------------------------------------------------------------------ */
-
-enum error
-store_batch(void *context, struct request *rq, void *const *items, size_t count)
-{
-    const struct ra *ra = context;
-    struct intent_item *intents[COMMIT_BATCH_MAX];
-    struct closing_item *closings[COMMIT_BATCH_MAX];
-    size_t intent_count = 0, closing_count = 0, step_count = 0;
-    struct db_rows *stored = NULL, *closed = NULL;
-    struct db_step steps[2] = {{0}};
-
-    assert(count <= COMMIT_BATCH_MAX);
-    for (size_t i = 0; i < count; i++) {
-        const struct commit_item *item = items[i];
-        if (item->intent != NULL)
-            intents[intent_count++] = item->intent;
-        else
-            closings[closing_count++] = item->closing;
-    }
-    if (intent_count > 0)
-        steps[step_count++] = step_of_intents(ra, rq, intents, intent_count, &stored);
-    if (closing_count > 0)
-        steps[step_count++] = step_of_closings(rq, closings, closing_count, &closed);
-    enum error error = db_atomic(ra->db, rq, steps, step_count);
+    enum error error = DB_QUERY(ra->db, rq, &insert_certificates, &closed, DB_BYTES_ARRAY(c->ids, count), DB_INT_ARRAY(c->months, count),
+                                DB_BYTES_ARRAY(c->serials, count), DB_TEXT_ARRAY(c->issuers, count), DB_TEXT_ARRAY(c->templates, count),
+                                DB_BYTES_ARRAY(c->certificates, count), DB_TIME_ARRAY(c->not_before_us, count), DB_TIME_ARRAY(c->not_after_us, count),
+                                DB_TEXT_ARRAY(c->records, count), DB_TEXT_ARRAY(c->event_ids, count), DB_TEXT_ARRAY(c->subjects, count),
+                                DB_BYTES_ARRAY(c->events, count));
     if (error)
         return error;
-    for (size_t i = 0; i < intent_count; i++)
-        intents[i]->stored = holds_id(stored, intents[i]->intent->id);
-    for (size_t i = 0; i < closing_count; i++)
-        closings[i]->stored = holds_id(closed, closings[i]->intent->id);
+    for (size_t i = 0; i < count; i++) {
+        issues[i]->taken = !holds_id(closed, issues[i]->intent.id);
+        issues[i]->progress = ISSUE_STORED;
+    }
     return OK;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The issuance warrant: what tells the signer that ra has decided and stored. Called by intent.c for every signature; verified by
+ * The issuance warrant: what tells the signer that ra has decided and stored. Called by issue.c for every call to the signer; verified by
  * services/signer/warrant.c. The key is read and imported once.
  */
 #include "ra.h"
@@ -9,10 +9,11 @@
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 
 #include "base/config.h"
 
-#define WARRANT_PREFIX "signet-warrant-v1" /* and its NUL */
+#define WARRANT_PREFIX "signet-warrant-v2" /* and its NUL; then the SHA-256 of each intent */
 
 struct warrant_key {
     EVP_PKEY *key;
@@ -51,14 +52,16 @@ warrant_key_free(struct warrant_key *key)
 }
 
 void
-warrant_sign(struct request *rq, const struct warrant_key *key, struct bytes intent, uint8_t ret_signature[WARRANT_LEN])
+warrant_sign(struct request *rq, const struct warrant_key *key, const struct bytes *intents, size_t count, uint8_t ret_signature[WARRANT_LEN])
 {
     struct buffer message = buffer_in(rq->arena);
     AUTO(EVP_MD_CTX, context) = EVP_MD_CTX_new();
+    uint8_t digest[SHA256_DIGEST_LENGTH];
     size_t len = WARRANT_LEN;
 
     buffer_append(&message, WARRANT_PREFIX, sizeof WARRANT_PREFIX);
-    buffer_append(&message, intent.at, intent.len);
+    for (size_t i = 0; i < count; i++)
+        buffer_append(&message, SHA256(intents[i].at, intents[i].len, digest), sizeof digest);
     /* With a good key in memory nothing of this can fail but for want of memory. */
     if (context == NULL || EVP_DigestSignInit(context, NULL, NULL, NULL, key->key) != 1 ||
         EVP_DigestSign(context, ret_signature, &len, message.at, message.len) != 1)

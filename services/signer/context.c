@@ -1,6 +1,8 @@
 /* What a signer keeps between requests. Called by main.c, and by tests that bring their own database and token. */
 #include "signer.h"
 
+#define CREW_SIZE 8
+
 void
 signer_init(struct signer *signer)
 {
@@ -8,6 +10,7 @@ signer_init(struct signer *signer)
     signer->templates = template_cache_new();
     signer->responders = responder_cache_new();
     signer->scep_ras = scep_ra_cache_new();
+    signer->crew = workers_new("sign", CREW_SIZE, 0, NULL);
     signer->certificates = metric_counter("signet_signer_signed_total", "what was signed", "what", "certificate");
     signer->crls = metric_counter("signet_signer_signed_total", "what was signed", "what", "crl");
     signer->ocsp_responses = metric_counter("signet_signer_signed_total", "what was signed", "what", "ocsp-response");
@@ -23,5 +26,6 @@ signer_free(struct signer *signer)
     template_cache_free(signer->templates);
     responder_cache_free(signer->responders);
     scep_ra_cache_free(signer->scep_ras);
+    workers_free(signer->crew);
     warrant_keys_free(signer);
 }

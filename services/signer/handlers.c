@@ -2,7 +2,7 @@
 #include "link/rpc.h"
 #include "signer.h"
 
-RPC_HANDLER(Signer, SignCertificate, sign_certificate)
+RPC_HANDLER(Signer, SignCertificates, sign_certificates)
 RPC_HANDLER(Signer, SignCrl, sign_crl)
 RPC_HANDLER(Signer, SignOcsp, sign_ocsp)
 RPC_HANDLER(Signer, SignAuditHead, sign_audit_head)

@@ -113,28 +113,83 @@ fail_not_signed(struct request *rq, const struct hsm_answer *answer)
     return fail_privately(rq, ERR_INTERNAL, "internal error", "the HSM refused to sign: %s", answer->text);
 }
 
-enum error
-hsm_key_sign(struct signer *signer, struct request *rq, const struct token_key *key, struct bytes message, struct bytes *ret_signature)
+static struct hsm_call
+call_for(const struct token_key *key)
 {
     bool is_rsa = key->public_key.type == KEY_RSA;
-    struct hsm_call call = {.operation = HSM_SIGN, .mechanism = is_rsa ? HSM_RSA_PKCS1 : HSM_ECDSA, .id_len = (uint32_t)key->id.len};
-    struct hsm_answer answer;
+    struct hsm_call call;
 
+    /* Only the head: what lies behind data_len is not sent. */
+    memset(&call, 0, offsetof(struct hsm_call, data));
+    call.operation = HSM_SIGN;
+    call.mechanism = is_rsa ? HSM_RSA_PKCS1 : HSM_ECDSA;
     memcpy(call.label, key->label, sizeof call.label);
+    call.id_len = (uint32_t)key->id.len;
     if (key->id.len > 0)
         memcpy(call.id, key->id.at, key->id.len);
-    put_digest(&call, key->algorithm, message);
+    return call;
+}
+
+/* What does not verify is thrown away, and what came with it. */
+static enum error
+read_signatures(struct signer *signer, struct request *rq, const struct token_key *key, const struct hsm_answer *answer, const struct bytes *messages,
+                struct bytes *ret_signatures)
+{
+    size_t len = answer->data_len / answer->count;
+
+    for (uint32_t i = 0; i < answer->count; i++) {
+        struct bytes raw = BYTES(answer->data + i * len, len);
+        struct bytes signature = key->public_key.type == KEY_RSA ? bytes_copy(rq->arena, raw) : ecdsa_der(rq->arena, raw);
+        if (!signature_verify_with(key->verify, key->algorithm, messages[i], signature)) {
+            metric_add(signer->bad_signatures, 1);
+            return fail_privately(rq, ERR_INTERNAL, "internal error", "the HSM's signature with key %s does not verify; it was thrown away",
+                                  key->label);
+        }
+        ret_signatures[i] = signature;
+    }
+    return OK;
+}
+
+/* As many as one call takes, and the token does in one. */
+static enum error
+sign_some(struct signer *signer, struct request *rq, const struct token_key *key, const struct bytes *messages, size_t count,
+          struct bytes *ret_signatures, size_t *ret_done)
+{
+    struct hsm_call call = call_for(key);
+    struct hsm_answer answer;
+
+    while (call.count < count && call.count < HSM_SIGN_MOST)
+        put_digest(&call, key->algorithm, messages[call.count++]);
     enum error error = hsm_pool_call(signer->hsm, rq, &call, &answer);
     if (error != OK)
         return error;
     if (answer.status != HSM_OK)
         return fail_not_signed(rq, &answer);
-    struct bytes raw = BYTES(answer.data, answer.data_len);
-    struct bytes signature = is_rsa ? bytes_copy(rq->arena, raw) : ecdsa_der(rq->arena, raw);
-    if (!signature_verify_with(key->verify, key->algorithm, message, signature)) {
-        metric_add(signer->bad_signatures, 1);
-        return fail_privately(rq, ERR_INTERNAL, "internal error", "the HSM's signature with key %s does not verify; it was thrown away", key->label);
+    if (answer.count == 0 || answer.count > call.count || answer.data_len % answer.count != 0)
+        return fail_privately(rq, ERR_INTERNAL, "internal error", "the HSM made %u signatures of %u", answer.count, call.count);
+    *ret_done = answer.count;
+    return read_signatures(signer, rq, key, &answer, messages, ret_signatures);
+}
+
+enum error
+hsm_key_sign_all(struct signer *signer, struct request *rq, const struct token_key *key, const struct bytes *messages, size_t count,
+                 struct bytes *ret_signatures)
+{
+    for (size_t done = 0, some = 0; done < count; done += some) {
+        enum error error = sign_some(signer, rq, key, messages + done, count - done, ret_signatures + done, &some);
+        if (error != OK)
+            return error;
     }
-    *ret_signature = signature;
     return OK;
+}
+
+enum error
+hsm_key_sign(struct signer *signer, struct request *rq, const struct token_key *key, struct bytes message, struct bytes *ret_signature)
+{
+    struct bytes signature;
+
+    enum error error = hsm_key_sign_all(signer, rq, key, &message, 1, &signature);
+    if (error == OK)
+        *ret_signature = signature;
+    return error;
 }

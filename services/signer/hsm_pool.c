@@ -268,7 +268,8 @@ settle_answered(struct hsm_pool *pool, struct hsm_worker *worker, const struct h
     if (call->operation != HSM_PING)
         pool->failures = 0;
     /* While the PIN is refused nothing could follow a retired worker. */
-    if (++worker->calls >= worker->retire_at && worker->state == WORKER_UP && !pool->pin_refused)
+    worker->calls += call->operation == HSM_SIGN && call->count > 1 ? (int)call->count : 1;
+    if (worker->calls >= worker->retire_at && worker->state == WORKER_UP && !pool->pin_refused)
         doom(pool, worker, DOOM_RETIRED);
 }
 

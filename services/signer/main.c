@@ -1,7 +1,7 @@
 /*
  * signer: owns the HSM and every CA key.
  *
- * Serves:     signet.signer.sign_certificate, .sign_crl, .sign_ocsp, .sign_audit_head, .create_ca, .import_ca, .list_cas, .list_templates,
+ * Serves:     signet.signer.sign_certificates, .sign_crl, .sign_ocsp, .sign_audit_head, .create_ca, .import_ca, .list_cas, .list_templates,
  *             .import_template, .get_scep_ra, .open_scep_envelope, .sign_scep_reply
  * Calls:      nobody
  * Announces:  ca.created

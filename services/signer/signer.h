@@ -12,6 +12,7 @@
 #include "link/message.h"
 #include "link/metrics.h"
 #include "link/outbox.h"
+#include "link/workers.h"
 #include "pki/certificate.h"
 #include "pki/crl.h"
 #include "pki/oid.h"
@@ -43,6 +44,7 @@ struct signer {
     struct template_cache *templates;
     struct responder_cache *responders;
     struct scep_ra_cache *scep_ras;
+    struct workers *crew; /* of sign_certificates.c */
     struct metric *certificates, *crls, *ocsp_responses, *scep_replies, *lint_refusals, *bad_signatures;
 };
 
@@ -64,6 +66,9 @@ void hsm_key_close(struct token_key *key);
 /* Hashes, signs on the HSM, and verifies before anybody sees the signature. */
 enum error hsm_key_sign(struct signer *signer, struct request *rq, const struct token_key *key, struct bytes message, struct bytes *ret_signature)
     MUST_CHECK;
+/* The same for many messages with few calls. All, or an error: then none of the signatures is to be used. */
+enum error hsm_key_sign_all(struct signer *signer, struct request *rq, const struct token_key *key, const struct bytes *messages, size_t count,
+                            struct bytes *ret_signatures) MUST_CHECK;
 
 /* hsm_key_scep.c: what only the RA keys of SCEP do. ERR_BAD_REQUEST: the token did not open it, whatever was wrong with it. */
 enum error hsm_key_decrypt(struct signer *signer, struct request *rq, const struct token_key *key, struct bytes ciphertext,
@@ -162,7 +167,8 @@ const char *template_key_name(enum key_type type);
 /* warrant.c */
 enum error warrant_keys_load(struct signer *signer, struct request *rq) MUST_CHECK;
 void warrant_keys_free(struct signer *signer);
-enum error warrant_check(struct signer *signer, struct request *rq, struct bytes intent, struct bytes warrant) MUST_CHECK;
+/* One for all of these intents, in this order. ERR_UNAUTHENTICATED. */
+enum error warrant_check(struct signer *signer, struct request *rq, const struct bytes *intents, size_t count, struct bytes warrant) MUST_CHECK;
 
 /* An intent, read and checked in its form. */
 struct intent {
@@ -191,6 +197,9 @@ enum error lint_check(struct request *rq, struct bytes tbs, const struct certifi
 /* issue.c: encode, lint, sign, verify; for every certificate that leaves here. `key` signs, and must be the key of plan->issuer. */
 enum error issue_certificate(struct signer *signer, struct request *rq, const struct certificate_plan *plan, const struct token_key *key,
                              struct bytes *ret_certificate) MUST_CHECK;
+/* Its first and its last step, for those who sign many at once. */
+enum error issue_encode(struct signer *signer, struct request *rq, const struct certificate_plan *plan, struct bytes *ret_tbs) MUST_CHECK;
+struct bytes issue_join(struct signer *signer, struct request *rq, struct bytes tbs, const struct token_key *key, struct bytes signature);
 
 /* responder.c: the delegated OCSP responder of a CA, renewed by itself. Held until the request ends. */
 struct responder {
@@ -281,8 +290,8 @@ void signer_free(struct signer *signer);
 
 /* ---- contracts: one file each ---- */
 
-enum error sign_certificate(struct signer *signer, struct request *rq, const Pb__SignCertificateRequest *request,
-                            Pb__SignCertificateReply *ret_reply);
+enum error sign_certificates(struct signer *signer, struct request *rq, const Pb__SignCertificatesRequest *request,
+                             Pb__SignCertificatesReply *ret_reply);
 enum error sign_crl(struct signer *signer, struct request *rq, const Pb__SignCrlRequest *request, Pb__SignCrlReply *ret_reply);
 enum error sign_ocsp(struct signer *signer, struct request *rq, const Pb__SignOcspRequest *request, Pb__SignOcspReply *ret_reply);
 enum error sign_audit_head(struct signer *signer, struct request *rq, const Pb__SignAuditHeadRequest *request, Pb__SignAuditHeadReply *ret_reply);

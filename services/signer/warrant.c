@@ -6,11 +6,12 @@
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 
 #include "base/text.h"
 
-#define WARRANT_PREFIX "signet-warrant-v1" /* and its NUL */
+#define WARRANT_PREFIX "signet-warrant-v2" /* and its NUL; then the SHA-256 of each intent */
 #define WARRANT_LEN 64
 
 DEFINE_AUTO(EVP_MD_CTX, EVP_MD_CTX_free);
@@ -63,14 +64,16 @@ is_signed_by(EVP_PKEY *key, struct bytes message, struct bytes warrant)
 }
 
 enum error
-warrant_check(struct signer *signer, struct request *rq, struct bytes intent, struct bytes warrant)
+warrant_check(struct signer *signer, struct request *rq, const struct bytes *intents, size_t count, struct bytes warrant)
 {
     struct buffer message = buffer_in(rq->arena);
+    uint8_t digest[SHA256_DIGEST_LENGTH];
 
     buffer_append(&message, WARRANT_PREFIX, sizeof WARRANT_PREFIX);
-    buffer_append(&message, intent.at, intent.len);
+    for (size_t i = 0; i < count; i++)
+        buffer_append(&message, SHA256(intents[i].at, intents[i].len, digest), sizeof digest);
     for (size_t i = 0; warrant.len == WARRANT_LEN && i < signer->warrant_key_count; i++)
         if (is_signed_by(signer->warrant_keys[i], buffer_bytes(&message), warrant))
             return OK;
-    return fail(rq, ERR_UNAUTHENTICATED, "the warrant is not one of ra's for this intent");
+    return fail(rq, ERR_UNAUTHENTICATED, "the warrant is not one of ra's for these intents");
 }

@@ -1,5 +1,8 @@
 """A vendor's module on its bad days, under a running suite: the fault-injecting PKCS#11 shim (tests/fakes/pkcs11-shim) stands before SoftHSM."""
 
+import concurrent.futures
+import itertools
+import json
 import pathlib
 
 import pytest
@@ -31,14 +34,13 @@ def module(tmp_path_factory):
         yield Module(stack, control)
 
 
-counter = 0
+counter = itertools.count()
 
 
 def request_certificate(stack):
-    global counter
-    counter += 1
-    path = stack.directory / "module.csr"
-    path.write_bytes(csr([f"module-{counter}.demo.test"]))
+    number = next(counter)
+    path = stack.directory / f"module-{number}.csr"
+    path.write_bytes(csr([f"module-{number}.demo.test"]))
     return stack.signetctl("cert", "request", "--csr", str(path), "--template", "Web Server", check=False)
 
 
@@ -86,6 +88,29 @@ def test_a_module_that_only_crashes_makes_the_signer_unready_with_the_reason_and
     assert request_certificate(module.stack).returncode == 3
     settle(module)
     assert module.stack.pid("signer") == before
+
+
+def test_a_signer_killed_in_the_middle_of_a_batch_loses_nothing_and_signs_nothing_twice_over(module):
+    """kill -9 while a slow token is at work on many intents at once: each of them is finished afterwards, with one certificate."""
+    stack = module.stack
+    module.disturb("sign slow")
+    with concurrent.futures.ThreadPoolExecutor(12) as clients:
+        answers = [clients.submit(request_certificate, stack) for _ in range(12)]
+        until(lambda: int(stack.sql("SELECT count(*) FROM ra.intent WHERE status = 'open'")[0][0]) >= 6, 60)
+        stack.kill("signer")
+        module.behave()
+        stack.start("signer")
+        answers = [answer.result() for answer in answers]
+    assert {done.returncode for done in answers} <= {0, 3}, [done.stderr for done in answers]
+    # Some of them were left open by their requests: they are recover.c's.
+    stack.sql("UPDATE ra.intent SET due_at = now() WHERE status = 'open'")
+    settle(module)
+    lines = [json.loads(line) for line in stack.log("signer").splitlines() if '"signer.SignCertificates"' in line]
+    assert '"batch":' in stack.log("ra"), "no two were sent to the signer together"
+    stored = {row[0] for row in stack.sql("SELECT encode(serial, 'hex') FROM ra.certificate")}
+    signed = {serial for line in lines for serial in line.get("serials", "").split()}
+    assert signed <= stored
+    assert stack.sql("SELECT intent_id FROM ra.certificate GROUP BY intent_id HAVING count(*) > 1") == []
 
 
 def test_a_pin_that_the_token_refuses_is_tried_once(module):

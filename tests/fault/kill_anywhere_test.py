@@ -156,8 +156,9 @@ def check_the_books(stack, held):
             said = json.loads(line)
         except ValueError:
             continue
-        if said.get("step", "").endswith("SignCertificate") and said.get("result") == "ok":
-            signed.add(said["serial"])
+        if said.get("step", "").endswith("SignCertificates") and said.get("result") == "ok":
+            assert len(said["serials"].split()) == int(said["signed"])
+            signed.update(said["serials"].split())
     assert signed and signed <= intents
 
     # One order, one certificate.

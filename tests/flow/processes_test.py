@@ -66,7 +66,7 @@ def test_one_trace_goes_through_the_house(stack):
         return {json.loads(line)["trace"] for line in stack.log(name).splitlines() if step in line}
 
     finalized = traces("acme-gw", "finalize")
-    assert finalized & traces("ra", "ra.Enroll") & traces("signer", "signer.SignCertificate")
+    assert finalized & traces("ra", "ra.Enroll") & traces("signer", "signer.SignCertificates")
 
 
 def test_tls_versions(stack):

@@ -9,6 +9,11 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+#include "base/clock.h"
+
+#define SIGN_TOGETHER_US 10000
+
 static CK_ULONG
 describe_key(const struct hsm_call *call, CK_OBJECT_CLASS *class, CK_ATTRIBUTE *ret_attributes)
 {
@@ -110,25 +115,45 @@ cached_private_key(struct worker *worker, const struct hsm_call *call, CK_OBJECT
     return HSM_OK;
 }
 
+/* One signature; `*len` is the room for it, then its length. */
+static CK_RV
+sign_one(struct worker *worker, const struct hsm_call *call, CK_OBJECT_HANDLE key, struct bytes digest, uint8_t *to, CK_ULONG *len)
+{
+    CK_MECHANISM mechanism = {call->mechanism == HSM_ECDSA ? CKM_ECDSA : CKM_RSA_PKCS, NULL, 0};
+
+    CK_RV rv = worker->pkcs11->C_SignInit(worker->session, &mechanism, key);
+    return rv != CKR_OK ? rv : worker->pkcs11->C_Sign(worker->session, (CK_BYTE_PTR)digest.at, digest.len, to, len);
+}
+
+/*
+ * Several in one message, because messages and waking up cost more than a signature. But the bound in which the signer wants its answer is meant
+ * for one signature, whatever the token's speed: a slow token answers with what it has done, and is asked again for the rest. A failure behind
+ * the first is left to be the first of the next call, too.
+ */
 enum hsm_status
 key_sign(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
 {
-    CK_MECHANISM mechanism = {call->mechanism == HSM_ECDSA ? CKM_ECDSA : CKM_RSA_PKCS, NULL, 0};
+    uint32_t count = call->count == 0 ? 1 : call->count, digest_len = call->data_len / count;
+    int64_t until_us = clock_monotonic_us() + SIGN_TOGETHER_US;
     CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
-    CK_ULONG len = HSM_DATA_MAX;
 
     if (call->mechanism != HSM_ECDSA && call->mechanism != HSM_RSA_PKCS1)
         return answer_text(answer, HSM_REFUSED, "there is no mechanism %u", call->mechanism);
+    if (count > HSM_SIGN_MOST || digest_len * count != call->data_len)
+        return answer_text(answer, HSM_REFUSED, "%u octets are not %u digests", call->data_len, count);
     enum hsm_status status = cached_private_key(worker, call, &key, answer);
     if (status != HSM_OK)
         return status;
-    CK_RV rv = worker->pkcs11->C_SignInit(worker->session, &mechanism, key);
-    if (rv != CKR_OK)
-        return answer_failure(answer, "beginning the signature", rv);
-    rv = worker->pkcs11->C_Sign(worker->session, (CK_BYTE_PTR)call->data, call->data_len, answer->data, &len);
-    if (rv != CKR_OK)
-        return answer_failure(answer, "signing", rv);
-    answer->data_len = (uint32_t)len;
+    for (uint32_t i = 0; i < count && (i == 0 || clock_monotonic_us() < until_us); i++) {
+        CK_ULONG len = HSM_DATA_MAX - answer->data_len;
+        CK_RV rv = sign_one(worker, call, key, BYTES(call->data + i * digest_len, digest_len), answer->data + answer->data_len, &len);
+        if (rv != CKR_OK && i == 0)
+            return answer_failure(answer, "signing", rv);
+        if (rv != CKR_OK)
+            break;
+        answer->data_len += (uint32_t)len;
+        answer->count++;
+    }
     return HSM_OK;
 }
 

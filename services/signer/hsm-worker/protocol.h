@@ -22,11 +22,12 @@
 #define HSM_LABEL_MAX 64 /* with its NUL */
 #define HSM_ID_MAX 32
 #define HSM_TEXT_MAX 240  /* with its NUL */
-#define HSM_DATA_MAX 2048 /* an RSA-8192 key or signature, a DigestInfo */
+#define HSM_DATA_MAX 2048 /* an RSA-8192 key or signature, DigestInfos */
+#define HSM_SIGN_MOST 16  /* signatures asked for in one call */
 
 enum hsm_operation {
     HSM_PING = 1, /* is the token there and the session alive? */
-    HSM_SIGN,     /* data: the digest (ECDSA) or the DigestInfo (RSA); answer: r || s, or the RSA signature */
+    HSM_SIGN,     /* data: `count` digests (ECDSA) or DigestInfos (RSA); answer: r || s of each, or the RSA signatures, of as many as were done */
     HSM_GENERATE, /* a key pair of `kind` with this label and id; answer: facts and public key */
     HSM_FIND,     /* facts and public key of the pair with this label (and id, when one is given) */
     HSM_DECRYPT,  /* data: an RSA ciphertext, padded by PKCS#1 v1.5; answer: the plaintext, HSM_REFUSED when it does not open */
@@ -88,6 +89,7 @@ struct hsm_call {
     uint32_t id_len;
     char label[HSM_LABEL_MAX];
     uint8_t id[HSM_ID_MAX];
+    uint32_t count; /* of what is to be signed, all of one length; 0 is 1 */
     uint32_t data_len;
     uint8_t data[HSM_DATA_MAX];
 };
@@ -97,6 +99,7 @@ struct hsm_answer {
     uint32_t device_error; /* CK_RV, for the log */
     struct hsm_key_facts facts;
     char text[HSM_TEXT_MAX]; /* what went wrong; at the start: which token this is */
+    uint32_t count;          /* of signatures, from the first on */
     uint32_t data_len;
     uint8_t data[HSM_DATA_MAX];
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -39,7 +40,9 @@ struct fake_signer {
     enum error failing; /* what calls to sign answer with; OK: they sign */
     enum error directory_failing;
     const char *failing_message;
-    int signed_certificates, signed_heads, directory_reads;
+    const char *refused_name; /* intents with this name are refused, others of the same call are signed */
+    size_t most_at_once;      /* 0: any number */
+    int calls, signed_certificates, signed_heads, directory_reads;
     bool answers_another;                 /* gives a certificate, or a head, that is not what was asked */
     void (*before_answer)(void *context); /* called once, after signing, with the answer on its way */
     void *before_answer_context;
@@ -138,13 +141,15 @@ fake_list_templates(struct request *rq)
 
 /* As the real signer does: nothing is signed without a good warrant. */
 static inline void
-check_warrant(struct request *rq, const Pb__SignCertificateRequest *request)
+check_warrant(struct request *rq, const Pb__SignCertificatesRequest *request)
 {
     struct buffer message = buffer_in(rq->arena);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
+    uint8_t digest[32];
 
-    buffer_append(&message, "signet-warrant-v1", sizeof "signet-warrant-v1");
-    buffer_append(&message, request->intent.data, request->intent.len);
+    buffer_append(&message, "signet-warrant-v2", sizeof "signet-warrant-v2");
+    for (size_t i = 0; i < request->n_intents; i++)
+        buffer_append(&message, SHA256(request->intents[i].data, request->intents[i].len, digest), sizeof digest);
     if (EVP_DigestVerifyInit(context, NULL, NULL, NULL, signer.warrant_key) != 1 ||
         EVP_DigestVerify(context, request->warrant.data, request->warrant.len, message.at, message.len) != 1)
         abort();
@@ -177,23 +182,46 @@ fake_certificate(struct request *rq, const Pb__CertificateIntent *intent)
     return signed_join(rq->arena, tbs, SIG_ECDSA_SHA256, kit_sign(rq->arena, signer.key, EVP_sha256(), tbs));
 }
 
-static inline enum error
-fake_sign_certificate(struct request *rq, const Pb__SignCertificateRequest *request, const ProtobufCMessage **ret_reply)
+static inline Pb__Signing *
+fake_signing(struct request *rq, ProtobufCBinaryData packed)
 {
-    Pb__SignCertificateReply *reply = arena_alloc(rq->arena, sizeof *reply);
+    Pb__Signing *signing = arena_alloc(rq->arena, sizeof *signing);
     const Pb__CertificateIntent *intent =
-        (const Pb__CertificateIntent *)message_unpack(rq->arena, &pb__certificate_intent__descriptor, message_bytes(request->intent));
+        (const Pb__CertificateIntent *)message_unpack(rq->arena, &pb__certificate_intent__descriptor, message_bytes(packed));
 
-    if (signer.failing != OK)
-        return fail(rq, signer.failing, "%s", signer.failing_message != NULL ? signer.failing_message : "the fake signer fails");
-    check_warrant(rq, request);
-    pb__sign_certificate_reply__init(reply);
+    pb__signing__init(signing);
+    if (signer.refused_name != NULL && text_equal(intent->names[0]->value, signer.refused_name)) {
+        signing->error = "denied";
+        signing->message = "the fake signer does not like this name";
+        return signing;
+    }
     pthread_mutex_lock(&signer.mutex);
     signer.signed_certificates++;
     signer.last_serial = bytes_copy(signer.arena, message_bytes(intent->serial));
+    pthread_mutex_unlock(&signer.mutex);
+    signing->certificate = message_data(fake_certificate(rq, intent));
+    return signing;
+}
+
+static inline enum error
+fake_sign_certificates(struct request *rq, const Pb__SignCertificatesRequest *request, const ProtobufCMessage **ret_reply)
+{
+    Pb__SignCertificatesReply *reply = arena_alloc(rq->arena, sizeof *reply);
+
+    if (signer.failing != OK)
+        return fail(rq, signer.failing, "%s", signer.failing_message != NULL ? signer.failing_message : "the fake signer fails");
+    __atomic_add_fetch(&signer.calls, 1, __ATOMIC_SEQ_CST);
+    if (signer.most_at_once > 0 && request->n_intents > signer.most_at_once)
+        return fail(rq, ERR_BAD_REQUEST, "too many at once");
+    check_warrant(rq, request);
+    pb__sign_certificates_reply__init(reply);
+    reply->n_signings = request->n_intents;
+    reply->signings = arena_array(rq->arena, request->n_intents, sizeof(Pb__Signing *));
+    for (size_t i = 0; i < request->n_intents; i++)
+        reply->signings[i] = fake_signing(rq, request->intents[i]);
+    pthread_mutex_lock(&signer.mutex);
     void (*before_answer)(void *) = TAKE(signer.before_answer);
     pthread_mutex_unlock(&signer.mutex);
-    reply->certificate = message_data(fake_certificate(rq, intent));
     if (before_answer != NULL)
         before_answer(signer.before_answer_context);
     *ret_reply = &reply->base;
@@ -232,8 +260,8 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
          const ProtobufCMessage *input, const ProtobufCMessage **ret_reply)
 {
     assert_ptr_equal(callee, &pb__signer__descriptor);
-    if (text_equal(method, "SignCertificate"))
-        return fake_sign_certificate(rq, (const Pb__SignCertificateRequest *)input, ret_reply);
+    if (text_equal(method, "SignCertificates"))
+        return fake_sign_certificates(rq, (const Pb__SignCertificatesRequest *)input, ret_reply);
     if (text_equal(method, "SignAuditHead"))
         return fake_sign_head(rq, (const Pb__SignAuditHeadRequest *)input, ret_reply);
     if (signer.directory_failing != OK)
@@ -340,7 +368,7 @@ open_ra(struct ra *ra, struct request *rq)
     ra->warrant_key = load_warrant_key(rq);
     ra->policy = snapshot_slot_new();
     ra->directory = snapshot_slot_new();
-    ra->commits = commit_queue_new(store_batch, ra);
+    ra->commits = commit_queue_new(issue_batch, ra);
 }
 
 static inline void
@@ -369,10 +397,11 @@ open_fixture(void **state)
     open_ra(&fixture->ra, fixture->rq);
     fixture->key = kit_key("p256");
     signer.failing = signer.directory_failing = OK;
-    signer.failing_message = NULL;
+    signer.failing_message = signer.refused_name = NULL;
+    signer.most_at_once = 0;
     signer.answers_another = false;
     signer.before_answer = NULL;
-    signer.signed_certificates = signer.signed_heads = outbox_wakes = 0;
+    signer.calls = signer.signed_certificates = signer.signed_heads = outbox_wakes = 0;
     *state = fixture;
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "unit/kit.h"
 
 #include <string.h>
+#include <openssl/sha.h>
 #include <sys/stat.h>
 
 #include "kit/pki_kit.h"
@@ -54,20 +55,32 @@ takes_an_ed25519_key_and_nothing_else(void **state)
 }
 
 static void
-warrant_verifies_for_its_intent_only(void **state)
+warrant_verifies_for_its_intents_only(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
     AUTO(EVP_PKEY, ed25519) = kit_key("ed25519");
     struct warrant_key *key;
     struct public_key public_key;
     uint8_t warrant[WARRANT_LEN];
-    struct bytes right = BYTES("signet-warrant-v1\0intent", 24), wrong = BYTES("signet-warrant-v1\0Intent", 24);
+    const struct bytes intents[] = {BYTES("one", 3), BYTES("two", 3)}, swapped[] = {BYTES("two", 3), BYTES("one", 3)};
+    const struct bytes joined[] = {BYTES("onetwo", 6)};
+    const struct {
+        const struct bytes *intents;
+        size_t count;
+        bool good;
+    } cases[] = {{intents, 2, true}, {intents, 1, false}, {swapped, 2, false}, {joined, 1, false}};
 
     assert_int_equal(load(rq, kit_private_pem(rq->arena, ed25519), 0600, &key), OK);
     assert_int_equal(public_key_parse(rq, kit_spki(rq->arena, ed25519), &public_key), OK);
-    warrant_sign(rq, key, BYTES("intent", 6), warrant);
-    assert_true(signature_verify(&public_key, SIG_ED25519, right, BYTES(warrant, sizeof warrant)));
-    assert_false(signature_verify(&public_key, SIG_ED25519, wrong, BYTES(warrant, sizeof warrant)));
+    warrant_sign(rq, key, intents, 2, warrant);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buffer message = buffer_in(rq->arena);
+        uint8_t digest[32];
+        buffer_append(&message, "signet-warrant-v2", sizeof "signet-warrant-v2");
+        for (size_t k = 0; k < cases[i].count; k++)
+            buffer_append(&message, SHA256(cases[i].intents[k].at, cases[i].intents[k].len, digest), sizeof digest);
+        assert_int_equal(signature_verify(&public_key, SIG_ED25519, buffer_bytes(&message), BYTES(warrant, sizeof warrant)), cases[i].good);
+    }
     warrant_key_free(key);
 }
 
@@ -76,7 +89,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_an_ed25519_key_and_nothing_else),
-        cmocka_unit_test(warrant_verifies_for_its_intent_only),
+        cmocka_unit_test(warrant_verifies_for_its_intents_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
