@@ -68,7 +68,7 @@ struct http_exchange {
     const char *host;                    /* Host header, or "" */
     bool tls;
     bool on_loop;
-    int loop; /* which one took the request: from 0 */
+    int loop;                 /* which one took the request: from 0 */
     struct bytes client_cert; /* DER of the verified client certificate, or none */
     struct http_answer answer;
     void *internal;

@@ -30,7 +30,7 @@ struct responder {
     struct issuers *issuers;
     struct cache *cache;
     struct recent **recents; /* one for each loop */
-    atomic_bool live; /* the bus is there: what was revoked has been heard of */
+    atomic_bool live;        /* the bus is there: what was revoked has been heard of */
     struct metric *hits, *misses, *rechecks;
 };
 
