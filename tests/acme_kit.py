@@ -11,7 +11,7 @@ import urllib.parse
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
@@ -42,11 +42,12 @@ class Refused(Exception):
 
 
 class Client:
-    def __init__(self, stack, key=None, patient=False, policy=None):
+    def __init__(self, stack, key=None, patient=False, policy=None, algorithm=None):
         directory = stack.acme_directory.replace("/acme/", f"/acme/{policy}/") if policy else stack.acme_directory
         self.base = urllib.parse.urlsplit(directory)
         self.context = ssl.create_default_context(cafile=stack.ca_bundle)
         self.key = key or ec.generate_private_key(ec.SECP256R1())
+        self.algorithm = algorithm  # None: the usual one of the key
         self.kid = None
         self.nonce = None
         self.connection = None
@@ -99,27 +100,45 @@ class Client:
 
     # ---- JWS ----
 
-    def jwk(self):
-        numbers = self.key.public_key().public_numbers()
-        if isinstance(self.key, rsa.RSAPrivateKey):
+    def jwk(self, key=None):
+        public = (key or self.key).public_key()
+        if isinstance(public, ed25519.Ed25519PublicKey):
+            return {"kty": "OKP", "crv": "Ed25519", "x": b64(public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))}
+        numbers = public.public_numbers()
+        if isinstance(public, rsa.RSAPublicKey):
             return {"kty": "RSA", "n": b64(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")), "e": b64(numbers.e.to_bytes(3, "big"))}
-        return {"kty": "EC", "crv": "P-256", "x": b64(numbers.x.to_bytes(32, "big")), "y": b64(numbers.y.to_bytes(32, "big"))}
+        octets = (public.curve.key_size + 7) // 8
+        return {"kty": "EC", "crv": f"P-{public.curve.key_size}", "x": b64(numbers.x.to_bytes(octets, "big")), "y": b64(numbers.y.to_bytes(octets, "big"))}
 
     def thumbprint(self):
         digest = hashes.Hash(hashes.SHA256())
         digest.update(json.dumps(self.jwk(), sort_keys=True, separators=(",", ":")).encode())
         return b64(digest.finalize())
 
-    def sign(self, text, key=None):
-        key = key or self.key
+    def algorithm_of(self, key):
         if isinstance(key, rsa.RSAPrivateKey):
-            from cryptography.hazmat.primitives.asymmetric import padding
-            return key.sign(text, padding.PKCS1v15(), hashes.SHA256())
-        r, s = decode_dss_signature(key.sign(text, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+            return "RS256"
+        if isinstance(key, ed25519.Ed25519PrivateKey):
+            return "EdDSA"
+        return {256: "ES256", 384: "ES384", 521: "ES512"}[key.curve.key_size]
+
+    def sign(self, text, key=None):
+        algorithm = self.algorithm if key is None and self.algorithm else self.algorithm_of(key or self.key)
+        key = key or self.key
+        if algorithm == "EdDSA":
+            return key.sign(text)
+        digest = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}[algorithm[2:]]()
+        if algorithm.startswith("RS"):
+            return key.sign(text, padding.PKCS1v15(), digest)
+        if algorithm.startswith("PS"):
+            return key.sign(text, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)
+        octets = (key.curve.key_size + 7) // 8
+        r, s = decode_dss_signature(key.sign(text, ec.ECDSA(digest)))
+        return r.to_bytes(octets, "big") + s.to_bytes(octets, "big")
 
     def jws(self, url, payload, header=None, key=None, use_jwk=False):
-        protected = {"alg": "RS256" if isinstance(key or self.key, rsa.RSAPrivateKey) else "ES256", "nonce": self.nonce, "url": url}
+        algorithm = self.algorithm if key is None and self.algorithm else self.algorithm_of(key or self.key)
+        protected = {"alg": algorithm, "nonce": self.nonce, "url": url}
         protected.update({"jwk": self.jwk()} if use_jwk or not self.kid else {"kid": self.kid})
         for name, value in (header or {}).items():
             if value is None:
@@ -182,6 +201,20 @@ class Client:
             if time.monotonic() > end:
                 raise AssertionError(f"{url} is still {answer.json()}")
             time.sleep(0.05)
+
+    def change_key(self, new_key, **wrong):
+        """RFC 8555 §7.3.5; `wrong` replaces members of the inner header (url, jwk) or of its payload (account, oldKey)."""
+        url = self.url("keyChange")
+        header = {"alg": self.algorithm_of(new_key), "jwk": self.jwk(new_key), "url": url}
+        payload = {"account": self.kid, "oldKey": self.jwk()}
+        for name, value in wrong.items():
+            (header if name in header else payload)[name] = value
+        first, second = b64(json.dumps(header).encode()), b64(json.dumps(payload).encode())
+        inner = {"protected": first, "payload": second, "signature": b64(self.sign(f"{first}.{second}".encode(), new_key))}
+        answer = self.post(url, inner)
+        if answer.status == 200:
+            self.key, self.algorithm = new_key, None
+        return answer
 
     def finalize(self, order_url, order, csr_der, seconds=120):
         answer = self.post(order["finalize"], {"csr": b64(csr_der)})

@@ -502,7 +502,8 @@ enum error store_claim_order(struct acme *acme, struct request *rq, const char *
 struct order store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row);
 enum error store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued) MUST_CHECK;
 enum error store_refuse_order(struct acme *acme, struct request *rq, const char *id, const char *problem) MUST_CHECK;
-enum error store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds) MUST_CHECK;
+/* `trouble` is for the operator who asks what the order waits for. */
+enum error store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds, const char *trouble) MUST_CHECK;
 /* The same without a failure to count. */
 enum error store_await_approval(struct acme *acme, struct request *rq, const char *id, int seconds) MUST_CHECK;
 
@@ -524,5 +525,15 @@ enum error store_load_chain(struct acme *acme, struct request *rq, struct bytes 
 /* DER of the leaf and PEM of its issuers. ERR_NOT_FOUND: no such order of this account, or no certificate yet. */
 enum error store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
                                   const char **ret_chain_pem) MUST_CHECK;
+
+/* ---- for operators: one file per rpc of AcmeAdmin, beside those of policies ---- */
+
+enum error explain_order(struct acme *acme, struct request *rq, const Pb__ExplainOrderRequest *input, Pb__ExplainOrderReply *ret_reply) MUST_CHECK;
+enum error move_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input,
+                               Pb__MoveRenewalWindowReply *ret_reply) MUST_CHECK;
+/* All but `why` and `next`. ERR_NOT_FOUND. */
+enum error store_describe_order(struct acme *acme, struct request *rq, const char *id, Pb__ExplainOrderReply *ret_reply) MUST_CHECK;
+enum error store_insert_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input, int64_t starts_s,
+                                       int64_t ends_s) MUST_CHECK;
 
 #endif

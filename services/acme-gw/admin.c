@@ -8,6 +8,8 @@ RPC_HANDLER(AcmeAdmin, CreateEab, create_eab)
 RPC_HANDLER(AcmeAdmin, ListEabs, list_eabs)
 RPC_HANDLER(AcmeAdmin, DeleteEab, delete_eab)
 RPC_HANDLER(AcmeAdmin, RevokeEab, revoke_eab)
+RPC_HANDLER(AcmeAdmin, ExplainOrder, explain_order)
+RPC_HANDLER(AcmeAdmin, MoveRenewalWindow, move_renewal_window)
 
 static Pb__AcmeAdmin_Service table = PB__ACME_ADMIN__INIT(serve_);
 

@@ -189,9 +189,11 @@ postpone(struct acme *acme, struct request *rq, const struct order *order)
 {
     int seconds = pause_after(order->attempts);
 
+    const char *trouble = arena_format(rq->arena, "%s: %s%s%s", error_name(rq->failure.kind), rq->failure.message,
+                                       rq->failure.detail[0] != '\0' ? "; " : "", rq->failure.detail);
     request_note(rq, "postponed", "%d s: %s", seconds, rq->failure.message);
     failure_clear(rq);
-    return store_postpone_order(acme, rq, order->id, seconds);
+    return store_postpone_order(acme, rq, order->id, seconds, trouble);
 }
 
 /* What another attempt can change is ra's trouble (a CA that is not there yet, too), not the client's. */

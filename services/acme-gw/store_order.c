@@ -65,11 +65,12 @@ static const struct db_statement refuse_order = {"refuse_order",
                                                  "UPDATE acme.orders SET status = 'invalid', problem = $3, leased_until = NULL, lease_holder = NULL "
                                                  "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 static const struct db_statement postpone_order = {
-    "postpone_order", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL "
-                      "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+    "postpone_order", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), trouble = $4, leased_until = NULL, "
+                      "lease_holder = NULL WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 /* Who approves takes his time: that ra answers is no failed attempt, and the next trouble begins to count anew. */
 static const struct db_statement await_approval = {
-    "await_approval", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), attempts = 0, leased_until = NULL, lease_holder = NULL "
+    "await_approval", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), attempts = 0, "
+                      "trouble = 'the template wants an approval, which nobody has given yet', leased_until = NULL, lease_holder = NULL "
                       "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 static const char *const order_statuses[] = {
     [ORDER_PENDING] = "pending", [ORDER_READY] = "ready",     [ORDER_PROCESSING] = "processing",
@@ -246,9 +247,9 @@ store_refuse_order(struct acme *acme, struct request *rq, const char *id, const 
 }
 
 enum error
-store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds)
+store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds, const char *trouble)
 {
-    return DB_QUERY(acme->db, rq, &postpone_order, NULL, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_INT(seconds));
+    return DB_QUERY(acme->db, rq, &postpone_order, NULL, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_INT(seconds), DB_TEXT(trouble));
 }
 
 enum error

@@ -127,6 +127,8 @@ enum error ca_import(struct ctl *ctl, struct request *rq);
 enum error template_list(struct ctl *ctl, struct request *rq);
 enum error template_show(struct ctl *ctl, struct request *rq);
 enum error template_import(struct ctl *ctl, struct request *rq);
+enum error acme_explain(struct ctl *ctl, struct request *rq);
+enum error acme_renew_within(struct ctl *ctl, struct request *rq);
 enum error acme_policy_list(struct ctl *ctl, struct request *rq);
 enum error acme_policy_show(struct ctl *ctl, struct request *rq);
 enum error acme_policy_create(struct ctl *ctl, struct request *rq);

@@ -1,0 +1,55 @@
+/* "Replace these within 24 hours": the operator's word to the clients of a selection of certificates, who hear it when they ask next (ARI). */
+#include "acme.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+#define WITHIN_MAX_S (INT64_C(400) * 86400)
+#define EXPLANATION_MAX 500
+#define NAME_MAX_LEN 253
+#define ISSUER_MAX 40
+#define SERIAL_MAX 20
+
+static bool
+is_web_address(const char *text)
+{
+    return text_starts_with(text, "https://") || text_starts_with(text, "http://");
+}
+
+static enum error
+check_request(struct request *rq, const Pb__MoveRenewalWindowRequest *input)
+{
+    struct identifier name;
+    bool has_name = input->name[0] != '\0';
+
+    if (input->within_s <= 0 || input->within_s > WITHIN_MAX_S)
+        return fail(rq, ERR_BAD_REQUEST, "the certificates are to be replaced within at least a second and at most 400 days");
+    if (strlen(input->issuer) > ISSUER_MAX || strlen(input->name) > NAME_MAX_LEN || input->serial.len > SERIAL_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "issuer, name or serial number is too long");
+    if (strlen(input->explanation) > EXPLANATION_MAX || !text_is_printable_ascii(bytes_of_text(input->explanation)) ||
+        (input->explanation[0] != '\0' && !is_web_address(input->explanation)))
+        return fail(rq, ERR_BAD_REQUEST, "the explanation must be an http or https URL of at most %d characters", EXPLANATION_MAX);
+    if (!has_name || identifier_parse(rq, IDENTIFIER_DNS, input->name, &name) == OK)
+        return OK;
+    failure_clear(rq);
+    return fail(rq, ERR_BAD_REQUEST, "\"%s\" is no DNS name", input->name);
+}
+
+enum error
+move_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input, Pb__MoveRenewalWindowReply *ret_reply)
+{
+    int64_t now_s = clock_now_s();
+
+    enum error error = check_request(rq, input);
+    if (error)
+        return error;
+    request_note(rq, "issuer", "%s", input->issuer);
+    request_note(rq, "name", "%s", input->name);
+    error = store_insert_renewal_window(acme, rq, input, now_s, now_s + input->within_s);
+    if (error)
+        return error;
+    ret_reply->starts_at_s = now_s;
+    ret_reply->ends_at_s = now_s + input->within_s;
+    return OK;
+}

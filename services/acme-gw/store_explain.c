@@ -1,0 +1,92 @@
+/* What operators ask and say about orders and certificates. */
+#include "acme.h"
+
+static const struct db_statement describe_order = {
+    "describe_order",
+    "SELECT o.id, o.status, o.account_id, k.status, o.policy, coalesce(o.profile, ''), o.client_address, o.created_at, o.expires_at, "
+    "o.finalized_at, o.attempts, CASE WHEN o.status = 'processing' THEN o.due_at END, o.leased_until, coalesce(o.lease_holder, ''), "
+    "CASE WHEN o.status = 'processing' THEN coalesce(o.trouble, '') ELSE '' END, coalesce(o.problem, ''), o.serial, "
+    "coalesce(o.replaces, '') FROM acme.orders o JOIN acme.account k ON k.id = o.account_id WHERE o.id = $1"};
+static const struct db_statement describe_authorizations = {
+    "describe_authorizations",
+    "SELECT a.name, a.id, a.status, a.expires_at, coalesce(c.type, array_to_string(c.offered, ' '), ''), coalesce(c.status, ''), c.attempts, "
+    "CASE WHEN c.status = 'processing' THEN c.due_at END, c.leased_until, coalesce(c.lease_holder, ''), coalesce(c.problem, '') FROM acme.orders o "
+    "JOIN acme.authorization a ON a.id = ANY (o.authorization_ids) LEFT JOIN acme.challenge c ON c.authorization_id = a.id WHERE o.id = $1 "
+    "ORDER BY a.name"};
+static const struct db_statement insert_renewal_window = {
+    "insert_renewal_window", "INSERT INTO acme.renewal_window (issuer, name, serial, issued_before, starts_at, ends_at, explanation) "
+                             "VALUES ($1, $2, $3, $4, $4, $5, $6)"};
+
+static void
+take_order(const struct db_rows *rows, Pb__ExplainOrderReply *reply)
+{
+    reply->order = db_text(rows, 0, 0);
+    reply->status = db_text(rows, 0, 1);
+    reply->account = db_text(rows, 0, 2);
+    reply->account_status = db_text(rows, 0, 3);
+    reply->policy = db_text(rows, 0, 4);
+    reply->profile = db_text(rows, 0, 5);
+    reply->client_address = db_text(rows, 0, 6);
+    reply->created_at_s = db_time_s(rows, 0, 7);
+    reply->expires_at_s = db_time_s(rows, 0, 8);
+    reply->finalized_at_s = db_time_s(rows, 0, 9);
+    reply->attempts = (int32_t)db_int(rows, 0, 10);
+    reply->next_attempt_at_s = db_time_s(rows, 0, 11);
+    reply->lease_ends_at_s = db_time_s(rows, 0, 12);
+    reply->lease_holder = db_text(rows, 0, 13);
+    reply->trouble = db_text(rows, 0, 14);
+    reply->problem = db_text(rows, 0, 15);
+    reply->serial = message_data(db_bytes(rows, 0, 16));
+    reply->replaces = db_text(rows, 0, 17);
+}
+
+static Pb__OrderAuthorization *
+authorization_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
+{
+    Pb__OrderAuthorization *authorization = arena_alloc(arena, sizeof *authorization);
+
+    pb__order_authorization__init(authorization);
+    authorization->name = db_text(rows, row, 0);
+    authorization->id = db_text(rows, row, 1);
+    authorization->status = db_text(rows, row, 2);
+    authorization->expires_at_s = db_time_s(rows, row, 3);
+    authorization->challenge = db_text(rows, row, 4);
+    authorization->challenge_status = db_text(rows, row, 5);
+    authorization->attempts = (int32_t)db_int(rows, row, 6);
+    authorization->next_attempt_at_s = db_time_s(rows, row, 7);
+    authorization->lease_ends_at_s = db_time_s(rows, row, 8);
+    authorization->lease_holder = db_text(rows, row, 9);
+    authorization->problem = db_text(rows, row, 10);
+    return authorization;
+}
+
+enum error
+store_describe_order(struct acme *acme, struct request *rq, const char *id, Pb__ExplainOrderReply *ret_reply)
+{
+    struct db_rows *orders = NULL, *authorizations = NULL;
+    struct db_step steps[] = {
+        DB_STEP(&describe_order, &orders, DB_TEXT(id)),
+        DB_STEP(&describe_authorizations, &authorizations, DB_TEXT(id)),
+    };
+
+    enum error error = db_atomic(acme->db, rq, steps, 2);
+    if (error)
+        return error;
+    if (db_count(orders) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no order %s", id);
+    take_order(orders, ret_reply);
+    ret_reply->n_authorizations = db_count(authorizations);
+    ret_reply->authorizations = arena_array(rq->arena, ret_reply->n_authorizations, sizeof *ret_reply->authorizations);
+    for (size_t i = 0; i < ret_reply->n_authorizations; i++)
+        ret_reply->authorizations[i] = authorization_of_row(rq->arena, authorizations, i);
+    return OK;
+}
+
+enum error
+store_insert_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input, int64_t starts_s, int64_t ends_s)
+{
+    struct bytes serial = input->serial.len > 0 ? message_bytes(input->serial) : BYTES_NONE;
+
+    return DB_QUERY(acme->db, rq, &insert_renewal_window, NULL, DB_TEXT(input->issuer), DB_TEXT(input->name), DB_BYTES(serial), DB_TIME_S(starts_s),
+                    DB_TIME_S(ends_s), DB_TEXT(input->explanation));
+}

@@ -1,0 +1,89 @@
+/* acme explain: why an order is where it is, on one screen. */
+#include "base/clock.h"
+#include "base/text.h"
+#include "link/rpc.h"
+#include "signetctl.h"
+
+DEFINE_AUTO(json_t, json_decref);
+
+static const char *
+time_or_null(struct arena *arena, int64_t time_s)
+{
+    return time_s == 0 ? NULL : clock_format_rfc3339(arena, time_s);
+}
+
+static const char *
+text_or_null(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
+static void
+print_order(struct arena *arena, const Pb__ExplainOrderReply *order)
+{
+    const char *const facts[][2] = {
+        {"order", order->order},
+        {"status", order->status},
+        {"why", order->why},
+        {"next", text_or_null(order->next)},
+        {"account", arena_format(arena, "%s (%s)", order->account, order->account_status)},
+        {"policy", order->policy},
+        {"profile", text_or_null(order->profile)},
+        {"replaces", text_or_null(order->replaces)},
+        {"client", order->client_address},
+        {"created", clock_format_rfc3339(arena, order->created_at_s)},
+        {"expires", clock_format_rfc3339(arena, order->expires_at_s)},
+        {"finalized", time_or_null(arena, order->finalized_at_s)},
+        {"attempts", order->finalized_at_s == 0 ? NULL : arena_format(arena, "%d", order->attempts)},
+        {"next attempt", time_or_null(arena, order->next_attempt_at_s)},
+        {"held by", text_or_null(order->lease_holder)},
+        {"held until", time_or_null(arena, order->lease_ends_at_s)},
+        {"serial", order->serial.len == 0 ? NULL : bytes_hex(arena, message_bytes(order->serial), 0)},
+    };
+
+    table_facts(stdout, facts, sizeof(facts) / sizeof(facts[0]));
+}
+
+static void
+print_authorizations(struct arena *arena, const Pb__ExplainOrderReply *order)
+{
+    static const char *const heads[] = {"NAME", "STATUS", "CHALLENGE", "ITS STATUS", "ATTEMPTS", "NEXT ATTEMPT", "HELD BY", "PROBLEM"};
+    struct table *table = table_new(arena, heads, sizeof(heads) / sizeof(heads[0]));
+
+    for (size_t i = 0; i < order->n_authorizations; i++) {
+        const Pb__OrderAuthorization *one = order->authorizations[i];
+        AUTO(json_t, problem) = json_loads(one->problem, 0, NULL);
+        const char *detail = json_string_value(json_object_get(problem, "detail"));
+        const char *const cells[] = {one->name,
+                                     one->status,
+                                     one->challenge,
+                                     one->challenge_status,
+                                     arena_format(arena, "%d", one->attempts),
+                                     one->next_attempt_at_s == 0 ? "" : clock_format_rfc3339(arena, one->next_attempt_at_s),
+                                     one->lease_holder,
+                                     detail == NULL ? "" : arena_text(arena, detail)};
+        table_row(table, cells);
+    }
+    printf("\n");
+    table_print(table, stdout);
+}
+
+enum error
+acme_explain(struct ctl *ctl, struct request *rq)
+{
+    Pb__ExplainOrderRequest request = PB__EXPLAIN_ORDER_REQUEST__INIT;
+    const Pb__ExplainOrderReply *reply;
+    enum error error = ctl_bus(ctl, rq);
+
+    if (error)
+        return error;
+    request.order = ctl->arguments.words[0];
+    error = RPC_CALL(ctl->bus, rq, acme_admin, ExplainOrder, &request, &reply);
+    if (error)
+        return error;
+    if (ctl->json)
+        return json_print(message_json(rq->arena, &reply->base)), OK;
+    print_order(rq->arena, reply);
+    print_authorizations(rq->arena, reply);
+    return OK;
+}
