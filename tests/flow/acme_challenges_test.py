@@ -1,0 +1,315 @@
+"""Each way to prove a name, with real clients and a real authoritative DNS server; CAA; and validators that see different worlds."""
+
+import base64
+import datetime
+import hashlib
+import ipaddress
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from acme_kit import Client, Responder, b64, csr
+from knot_kit import Knot
+from stack_kit import Stack, until
+
+ISSUER = "ca.demo.test"
+ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
+
+
+@pytest.fixture(scope="module")
+def world():
+    """(stack, its DNS server, the DNS server that another perspective sees)"""
+    stack = Stack()
+    last = int(stack.env["SIGNET_ACME_PORT"]) + 38
+    stack.env["SIGNET_EXTRA_validator"] = f"SIGNET_DNS_ADDR=127.0.0.1:{last - 1}"
+    stack.env["SIGNET_EXTRA_validator_2"] = f"SIGNET_DNS_ADDR=127.0.0.1:{last - 2} SIGNET_VALIDATOR_PERSPECTIVE=west"
+    stack.env["SIGNET_EXTRA_acme_gw"] = f"SIGNET_ACME_CAA_IDENTITIES={ISSUER}"
+    stack.env["SIGNET_EXTRA_acme_gw_2"] = "SIGNET_ACME_PERSPECTIVES=default,west"
+    with Knot(last - 1) as knot, Knot(last - 2) as elsewhere, stack:
+        stack.sql("UPDATE acme.policy SET caa = true")
+        yield stack, knot, elsewhere
+
+
+@pytest.fixture(scope="module")
+def responder(world):
+    with Responder(world[0].http01_port) as one:
+        yield one
+
+
+@pytest.fixture
+def client(world):
+    one = Client(world[0])
+    one.register()
+    yield one
+    one.close()
+
+
+def key_authorization(client, challenge):
+    return f"{challenge['token']}.{client.thumbprint()}"
+
+
+def digest(client, challenge):
+    return hashlib.sha256(key_authorization(client, challenge).encode()).digest()
+
+
+def challenge_of(client, order, kind):
+    url = order["authorizations"][0]
+    return url, next(item for item in client.must(url).json()["challenges"] if item["type"] == kind)
+
+
+def try_challenge(client, name, kind, prepare, identifier="dns"):
+    """(order's URL, order, authorization as decided)"""
+    made = client.must(client.url("newOrder"), {"identifiers": [{"type": identifier, "value": name}]})
+    url, challenge = challenge_of(client, made.json(), kind)
+    prepare(challenge)
+    client.must(challenge["url"], {})
+    return made.headers["Location"], made.json(), client.poll(url, {"valid", "invalid"}).json()
+
+
+def why(authorization):
+    return authorization["challenges"][0].get("error", {})
+
+
+def names_of(client, order_url):
+    chain = client.must(client.must(order_url).json()["certificate"]).body
+    return x509.load_pem_x509_certificate(chain).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+
+# ---- dns-01 ----
+
+
+def test_certbot_gets_a_wildcard_by_dns_01(world):
+    stack, knot, _ = world
+    stack.certbot("certonly", "--dns-rfc2136", "--dns-rfc2136-credentials", knot.credentials(), "--dns-rfc2136-propagation-seconds", "0",
+                  "--agree-tos", "--register-unsafely-without-email", "-d", "wild.demo.test", "-d", "*.wild.demo.test", home="wild")
+    pem = (stack.directory / "wild/config/live/wild.demo.test/cert.pem").read_bytes()
+    names = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert sorted(names.get_values_for_type(x509.DNSName)) == ["*.wild.demo.test", "wild.demo.test"]
+
+
+def test_a_wildcard_is_not_proven_by_another_text(world, client):
+    _, knot, _ = world
+    _, _, authorization = try_challenge(client, "*.bad.demo.test", "dns-01", lambda _: knot.put("_acme-challenge.bad.demo.test", "TXT", "nonsense"))
+    assert authorization["status"] == "invalid" and authorization["wildcard"] is True
+    assert authorization["identifier"]["value"] == "bad.demo.test"
+    assert why(authorization)["type"].endswith(":incorrectResponse") and "nonsense" in why(authorization)["detail"]
+
+
+def test_dns_account_01_is_below_the_label_of_the_account(world, client):
+    _, knot, _ = world
+    label = base64.b32encode(hashlib.sha256(client.kid.encode()).digest()[:10]).decode().lower()
+    _, _, authorization = try_challenge(client, "*.mine.demo.test", "dns-account-01", lambda challenge: knot.put(
+        f"_{label}._acme-challenge.mine.demo.test", "TXT", b64(digest(client, challenge))))
+    assert authorization["status"] == "valid", why(authorization)
+
+
+# ---- dns-persist-01 ----
+
+
+def persistent(client, domain, more=""):
+    """By draft-ietf-acme-dns-persist-02 §4.1."""
+    prefix = client.http("GET", client.base.geturl()).json()["meta"]["accountHashPrefix"]
+    hashed = hashlib.sha256(bytes([len(domain)]) + domain.encode() + client.thumbprint().encode() + client.kid.encode()).digest()
+    return f"{ISSUER}; accounturi={prefix}sha-256/{b64(hashed)}{more}"
+
+
+def test_a_persistent_record_serves_again_and_after_a_change_of_the_key(world, client):
+    stack, knot, _ = world
+    until_s = int(time.time()) + 3600
+    knot.put("_validation-persist.lasting.demo.test", "TXT", "other.example; accounturi=https://other.example/1",
+             persistent(client, "lasting.demo.test", f"; policy=wildcard; persistUntil={until_s}"))
+    _, _, authorization = try_challenge(client, "*.lasting.demo.test", "dns-persist-01", lambda challenge: challenge["issuerDomainNames"])
+    assert authorization["status"] == "valid", why(authorization)
+    ends = datetime.datetime.fromisoformat(authorization["expires"].replace("Z", "+00:00")).timestamp()
+    assert ends <= until_s
+    new_key = ec.generate_private_key(ec.SECP256R1())
+    url = client.url("keyChange")
+    inner = Client(stack, key=new_key).jws(url, {"account": client.kid, "oldKey": client.jwk()}, header={"nonce": None}, use_jwk=True)
+    client.must(url, inner)
+    client.key = new_key
+    client.must(authorization_url(client, "*.lasting.demo.test"), {"status": "deactivated"})
+    _, _, authorization = try_challenge(client, "*.lasting.demo.test", "dns-persist-01", lambda _: None)
+    assert authorization["status"] == "valid", why(authorization)
+
+
+def authorization_url(client, name):
+    return client.order(name).json()["authorizations"][0]
+
+
+def test_a_persistent_record_of_another_account_is_none(world, client):
+    _, knot, _ = world
+    knot.put("_validation-persist.theirs.demo.test", "TXT", persistent(client, "theirs.demo.test"))
+    other = Client(world[0])
+    other.register()
+    _, _, authorization = try_challenge(other, "theirs.demo.test", "dns-persist-01", lambda _: None)
+    assert authorization["status"] == "invalid" and why(authorization)["type"].endswith(":unauthorized")
+    other.close()
+
+
+# ---- tls-alpn-01 ----
+
+
+def test_lego_gets_a_certificate_by_tls_alpn_01(world):
+    stack, _, _ = world
+    home = stack.directory / "lego-tls"
+    done = subprocess.run(
+        ["lego", "--server", stack.acme_directory, "--accept-tos", "--email", "owner@demo.test", "--domains", "tls.demo.test", "--path", str(home),
+         "--tls", "--tls.port", f"127.0.0.1:{stack.tlsalpn01_port}", "run"],
+        env={**stack.env, "LEGO_CA_CERTIFICATES": stack.ca_bundle}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr + stack.tail_of_logs()
+    assert (home / "certificates" / "tls.demo.test.crt").exists()
+
+
+class TlsResponder:
+    """One answer to a handshake of acme-tls/1, with this certificate."""
+
+    def __init__(self, port, directory, name, value):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ACME challenge")])
+        now = datetime.datetime.utcnow()
+        certificate = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(1)
+                       .not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+                       .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+                       .add_extension(x509.UnrecognizedExtension(ACME_IDENTIFIER, b"\x04\x20" + value), critical=True).sign(key, hashes.SHA256()))
+        file = directory / "alpn.pem"
+        file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()) +
+                         certificate.public_bytes(serialization.Encoding.PEM))
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(file)
+        self.context.set_alpn_protocols(["acme-tls/1"])
+        self.context.sni_callback = lambda _, server_name, __: self.asked_for.append(server_name)
+        self.asked_for = []
+        self.listener = socket.create_server(("127.0.0.1", int(port)))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        try:
+            connection, _ = self.listener.accept()
+            self.context.wrap_socket(connection, server_side=True).close()
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()
+
+
+def test_an_address_is_proven_by_tls_alpn_01_under_its_reverse_name(world, client):
+    stack, _, _ = world
+    servers = []
+
+    def prepare(challenge):
+        name = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        servers.append(TlsResponder(stack.tlsalpn01_port, stack.directory, name, digest(client, challenge)))
+
+    _, _, authorization = try_challenge(client, "127.0.0.1", "tls-alpn-01", prepare, identifier="ip")
+    servers[0].close()
+    assert authorization["status"] == "valid", why(authorization)
+    assert servers[0].asked_for == ["1.0.0.127.in-addr.arpa"]
+
+
+def test_a_certificate_for_an_address(world, client, responder):
+    def prepare(challenge):
+        responder.answers[challenge["token"]] = key_authorization(client, challenge)
+
+    url, order, authorization = try_challenge(client, "127.0.0.2", "http-01", prepare, identifier="ip")
+    assert authorization["status"] == "invalid" and "127.0.0.2" in why(authorization)["detail"]
+    url, order, authorization = try_challenge(client, "127.0.0.1", "http-01", prepare, identifier="ip")
+    assert authorization["status"] == "valid", why(authorization)
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False).sign(key, hashes.SHA256())
+    done = client.finalize(url, order, request.public_bytes(serialization.Encoding.DER)).json()
+    assert done["status"] == "valid", done
+    assert names_of(client, url).get_values_for_type(x509.IPAddress) == [ipaddress.ip_address("127.0.0.1")]
+
+
+# ---- CAA ----
+
+
+@pytest.mark.parametrize("name, records, allowed", [
+    ("ours", ['0 issue "{issuer}"'], True),
+    ("theirs", ['0 issue "other.example"'], False),
+    ("account", ['0 issue "{issuer}; accounturi={account}; validationmethods=http-01"'], True),
+    ("other-account", ['0 issue "{issuer}; accounturi={account}0"'], False),
+    ("other-method", ['0 issue "{issuer}; validationmethods=dns-01"'], False),
+    ("critical", ['128 unheard "x"'], False),
+])
+def test_caa_decides(world, client, responder, name, records, allowed):
+    _, knot, _ = world
+    host = f"www.caa-{name}.demo.test"
+    knot.put(host, "A", "127.0.0.1")
+    knot.put(f"caa-{name}.demo.test", "CAA", *(record.format(issuer=ISSUER, account=client.kid) for record in records))
+
+    def prepare(challenge):
+        responder.answers[challenge["token"]] = key_authorization(client, challenge)
+
+    _, _, authorization = try_challenge(client, host, "http-01", prepare)
+    assert authorization["status"] == ("valid" if allowed else "invalid"), authorization
+    if not allowed:
+        assert why(authorization)["type"].endswith(":caa") and f"caa-{name}.demo.test" in why(authorization)["detail"]
+
+
+def test_caa_is_looked_at_again_when_the_proof_is_old(world, client, responder):
+    stack, knot, _ = world
+
+    def prepare(challenge):
+        responder.answers[challenge["token"]] = key_authorization(client, challenge)
+
+    url, order, authorization = try_challenge(client, "late.demo.test", "http-01", prepare)
+    assert authorization["status"] == "valid", why(authorization)
+    knot.put("late.demo.test", "CAA", '0 issue "other.example"')
+    stack.sql(f"UPDATE acme.challenge SET validated_at = now() - interval '8 hours' WHERE token = '{authorization['challenges'][0]['token']}'")
+    answer = client.post(order["finalize"], {"csr": b64(csr(["late.demo.test"]))})
+    assert answer.status == 403 and answer.problem == "caa", answer.body
+    failed = client.must(url).json()
+    assert failed["status"] == "invalid" and "late.demo.test" in failed["error"]["detail"]
+
+
+def test_caa_of_another_mind_does_not_matter_while_the_proof_is_fresh(world, client, responder):
+    _, knot, _ = world
+
+    def prepare(challenge):
+        responder.answers[challenge["token"]] = key_authorization(client, challenge)
+
+    url, order, authorization = try_challenge(client, "fresh.demo.test", "http-01", prepare)
+    assert authorization["status"] == "valid", why(authorization)
+    knot.put("fresh.demo.test", "CAA", '0 issue "other.example"')
+    assert client.finalize(url, order, csr(["fresh.demo.test"])).json()["status"] == "valid"
+
+
+# ---- perspectives ----
+
+
+def test_two_perspectives_must_see_the_same(world):
+    stack, knot, elsewhere = world
+    for name in ("validator@2", "acme-gw@2"):
+        stack.start(name)
+    stack.wait("validator@2", "acme-gw@2")
+    try:
+        settings = dict(line.split("=", 1) for line in stack.command("env", "acme-gw@2").stdout.splitlines())
+        client = Client(stack)
+        client.base = client.base._replace(netloc=settings["SIGNET_ACME_LISTEN"])
+        client.register()
+
+        def put_everywhere(challenge):
+            for server in (knot, elsewhere):
+                server.put("_acme-challenge.seen.demo.test", "TXT", b64(digest(client, challenge)))
+
+        _, _, authorization = try_challenge(client, "seen.demo.test", "dns-01", put_everywhere)
+        assert authorization["status"] == "valid", why(authorization)
+        _, _, authorization = try_challenge(client, "half.demo.test", "dns-01", lambda challenge: knot.put(
+            "_acme-challenge.half.demo.test", "TXT", b64(digest(client, challenge))))
+        assert authorization["status"] == "invalid"
+        assert 'seen from "west"' in why(authorization)["detail"]
+        client.close()
+    finally:
+        for name in ("acme-gw@2", "validator@2"):
+            stack.stop(name)
