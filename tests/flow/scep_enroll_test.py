@@ -1,0 +1,253 @@
+"""SCEP as devices speak it: real clients, and a client of our own that shows what real ones have sent to other servers."""
+
+import http.client
+import subprocess
+import urllib.parse
+
+import pytest
+from cryptography import x509
+
+from scep_kit import CERT_POLL, GET_CERT, GET_CRL, PENDING, RENEWAL_REQ, SUCCESS, FAILURE, RECIPIENT_NONCE, Device, Refused, Reply, csr, integer, new_key, seq
+from stack_kit import until
+
+
+def make_profile(stack, name, *options):
+    stack.signetctl("profile", "create", name, "--kind", "scep", "--issuer", "demo-issuing", "--template", "Device-Certificate", *options)
+    return f"{stack.scep_url}/scep/{name}"
+
+
+@pytest.fixture(scope="module")
+def phones(stack):
+    """(URL, passphrase)"""
+    url = make_profile(stack, "phones")
+    return url, stack.signetctl("profile", "rotate-passphrase", "phones", "--kind", "scep").stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def old_phones(stack):
+    url = make_profile(stack, "old-phones", "--legacy", "true")
+    return url, stack.signetctl("profile", "rotate-passphrase", "old-phones", "--kind", "scep").stdout.strip()
+
+
+def pem(path, *certificates):
+    path.write_bytes(b"".join(one.public_bytes(x509.base.serialization.Encoding.PEM) for one in certificates))
+    return str(path)
+
+
+# ---- what is asked before ----
+
+def test_capabilities_are_words_on_lines(stack, phones, old_phones):
+    headers, body = Device(phones[0]).get("operation=GetCACaps&message=whatever")
+    assert headers["Content-Type"] == "text/plain"
+    assert body == b"AES\nSHA-256\nSHA-384\nSHA-512\nPOSTPKIOperation\nSCEPStandard\nRenewal\n"
+    assert Device(old_phones[0] + "/pkiclient.exe").get("operation=GetCACaps")[1] == (
+        b"AES\nDES3\nSHA-256\nSHA-384\nSHA-512\nSHA-1\nPOSTPKIOperation\nSCEPStandard\nRenewal\n")
+
+
+def test_ca_certificates_are_a_set_or_one_as_the_profile_says(stack, phones):
+    ra, ca, root = Device(phones[0]).ca()
+    assert ra.issuer == ca.subject and ca.issuer == root.subject == root.issuer
+    usage = ra.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.digital_signature and usage.key_encipherment
+    single = Device(make_profile(stack, "single", "--ca-certificates", "ra-only"))
+    assert len(single.ca()) == 1
+    stripped = Device(make_profile(stack, "stripped", "--strip-root", "true"))
+    assert [one.subject == one.issuer for one in stripped.ca()] == [False, False]
+
+
+def test_an_unknown_profile_and_an_unknown_operation(stack, phones):
+    with pytest.raises(Refused) as unknown:
+        Device(stack.scep_url + "/scep/nobody").get("operation=GetCACaps")
+    assert unknown.value.status == 404
+    for query in ("operation=Frobnicate", "", "operation=PKIOperation", "operation=PKIOperation&message=%25%25"):
+        with pytest.raises(Refused) as unknown:
+            Device(phones[0]).get(query)
+        assert unknown.value.status == 400
+    with pytest.raises(Refused) as unknown:
+        Device(phones[0]).get("operation=GetNextCACert")
+    assert unknown.value.status == 404
+
+
+def test_http_1_0_without_a_host(stack, phones):
+    parts = urllib.parse.urlsplit(phones[0])
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    connection._http_vsn, connection._http_vsn_str = 10, "HTTP/1.0"
+    connection.putrequest("GET", f"{parts.path}/pkiclient.exe?operation=GetCACaps&message=ident", skip_host=True)
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert answer.status == 200 and b"AES\n" in answer.read()
+
+
+# ---- enrolment ----
+
+def test_strongswan_enrols_and_renews(stack, phones, tmp_path):
+    ra, ca, root = Device(phones[0]).ca()
+    trust = ["--cacert-enc", pem(tmp_path / "ra.pem", ra), "--cacert-sig", pem(tmp_path / "ra.pem", ra), "--cacert", pem(tmp_path / "ca.pem", ca),
+             "--cacert", pem(tmp_path / "root.pem", root)]
+    for number in ("1", "2"):
+        made = subprocess.run(["pki", "--gen", "--type", "rsa", "--size", "2048", "--outform", "pem"], capture_output=True, timeout=60)
+        (tmp_path / f"{number}.key").write_bytes(made.stdout)
+    common = ["pki", "--scep", "--url", phones[0], "--dn", "CN=swan.demo.test", "--san", "swan.demo.test", "--outform", "pem", *trust]
+    first = subprocess.run([*common, "--in", str(tmp_path / "1.key"), "--password", phones[1]], capture_output=True, timeout=60)
+    assert first.returncode == 0, first.stderr.decode()
+    old = x509.load_pem_x509_certificate(first.stdout)
+    assert old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName) == ["swan.demo.test"]
+    (tmp_path / "old.pem").write_bytes(first.stdout)
+    again = subprocess.run([*common, "--in", str(tmp_path / "2.key"), "--cert", str(tmp_path / "old.pem"), "--key", str(tmp_path / "1.key")],
+                           capture_output=True, timeout=60)
+    assert again.returncode == 0, again.stderr.decode()
+    new = x509.load_pem_x509_certificate(again.stdout)
+    assert new.serial_number != old.serial_number and new.subject == old.subject
+    assert new.public_key().public_numbers() != old.public_key().public_numbers()
+
+
+def test_micromdm_enrols_where_legacy_is_allowed_and_renews(stack, old_phones, tmp_path):
+    ra = Device(old_phones[0]).ca()[0]
+    fingerprint = ra.fingerprint(x509.base.hashes.SHA256()).hex()
+    command = ["scepclient", "-server-url", old_phones[0], "-challenge", old_phones[1], "-private-key", "key.pem", "-certificate", "cert.pem",
+               "-cn", "mdm.demo.test", "-ca-fingerprint", fingerprint]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (tmp_path / "cert.pem").exists(), done.stdout + done.stderr
+    first = x509.load_pem_x509_certificate((tmp_path / "cert.pem").read_bytes())
+    # Run again, it sends the very same request, signed with the certificate that it got: a renewal.
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    second = x509.load_pem_x509_certificate((tmp_path / "cert.pem").read_bytes())
+    assert second.serial_number != first.serial_number, done.stdout + done.stderr
+
+
+def test_micromdm_is_refused_where_it_is_not(stack, phones, tmp_path):
+    ra = Device(phones[0]).ca()[0]
+    done = subprocess.run(["scepclient", "-server-url", phones[0], "-challenge", phones[1], "-private-key", "key.pem", "-certificate", "cert.pem",
+                           "-ca-fingerprint", ra.fingerprint(x509.base.hashes.SHA256()).hex()], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "badAlg" in done.stdout + done.stderr and not (tmp_path / "cert.pem").exists()
+
+
+@pytest.mark.parametrize("wish", [
+    {"cipher": "aes256", "digest": "sha512"},
+    {"pieces": True},
+    {"nonce": None},
+    {"nonce": b"8 octets"},
+    {"transaction": "short"},
+], ids=str)
+def test_what_devices_are_known_to_send(stack, phones, wish):
+    device = Device(phones[0], "quirk.demo.test")
+    reply = device.enroll(phones[1], ["quirk.demo.test"], **wish)
+    assert reply.status == SUCCESS
+    assert reply.certificate.public_key().public_numbers() == device.key.public_key().public_numbers()
+    assert reply.cipher == wish.get("cipher", "aes128")
+    assert reply.attributes.get(RECIPIENT_NONCE, b"") is not None
+
+
+def test_by_get_escaped_and_raw(stack, phones):
+    for raw in (False, True):
+        device = Device(phones[0], "get.demo.test")
+        message = device.message(csr(device.key, "get.demo.test", phones[1]))
+        headers, body = device.get(device.get_message(message, raw))
+        assert headers["Content-Type"] == "application/x-pki-message"
+        assert Reply(body, device.key).status == SUCCESS
+
+
+def test_triple_des_and_sha_1_only_where_legacy_is_allowed(stack, phones, old_phones):
+    assert Device(old_phones[0]).enroll(old_phones[1], cipher="des3", digest="sha1").cipher == "des3"
+    for wish in ({"cipher": "des3"}, {"digest": "sha1"}, {"cipher": "des"}):
+        reply = Device(phones[0]).enroll(phones[1], **wish)
+        assert (reply.status, reply.fail_info) == (FAILURE, "0")
+    # What comes in DES is never answered in DES.
+    assert Device(old_phones[0]).enroll(old_phones[1], cipher="des").cipher == "aes128"
+
+
+def test_the_same_request_gets_the_same_certificate(stack, phones):
+    device = Device(phones[0], "again.demo.test")
+    first = device.enroll(phones[1], ["again.demo.test"])
+    second = device.send(device.csr)
+    assert first.certificate == second.certificate
+    other = Device(phones[0], "again.demo.test")
+    reply = other.send(device.csr, transaction=device.transaction, signer=(other.key, other.certificate))
+    assert (reply.status, reply.fail_info) == (FAILURE, "2")
+    assert "begun with another key" in stack.log("scep-gw")
+
+
+def test_a_wrong_passphrase_and_none(stack, phones):
+    for wrong in ("wrong", None, phones[1][:-1]):
+        reply = Device(phones[0]).enroll(wrong)
+        assert (reply.status, reply.fail_info) == (FAILURE, "2")
+    line = next(line for line in stack.log("scep-gw").splitlines() if '"rule":"passphrase"' in line)
+    for part in ('"profile":"phones"', '"client":"127.0.0.1"', '"user_agent":"scep-kit/1"', '"transaction":"'):
+        assert part in line
+    assert phones[1] not in stack.log("scep-gw")
+
+
+def test_a_new_passphrase_ends_the_old_one_and_cancel_ends_both(stack):
+    url = make_profile(stack, "rotated")
+    old = stack.signetctl("profile", "rotate-passphrase", "rotated", "--kind", "scep").stdout.strip()
+    assert Device(url).enroll(old).status == SUCCESS
+    new = stack.signetctl("profile", "rotate-passphrase", "rotated", "--kind", "scep").stdout.strip()
+    assert Device(url).enroll(old).status == FAILURE and Device(url).enroll(new).status == SUCCESS
+    stack.signetctl("profile", "rotate-passphrase", "rotated", "--kind", "scep", "--cancel")
+    assert Device(url).enroll(new).status == FAILURE
+    assert new not in stack.sql("SELECT encode(passphrase, 'escape') FROM scep.profile WHERE passphrase IS NOT NULL").__str__()
+
+
+# ---- afterwards ----
+
+def enrolled(phones, common_name):
+    device = Device(phones[0], common_name)
+    device.certificate = device.enroll(phones[1], [common_name]).certificate
+    return device
+
+
+def test_the_old_certificate_authorises_its_renewal_and_nothing_else(stack, phones):
+    device = enrolled(phones, "renew.demo.test")
+    key = new_key()
+    reply = device.send(csr(key, "renew.demo.test", names=["renew.demo.test"]), RENEWAL_REQ)
+    assert reply.status == SUCCESS and reply.certificate.public_key().public_numbers() == key.public_key().public_numbers()
+    assert device.send(csr(key, "renew.demo.test", names=["renew.demo.test", "more.demo.test"]), RENEWAL_REQ).fail_info == "2"
+    assert device.send(csr(key, "other.demo.test", names=["other.demo.test"]), RENEWAL_REQ).fail_info == "2"
+    # Apple renews with PKCSReq, without a challenge.
+    assert device.send(csr(new_key(), "renew.demo.test", names=["renew.demo.test"])).status == SUCCESS
+
+
+def test_a_revoked_certificate_and_a_self_signed_one_renew_nothing(stack, phones):
+    device = enrolled(phones, "revoked.demo.test")
+    until(lambda: stack.signetctl("cert", "revoke", f"{device.certificate.serial_number:034x}", "--reason", "superseded", check=False).returncode == 0)
+    assert device.send(csr(new_key(), "revoked.demo.test", names=["revoked.demo.test"]), RENEWAL_REQ).fail_info == "2"
+    stranger = Device(phones[0], "stranger.demo.test")
+    assert stranger.send(csr(stranger.key, "stranger.demo.test"), RENEWAL_REQ).fail_info == "2"
+
+
+def test_a_certificate_of_another_profile_renews_nothing(stack, phones, old_phones):
+    device = enrolled(old_phones, "elsewhere.demo.test")
+    device.url = phones[0]
+    assert device.send(csr(new_key(), "elsewhere.demo.test", names=["elsewhere.demo.test"]), RENEWAL_REQ).fail_info == "2"
+
+
+def test_get_cert_and_get_crl(stack, phones):
+    device = enrolled(phones, "fetch.demo.test")
+    ca = device.ca()[1]
+    wanted = seq(ca.subject.public_bytes(), integer(device.certificate.serial_number))
+    assert device.send(wanted, GET_CERT).certificate == device.certificate
+    assert device.send(seq(ca.subject.public_bytes(), integer(12345)), GET_CERT).fail_info == "4"
+    assert device.send(seq(device.certificate.subject.public_bytes(), integer(12345)), GET_CERT).fail_info == "4"
+    assert Device(phones[0]).send(wanted, GET_CERT).fail_info == "4"
+    assert device.send(wanted, GET_CRL).crl.issuer == ca.subject
+
+
+def test_who_did_not_begin_it_polls_nothing(stack, phones):
+    assert Device(phones[0]).poll().fail_info == "4"
+    assert Device(phones[0]).send(b"rubbish", CERT_POLL).fail_info == "4"
+
+
+def test_the_certificate_is_in_the_catalogue_with_its_profile(stack, phones):
+    device = enrolled(phones, "catalogue.demo.test")
+    serial = f"{device.certificate.serial_number:034x}"
+    shown = until(lambda: stack.signetctl("cert", "show", serial, check=False).stdout)
+    assert "scep/phones" in shown
+
+
+def test_export_and_import(stack, phones, tmp_path):
+    text = stack.signetctl("profile", "export", "phones", "--kind", "scep").stdout
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(text.replace("phones", "phones-copy", 1))
+    stack.signetctl("profile", "import", str(copy), "--kind", "scep")
+    assert stack.signetctl("profile", "export", "phones-copy", "--kind", "scep").stdout == copy.read_text()
+    assert "phones-copy" in stack.signetctl("profile", "list", "--kind", "scep").stdout
