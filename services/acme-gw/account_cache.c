@@ -1,7 +1,7 @@
 /*
  * Accounts and their imported keys, remembered for a few seconds: a client makes a handful of requests in a row, and importing a key costs more
- * than checking a signature. A place per account id; a newcomer takes the place of whoever was there. Another replica's change of an account
- * (deactivation) is seen when the entry is too old.
+ * than checking a signature. A place per account id; a newcomer takes the place of whoever was there. That an account was deactivated or revoked,
+ * here or elsewhere, is heard from the database at once; other changes are seen when the entry is too old.
  */
 #include "acme.h"
 
@@ -151,4 +151,34 @@ account_cache_forget(struct account_cache *cache, const char *id)
     pthread_mutex_unlock(&cache->mutex);
     if (old != NULL)
         let_go(old);
+}
+
+static void
+forget_all(struct account_cache *cache)
+{
+    AUTO_LOCK(&cache->mutex);
+    for (size_t i = 0; i < PLACES; i++) {
+        if (cache->places[i] == NULL)
+            continue;
+        let_go(cache->places[i]);
+        cache->places[i] = NULL;
+    }
+}
+
+/* Without an id: something may have been missed. */
+static void
+heard_of_account(void *context, const char *id)
+{
+    struct account_cache *cache = context;
+
+    if (id == NULL)
+        forget_all(cache);
+    else
+        account_cache_forget(cache, id);
+}
+
+enum error
+accounts_follow(struct acme *acme, struct request *rq)
+{
+    return db_listen(acme->db, rq, "acme_account", heard_of_account, acme->accounts);
 }

@@ -321,6 +321,8 @@ DEFINE_AUTO_STRUCT(account_cache, account_cache_free);
 /* Held until rq ends. ERR_NOT_FOUND when there is no such account. */
 enum error account_cache_load(struct acme *acme, struct request *rq, const char *id, const struct account **ret_account) MUST_CHECK;
 void account_cache_forget(struct account_cache *cache, const char *id);
+/* Forgets those whose status changes, wherever that happens. */
+enum error accounts_follow(struct acme *acme, struct request *rq) MUST_CHECK;
 
 /* ---- certificate_cache.c: what was issued here a moment ago, for the client that comes for it ---- */
 

@@ -173,6 +173,7 @@ main(int argc, char **argv)
     acme.db = service_database(service);
     acme.bus = service_bus(service);
     service_must(service, rq, policies_follow(&acme, service, rq));
+    service_must(service, rq, accounts_follow(&acme, rq));
     serve_replicas(service, rq, &acme);
     serve_operators(service, rq, &acme);
     open_leases(service, rq, &acme);

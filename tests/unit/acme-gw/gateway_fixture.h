@@ -35,6 +35,7 @@ static struct {
     char enrolled_key[64]; /* the idempotency key of the last one */
     char enrolled_names[256];
     char enrolled_channel[64], enrolled_template[64], enrolled_preapproved[256];
+    char enrolled_owner[64], enrolled_for[64];
     int64_t enrolled_not_before_s, enrolled_not_after_s;
     enum error revoke_error;
     bool revoke_denies_account;
@@ -65,6 +66,9 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
     snprintf(beyond.enrolled_template, sizeof beyond.enrolled_template, "%s", input->template_);
     beyond.enrolled_not_before_s = input->not_before_s;
     beyond.enrolled_not_after_s = input->not_after_s;
+    snprintf(beyond.enrolled_owner, sizeof beyond.enrolled_owner, "%s", input->owner);
+    snprintf(beyond.enrolled_for, sizeof beyond.enrolled_for, "%s:%s", input->on_behalf_of == NULL ? "" : input->on_behalf_of->kind,
+             input->on_behalf_of == NULL ? "" : input->on_behalf_of->id);
     beyond.enrolled_preapproved[0] = '\0';
     for (size_t i = 0; i < input->n_preapproved; i++)
         snprintf(beyond.enrolled_preapproved + strlen(beyond.enrolled_preapproved),
