@@ -26,7 +26,7 @@ struct bytes secret_box_seal(const struct secret_box *box, struct arena *arena, 
 /* NULL when it was made under another key, for something else, or was changed. */
 struct secret *secret_box_open(const struct secret_box *box, struct bytes sealed, const char *bound_to);
 
-/* ---- eab.c ---- */
+/* ---- eab_jws.c ---- */
 
 struct eab_jws {
     int bits; /* of the hash: 256, 384, 512 */
@@ -39,6 +39,8 @@ struct eab_jws {
 
 /* The member "externalAccountBinding": its shape. malformed, badSignatureAlgorithm. */
 enum error eab_parse(struct request *rq, const json_t *json, struct eab_jws *ret_jws) MUST_CHECK;
+/* ---- eab.c ---- */
+
 /* The key id of the credential that this newAccount is bound by, verified; NULL when the policy asks for none. externalAccountRequired, malformed,
  * unauthorized. */
 enum error eab_check(struct acme *acme, struct http_exchange *x, const struct policy *policy, const json_t *payload, const struct jwk *jwk,
