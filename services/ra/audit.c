@@ -182,6 +182,18 @@ audit_intent_refused(struct request *rq, const struct intent *intent)
 }
 
 const char *
+audit_decided(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request)
+{
+    struct buffer out = begin(rq, request->deny ? "enroll.denied" : "enroll.approved");
+
+    put_intent(rq, &out, intent);
+    put_text(&out, "operator", request->operator_);
+    put_text(&out, "message", request->reason);
+    put_text(&out, "result", "ok");
+    return end(rq, &out);
+}
+
+const char *
 audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *request)
 {
     struct buffer out = begin(rq, "enroll.refused");

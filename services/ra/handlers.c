@@ -1,4 +1,4 @@
-/* The three rpcs of ra.proto on the bus. A handler that is missing or has the wrong form does not compile. */
+/* The rpcs of ra.proto on the bus. A handler that is missing or has the wrong form does not compile. */
 #include "ra.h"
 
 /* <unistd.h> has a function of this name, so the handler itself has a longer one. */
@@ -11,6 +11,8 @@ revoke(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, Pb__
 RPC_HANDLER(Ra, Enroll, enroll)
 RPC_HANDLER(Ra, Revoke, revoke)
 RPC_HANDLER(Ra, Explain, explain)
+RPC_HANDLER(Ra, Approve, approve)
+RPC_HANDLER(Ra, ListPending, list_pending)
 
 enum error
 handlers_serve(struct ra *ra, struct request *rq)

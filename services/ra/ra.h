@@ -242,6 +242,8 @@ const char *audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *re
 const char *audit_revoked(struct request *rq, const struct revocation *revocation);
 const char *audit_revoke_refused(struct request *rq, const Pb__RevokeRequest *request, struct bytes serial);
 const char *audit_ca_created(struct request *rq, const Pb__CaCreated *created);
+/* What an operator decided about a pending one. */
+const char *audit_decided(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request);
 const char *audit_key_blocked(struct request *rq, const struct revocation *revocation);
 
 /* ---- issue.c: many intents on their way to their certificates ------------------------------------------------------------------------------- */
@@ -352,6 +354,21 @@ enum error store_block_key(struct ra *ra, struct request *rq, const struct revoc
 enum error enroll(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, Pb__EnrollReply *ret_reply) MUST_CHECK;
 enum error revoke_certificate(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, Pb__RevokeReply *ret_reply) MUST_CHECK;
 enum error explain(struct ra *ra, struct request *rq, const Pb__ExplainRequest *request, Pb__ExplainReply *ret_reply) MUST_CHECK;
+
+/* approve.c, list_pending.c, store_approval.c: what waits for a person */
+struct waiting {
+    struct bytes id, packed;
+    const char *channel, *principal_kind, *principal_id, *client_address;
+    int64_t created_at_s;
+};
+enum error approve(struct ra *ra, struct request *rq, const Pb__ApproveRequest *request, Pb__ApproveReply *ret_reply) MUST_CHECK;
+enum error list_pending(struct ra *ra, struct request *rq, const Pb__ListPendingRequest *request, Pb__ListPendingReply *ret_reply) MUST_CHECK;
+enum error store_find_intent_by_id(struct ra *ra, struct request *rq, struct bytes id, bool *ret_found) MUST_CHECK;
+/* False in ret_changed: it was not pending any more. */
+enum error store_approve_intent(struct ra *ra, struct request *rq, struct bytes id, const char *record, bool *ret_changed) MUST_CHECK;
+enum error store_deny_intent(struct ra *ra, struct request *rq, struct bytes id, const char *reason, const char *record, bool *ret_changed)
+    MUST_CHECK;
+enum error store_list_pending(struct ra *ra, struct request *rq, int most, struct waiting **ret_waiting, size_t *ret_count) MUST_CHECK;
 
 /* handlers.c */
 enum error handlers_serve(struct ra *ra, struct request *rq) MUST_CHECK;

@@ -1,0 +1,68 @@
+/*
+ * rpc Approve: an operator lets a pending enrolment go on, or refuses it for good. Approved, the intent is open and due: recover.c has it signed
+ * within a second or so, and whoever asks for it again meanwhile does the same.
+ */
+#include "ra.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+#define REASON_MAX 300
+
+static enum error
+check_request(struct request *rq, const Pb__ApproveRequest *request)
+{
+    const struct text_bound bounds[] = {
+        {"the operator's name", request->operator_, 1, PRINCIPAL_ID_MAX},
+        {"the reason", request->reason, 0, REASON_MAX},
+    };
+
+    if (request->intent_id.len != INTENT_ID_LEN)
+        return fail(rq, ERR_BAD_REQUEST, "an intent is named by %d octets", INTENT_ID_LEN);
+    return check_text_bounds(rq, bounds, sizeof bounds / sizeof bounds[0]);
+}
+
+/* Only what waits can be decided, and only once. */
+static enum error
+refuse_decided(struct request *rq, const struct intent *intent)
+{
+    switch (intent->status) {
+    case INTENT_OPEN:
+        return fail(rq, ERR_CONFLICT, "the enrolment waits for nobody: it is being signed");
+    case INTENT_ISSUED:
+        return fail(rq, ERR_CONFLICT, "the certificate was issued before");
+    case INTENT_REFUSED:
+        return fail(rq, ERR_CONFLICT, "the enrolment was refused before");
+    case INTENT_PENDING:
+        break;
+    }
+    return fail(rq, ERR_CONFLICT, "somebody else has decided at the same moment");
+}
+
+enum error
+approve(struct ra *ra, struct request *rq, const Pb__ApproveRequest *request, Pb__ApproveReply *ret_reply)
+{
+    struct bytes id = message_bytes(request->intent_id);
+    bool found, changed = false;
+    struct intent intent;
+    enum error error = check_request(rq, request);
+
+    if (!error)
+        error = store_find_intent_by_id(ra, rq, id, &found);
+    if (!error && !found)
+        error = fail(rq, ERR_NOT_FOUND, "there is no such enrolment: see signetctl cert pending");
+    if (!error)
+        error = store_load_intent(ra, rq, id, &intent);
+    if (error)
+        return error;
+    request_note(rq, "intent", "%s", bytes_hex(rq->arena, id, 0));
+    request_note(rq, "decision", "%s by %s", request->deny ? "denied" : "approved", request->operator_);
+    const char *reason = !text_is_empty(request->reason) ? request->reason : "an operator has refused the enrolment";
+    const char *record = audit_decided(rq, &intent, request);
+    error = request->deny ? store_deny_intent(ra, rq, id, reason, record, &changed) : store_approve_intent(ra, rq, id, record, &changed);
+    if (error)
+        return error;
+    ret_reply->approved = !request->deny;
+    return changed ? OK : refuse_decided(rq, &intent);
+}

@@ -1,0 +1,85 @@
+/* Approve: a person's word opens what waits, or ends it, once; on record with who said it. */
+#include "ra_fixture.h"
+
+static struct bytes
+make_pending(struct fixture *fixture, Pb__EnrollRequest **ret_request)
+{
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "device-1", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    request->wants_approval = true;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_PENDING);
+    *ret_request = request;
+    return message_bytes(reply.intent_id);
+}
+
+static enum error
+decide(struct fixture *fixture, struct bytes id, bool deny)
+{
+    Pb__ApproveRequest request = PB__APPROVE_REQUEST__INIT;
+    Pb__ApproveReply reply = PB__APPROVE_REPLY__INIT;
+
+    failure_clear(fixture->rq);
+    request.intent_id = message_data(id);
+    request.deny = deny;
+    request.operator_ = "olga";
+    request.reason = deny ? "nobody knows this device" : "";
+    return approve(&fixture->ra, fixture->rq, &request, &reply);
+}
+
+static void
+approved_it_is_issued_to_who_asks_again(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request;
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+    struct bytes id = make_pending(fixture, &request);
+
+    assert_int_equal(decide(fixture, id, false), OK);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'open' AND due_at <= now()"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.approved' AND detail ->> 'operator' = 'olga'"), 1);
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED);
+    assert_int_equal(decide(fixture, id, true), ERR_CONFLICT);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.denied'"), 0);
+}
+
+static void
+denied_it_is_refused_for_good_with_the_reason(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request;
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+    struct bytes id = make_pending(fixture, &request);
+
+    assert_int_equal(decide(fixture, id, true), OK);
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_DENIED);
+    assert_string_equal(fixture->rq->failure.message, "nobody knows this device");
+    assert_int_equal(decide(fixture, id, false), ERR_CONFLICT);
+    assert_int_equal(signer.signed_certificates, 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.denied'"), 1);
+}
+
+static void
+refuses_what_is_not_there(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(decide(fixture, BYTES("0123456789abcdef", 16), false), ERR_NOT_FOUND);
+    assert_int_equal(decide(fixture, BYTES("0123", 4), false), ERR_BAD_REQUEST);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(approved_it_is_issued_to_who_asks_again),
+        CASE(denied_it_is_refused_for_good_with_the_reason),
+        CASE(refuses_what_is_not_there),
+    };
+
+    return cmocka_run_group_tests(tests, start_servers, stop_servers);
+}
