@@ -115,6 +115,8 @@ struct document {
     int64_t next_update_s; /* 0: has none */
 };
 struct shelf *shelf_new(void);
+/* When nobody asks any more; what is lent stays with its holders. */
+void shelf_free(struct shelf *shelf);
 /* ERR_UNAVAILABLE before anything was loaded and for a CRL that is not there yet; ERR_NOT_FOUND for a CA that does not exist. */
 enum error shelf_find(struct shelf *shelf, struct request *rq, const char *issuer, enum shelf_part part, const struct document **ret_document)
     MUST_CHECK;

@@ -72,7 +72,9 @@ main(int argc, char **argv)
                                                         .render_failure = render_failure,
                                                         .loops = publisher.config.loops,
                                                         .quiet = true});
-    return service_run(service);
+    int code = service_run(service);
+    shelf_free(publisher.shelf);
+    return code;
 }
 
 /* Between the day on which a CRL is due and the day on which the last one ends there must be time for repairs. */

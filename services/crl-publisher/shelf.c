@@ -368,3 +368,20 @@ shelf_check(void *context, struct request *rq)
     return fail(rq, ERR_UNAVAILABLE, "all CRLs here have ended, that of %s at %s, and no newer one could be made", ended->issuer,
                 clock_format_rfc3339(rq->arena, ended->parts[SHELF_CRL]->document.next_update_s));
 }
+
+void
+shelf_free(struct shelf *shelf)
+{
+    for (size_t i = 0; i < shelf->count; i++) {
+        struct place *place = shelf->places[i];
+        for (size_t part = 0; part < SHELF_PARTS; part++)
+            if (place->parts[part] != NULL)
+                shelf_release(place->parts[part]);
+        free(place->issuer);
+        free(place);
+    }
+    free(shelf->places);
+    pthread_mutex_destroy(&shelf->refreshing);
+    pthread_mutex_destroy(&shelf->mutex);
+    free(shelf);
+}

@@ -226,3 +226,15 @@ cache_clear(struct cache *cache)
             unlink_where(cache, bucket, always, BYTES_NONE);
     }
 }
+
+void
+cache_free(struct cache *cache)
+{
+    size_t i;
+
+    cache_clear(cache);
+    for (i = 0; i < LOCKS; i++)
+        pthread_mutex_destroy(&cache->locks[i].mutex);
+    free(cache->buckets);
+    free(cache);
+}

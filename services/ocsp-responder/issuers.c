@@ -29,6 +29,15 @@ issuers_new(void)
     return issuers;
 }
 
+void
+issuers_free(struct issuers *issuers)
+{
+    if (issuers->arena != NULL)
+        arena_free(issuers->arena);
+    pthread_mutex_destroy(&issuers->mutex);
+    free(issuers);
+}
+
 /* The certificate of each CA; NULL where a CA waits for it. */
 static enum error
 parse_all(struct request *rq, const Pb__ListCasReply *reply, struct certificate ***ret_certificates)

@@ -71,7 +71,13 @@ main(int argc, char **argv)
                                                         .workers = responder.config.workers,
                                                         .body_max = OCSP_REQUEST_MAX,
                                                         .quiet = true});
-    return service_run(service);
+    int code = service_run(service);
+    for (int i = 0; i < responder.config.loops; i++)
+        recent_free(responder.recents[i]);
+    free(responder.recents);
+    cache_free(responder.cache);
+    issuers_free(responder.issuers);
+    return code;
 }
 
 static struct recent **

@@ -51,6 +51,7 @@ struct issuer {
     const struct bytes *sub_ca_serials; /* CA certificates that this CA issued: known to be good */
 };
 struct issuers *issuers_new(void);
+void issuers_free(struct issuers *issuers);
 /* Takes the signer's list as it is now; keeps the last one when the signer is away. */
 enum error issuers_refresh(struct responder *responder, struct request *rq) MUST_CHECK;
 enum error issuers_check(void *responder, struct request *rq) MUST_CHECK;
@@ -92,6 +93,8 @@ struct cached {
     const char *etag, *last_modified, *expires, *cache_control;
 };
 struct cache *cache_new(int entries);
+/* When nobody asks any more; what is lent stays with its holders. */
+void cache_free(struct cache *cache);
 const struct cached *cache_find(struct cache *cache, struct bytes serial, struct bytes cert_id);
 const struct cached *cache_lend(const struct cached *cached);
 void cache_release(void *cached);
@@ -105,6 +108,7 @@ void cache_clear(struct cache *cache);
 
 /* recent.c: the cache's answers to the very octets that one loop was asked lately. Threads: the loop's alone. */
 struct recent *recent_new(void);
+void recent_free(struct recent *recent); /* when the loop has ended */
 /* NULL when these octets were not asked of this route lately, or the cache has no longer what they were answered with; else recent_release it. */
 struct recent_answer *recent_find(struct recent *recent, const struct http_route *route, struct bytes octets, const struct cached **ret_cached);
 void recent_release(void *answer);

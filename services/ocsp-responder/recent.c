@@ -114,3 +114,14 @@ recent_keep(struct recent *recent, const struct http_route *route, struct bytes 
         recent_release(*slot);
     *slot = answer;
 }
+
+void
+recent_free(struct recent *recent)
+{
+    size_t i;
+
+    for (i = 0; i < SLOTS; i++)
+        if (recent->slots[i] != NULL)
+            recent_release(recent->slots[i]);
+    free(recent);
+}
