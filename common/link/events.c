@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "link/follower.h"
 #include "link/message.h"
+#include "signet/v1/event.pb-c.h"
 
 #define SESSION_PAUSE_MS 250
 #define SUBJECTS "signet.event.>"
@@ -64,17 +65,47 @@ end_session(void *context)
 
 /* ---- a follower's life ---- */
 
+static bool
+read_event(const struct follower *follower, struct request *rq, const char *id, struct bytes body, struct event *ret_event)
+{
+    const ProtobufCMessage *read = message_unpack(rq->arena, follower->about.type, body);
+    if (read == NULL)
+        return false;
+    *ret_event = (struct event){.id = arena_text(rq->arena, id), .message = read};
+    return true;
+}
+
+static bool
+read_bundle(const struct follower *follower, struct request *rq, struct bytes body, struct event **ret_events, size_t *ret_count)
+{
+    const Pb__EventBundle *bundle = (const Pb__EventBundle *)message_unpack(rq->arena, &pb__event_bundle__descriptor, body);
+    if (bundle == NULL)
+        return false;
+    struct event *events = arena_array(rq->arena, bundle->n_events, sizeof(*events));
+    for (size_t i = 0; i < bundle->n_events; i++) {
+        const Pb__BundledEvent *one = bundle->events[i];
+        if (text_is_empty(one->id) || !read_event(follower, rq, one->id, message_bytes(one->body), &events[i]))
+            return false;
+    }
+    *ret_events = events;
+    *ret_count = bundle->n_events;
+    return true;
+}
+
 bool
-follower_read(const struct follower *follower, struct request *rq, natsMsg *message, struct event *ret_event)
+follower_read(const struct follower *follower, struct request *rq, natsMsg *message, struct event **ret_events, size_t *ret_count)
 {
     const char *id = NULL;
     if (natsMsgHeader_Get(message, "Nats-Msg-Id", &id) != NATS_OK || text_is_empty(id))
         return false;
     struct bytes body = BYTES(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message));
-    const ProtobufCMessage *read = message_unpack(rq->arena, follower->about.type, body);
-    if (read == NULL)
+    if (text_starts_with(id, EVENTS_BUNDLE_PREFIX))
+        return read_bundle(follower, rq, body, ret_events, ret_count);
+    struct event *event = arena_alloc(rq->arena, sizeof(*event));
+    if (!read_event(follower, rq, id, body, event))
         return false;
-    *ret_event = (struct event){.id = arena_text(rq->arena, id), .message = read};
+    *ret_events = event;
+    *ret_count = 1;
     return true;
 }
 

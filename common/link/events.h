@@ -9,6 +9,7 @@
  * handler) is the key that makes handling idempotent. A handler that returns an error gets the same events again after a pause; its request's
  * deadline is when they are given to another replica.
  * Events that come again are handed over one by one, so that a bad one does not hold up the others.
+ * Events that were committed together may come as one message of the stream (EventBundle): its acknowledgement is that of all of them.
  * `durable` NULL follows for this process only, from now on: every replica sees every event; `missed` is called when some may have
  * been lost (once at the beginning, after a reconnect, when the handler refused one or was too slow): forget what you cached.
  * Threads: one own thread per follower.
@@ -21,6 +22,7 @@
 #include "link/bus.h"
 
 #define EVENTS_STREAM "SIGNET_EVENTS"
+#define EVENTS_BUNDLE_PREFIX "bundle-" /* of the id of a message that is an EventBundle */
 
 struct event {
     const char *id;                  /* unique for ever */
@@ -35,7 +37,7 @@ struct events_follower {
     const ProtobufCMessageDescriptor *type;
     events_handler *handle;
     void *context;
-    int batch;                     /* at most so many events per call; 0: 1 */
+    int batch;                     /* at most so many events per call, or one bundle; 0: 1 */
     void (*missed)(void *context); /* only without durable */
 };
 

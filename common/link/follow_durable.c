@@ -19,10 +19,17 @@
 #define AGAIN_FIRST_MS 1000
 #define AGAIN_MOST_MS 30000
 
-struct fetched {
-    natsMsg **messages;
+/* A message of the stream: an event, or a bundle of them. */
+struct heard {
+    natsMsg *message;
     struct event *events;
     size_t count;
+};
+
+struct fetched {
+    struct heard *heard;
+    size_t count;            /* messages */
+    size_t events;           /* in all of them */
     int64_t deliveries_most; /* of any of them */
 };
 
@@ -75,58 +82,100 @@ read_metadata(natsMsg *message, int64_t *ret_deliveries, int64_t *ret_pending)
     jsMsgMetaData_Destroy(about);
 }
 
-/* Takes the event, or puts it off when this build cannot read it: a later one may. */
+/* Takes the message, or puts it off when this build cannot read it: a later one may. */
 static void
 take(struct follower *follower, struct request *rq, natsMsg *message, struct fetched *fetched)
 {
+    struct heard heard = {.message = message};
     int64_t deliveries = 1, pending = 0;
     read_metadata(message, &deliveries, &pending);
     follower->lag = pending + 1;
-    if (!follower_read(follower, rq, message, &fetched->events[fetched->count])) {
+    if (!follower_read(follower, rq, message, &heard.events, &heard.count)) {
         (void)natsMsg_NakWithDelay(message, AGAIN_MOST_MS, NULL);
         natsMsg_Destroy(message);
         request_note(rq, "unreadable", "%s", follower->about.type->name);
         return;
     }
-    fetched->messages[fetched->count++] = message;
+    fetched->heard[fetched->count++] = heard;
+    fetched->events += heard.count;
     if (deliveries > fetched->deliveries_most)
         fetched->deliveries_most = deliveries;
 }
 
-static enum error
-handle_some(struct follower *follower, struct request *rq, const struct fetched *fetched, size_t from, size_t count)
+static void
+settle(const struct fetched *fetched, size_t from, size_t count, enum error error)
 {
-    enum error error = follower->about.handle(follower->about.context, rq, fetched->events + from, count);
     for (size_t i = from; i < from + count; i++) {
+        natsMsg *message = fetched->heard[i].message;
         if (error == OK)
-            (void)natsMsg_Ack(fetched->messages[i], NULL);
+            (void)natsMsg_Ack(message, NULL);
         else
-            (void)natsMsg_NakWithDelay(fetched->messages[i], again_after_ms(fetched->deliveries_most), NULL);
-        natsMsg_Destroy(fetched->messages[i]);
+            (void)natsMsg_NakWithDelay(message, again_after_ms(fetched->deliveries_most), NULL);
+        natsMsg_Destroy(message);
     }
+}
+
+/* These messages in one call. */
+static enum error
+handle_together(struct follower *follower, struct request *rq, const struct fetched *fetched, size_t from, size_t count)
+{
+    struct event *events = arena_array(rq->arena, fetched->events, sizeof(*events));
+    size_t gathered = 0;
+    for (size_t i = from; i < from + count; i++)
+        for (size_t k = 0; k < fetched->heard[i].count; k++)
+            events[gathered++] = fetched->heard[i].events[k];
+    enum error error = follower->about.handle(follower->about.context, rq, events, gathered);
+    settle(fetched, from, count, error);
     return error;
 }
 
-/* Events that come again are handled one by one: the bad one among them must not hold up its neighbours for ever. */
-static void
+/* The events of this message one by one; the first failure is left in rq. */
+static enum error
+handle_alone(struct follower *follower, struct request *rq, const struct fetched *fetched, size_t number)
+{
+    const struct heard *heard = &fetched->heard[number];
+    struct failure failure = {0};
+    for (size_t i = 0; i < heard->count; i++) {
+        if (follower->about.handle(follower->about.context, rq, &heard->events[i], 1) == OK)
+            continue;
+        if (failure.kind == OK)
+            failure = rq->failure;
+        failure_clear(rq);
+    }
+    rq->failure = failure;
+    settle(fetched, number, 1, failure.kind);
+    return failure.kind;
+}
+
+/* The next messages whose events fit into one call. */
+static size_t
+count_together(const struct follower *follower, const struct fetched *fetched, size_t from)
+{
+    size_t events = fetched->heard[from].count, count = 1;
+    while (from + count < fetched->count && events + fetched->heard[from + count].count <= (size_t)follower->about.batch)
+        events += fetched->heard[from + count++].count;
+    return count;
+}
+
+/* Events that come again are handled one by one: the bad one among them must not hold up its neighbours for ever. Returns how many there were. */
+static size_t
 handle(struct follower *follower, natsMsgList *list)
 {
     struct request rq;
     request_begin(&rq, "event", follower->step, NULL);
     /* Then they are given to another replica. */
     rq.deadline_ms = clock_monotonic_ms() + ACK_WAIT_MS;
-    size_t room = (size_t)list->Count;
-    struct fetched fetched = {.messages = arena_array(rq.arena, room, sizeof(natsMsg *)),
-                              .events = arena_array(rq.arena, room, sizeof(struct event))};
+    struct fetched fetched = {.heard = arena_array(rq.arena, (size_t)list->Count, sizeof(struct heard))};
     for (int i = 0; i < list->Count; i++)
         take(follower, &rq, TAKE(list->Msgs[i]), &fetched);
     natsMsgList_Destroy(list);
-    request_note(&rq, "events", "%zu", fetched.count);
-    size_t at_once = fetched.deliveries_most > 1 ? 1 : fetched.count;
+    request_note(&rq, "events", "%zu", fetched.events);
+    bool again = fetched.deliveries_most > 1;
     enum error result = OK;
     struct failure failure = {0};
-    for (size_t i = 0; i < fetched.count; i += at_once) {
-        enum error error = handle_some(follower, &rq, &fetched, i, at_once);
+    for (size_t i = 0, count; i < fetched.count; i += count) {
+        count = again ? 1 : count_together(follower, &fetched, i);
+        enum error error = again ? handle_alone(follower, &rq, &fetched, i) : handle_together(follower, &rq, &fetched, i, count);
         if (error == OK)
             continue;
         result = error;
@@ -135,6 +184,7 @@ handle(struct follower *follower, natsMsgList *list)
     }
     rq.failure = failure;
     request_end(&rq, result);
+    return fetched.events;
 }
 
 /* In a quiet moment: what waits, and what was refused or is in another replica's hands. */
@@ -168,11 +218,9 @@ follow_durable(struct follower *follower, natsConnection *nats)
         natsMsgList list = {0};
         jsErrCode code = 0;
         status = natsSubscription_Fetch(&list, subscription, follower->about.batch, FETCH_WAIT_MS, &code);
-        int count = list.Count;
-        if (count > 0)
-            handle(follower, &list);
+        size_t events = list.Count > 0 ? handle(follower, &list) : 0;
         /* Several at once say that more are coming: what is followed by the batch is worth a moment's wait. */
-        if (count >= LOAD_FROM && count < follower->about.batch)
+        if (events >= LOAD_FROM && events < (size_t)follower->about.batch)
             clock_sleep_ms(LOAD_PAUSE_MS);
         if (status == NATS_TIMEOUT)
             status = ask_lag(follower, js);

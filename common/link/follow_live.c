@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "link/follower.h"
 
 #define FLUSH_WAIT_MS 2000
@@ -24,20 +25,24 @@ handle(struct follower *follower, natsSubscription *subscription, natsMsg *first
 {
     struct request rq;
     request_begin(&rq, "event", follower->step, NULL);
-    struct event *events = arena_array(rq.arena, (size_t)follower->about.batch, sizeof(*events));
+    struct buffer events = buffer_in(rq.arena);
     size_t count = 0;
     bool unreadable = false;
     for (natsMsg *message = first; message != NULL;) {
-        if (follower_read(follower, &rq, message, &events[count]))
-            count++;
-        else
+        struct event *some;
+        size_t some_count;
+        if (follower_read(follower, &rq, message, &some, &some_count)) {
+            buffer_append(&events, some, some_count * sizeof(*some));
+            count += some_count;
+        } else {
             unreadable = true;
+        }
         natsMsg_Destroy(TAKE(message));
         if (count < (size_t)follower->about.batch)
             (void)natsSubscription_NextMsg(&message, subscription, 0);
     }
     request_note(&rq, "events", "%zu", count);
-    enum error error = count == 0 ? OK : follower->about.handle(follower->about.context, &rq, events, count);
+    enum error error = count == 0 ? OK : follower->about.handle(follower->about.context, &rq, (const struct event *)events.at, count);
     if (error != OK || unreadable)
         tell_missed(follower);
     request_end(&rq, error);

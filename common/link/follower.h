@@ -25,8 +25,8 @@ struct follower {
     _Atomic int64_t lag;
 };
 
-/* One message of the wire as an event in rq's arena; false when it is none of this follower's. */
-bool follower_read(const struct follower *follower, struct request *rq, natsMsg *message, struct event *ret_event);
+/* One message of the wire as its event or events, in rq's arena; false when one of them is none of this follower's. */
+bool follower_read(const struct follower *follower, struct request *rq, natsMsg *message, struct event **ret_events, size_t *ret_count);
 
 /* Publishes the session's subscription, so that a stop or a reconnect can end the wait in it. False when the follower is stopping: then the
  * caller keeps the subscription. */

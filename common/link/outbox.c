@@ -15,6 +15,7 @@
 #include "link/bus_nats.h"
 #include "link/events.h"
 #include "link/message.h"
+#include "signet/v1/event.pb-c.h"
 
 #define BATCH 256
 #define LOAD_FROM 4     /* so many rows in one turn say that more are coming */
@@ -338,6 +339,18 @@ outbox_step(struct outbox *outbox, struct request *rq, const char *event_id, con
     values[1] = DB_TEXT(subject);
     values[2] = DB_BYTES(message_pack(rq->arena, event));
     return (struct db_step){.statement = &outbox->insert, .values = values, .value_count = 3};
+}
+
+struct bytes
+outbox_bundle_part(struct arena *arena, const char *event_id, const ProtobufCMessage *event)
+{
+    Pb__EventBundle bundle = PB__EVENT_BUNDLE__INIT;
+    Pb__BundledEvent one = PB__BUNDLED_EVENT__INIT, *parts[] = {&one};
+    one.id = event_id;
+    one.body = message_data(message_pack(arena, event));
+    bundle.events = parts;
+    bundle.n_events = 1;
+    return message_pack(arena, &bundle.base);
 }
 
 void

@@ -25,6 +25,11 @@ enum error outbox_open(struct service *service, struct request *rq, struct bus *
 /* The event, packed in rq's arena, as a step of db_atomic. `event_id` is stored and published as given. */
 struct db_step outbox_step(struct outbox *outbox, struct request *rq, const char *event_id, const char *subject, const ProtobufCMessage *event);
 
+/* An event as a part of an EventBundle, for services that commit many together: the parts behind each other are the body of one row, whose event_id
+ * is EVENTS_BUNDLE_PREFIX with something unique. A bundle has at most OUTBOX_BUNDLE_MAX octets. */
+#define OUTBOX_BUNDLE_MAX (256 * 1024)
+struct bytes outbox_bundle_part(struct arena *arena, const char *event_id, const ProtobufCMessage *event);
+
 /* Call after the commit. */
 void outbox_wake(struct outbox *outbox);
 

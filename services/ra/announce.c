@@ -1,10 +1,10 @@
-/* What ra tells the house, packed for the outbox. The event id is made of the serial number: a repeat is stored once by the stream. */
+/* What ra tells the house, packed for the outbox. The event id is made of the serial number. */
 #include "ra.h"
 
 #include "link/message.h"
 #include "pki/name.h"
 
-struct announcement
+struct bytes
 announce_issued(struct request *rq, const struct intent *intent, const struct certificate *certificate, int64_t issued_at_s)
 {
     Pb__CertificateIssued event = PB__CERTIFICATE_ISSUED__INIT;
@@ -29,11 +29,8 @@ announce_issued(struct request *rq, const struct intent *intent, const struct ce
     event.owner = intent->owner;
     event.issued_at_s = issued_at_s;
     event.key_type = public_key_name(rq->arena, &certificate->key);
-    return (struct announcement){
-        .event_id = arena_format(rq->arena, "issued-%s", bytes_hex(rq->arena, message_bytes(intent->plan->serial), 0)),
-        .subject = "signet.event.certificate.issued",
-        .body = message_pack(rq->arena, &event.base),
-    };
+    const char *event_id = arena_format(rq->arena, "issued-%s", bytes_hex(rq->arena, message_bytes(intent->plan->serial), 0));
+    return outbox_bundle_part(rq->arena, event_id, &event.base);
 }
 
 struct announcement

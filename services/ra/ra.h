@@ -224,7 +224,8 @@ struct announcement {
     struct bytes body;
 };
 
-struct announcement announce_issued(struct request *rq, const struct intent *intent, const struct certificate *certificate, int64_t issued_at_s);
+/* A part of a bundle: certificates are announced as they are stored, many at once. */
+struct bytes announce_issued(struct request *rq, const struct intent *intent, const struct certificate *certificate, int64_t issued_at_s);
 
 struct revocation;
 struct announcement announce_revoked(struct request *rq, const struct revocation *revocation);
@@ -260,7 +261,7 @@ struct issue {
     enum error error; /* why the next step failed */
     struct bytes certificate;
     const char *record; /* of a pending one, with its intent; of an issued one, with its certificate */
-    struct announcement announcement;
+    struct bytes announcement;
 };
 
 /* Does what is left to do for this one, together with others that come at the same time. The result is in `issue`. */

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "link/message.h"
 
@@ -263,8 +264,8 @@ static const struct db_statement insert_certificates = {
     "insert_certificates",
     "WITH input AS ("
     " SELECT * FROM unnest($1::bytea[], $2::int[], $3::bytea[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[], $8::timestamptz[], "
-    "$9::text[], $10::text[], $11::text[], $12::bytea[])"
-    "  AS i (id, expiry_month, serial, issuer, template, certificate, not_before, not_after, record, event_id, subject, event)"
+    "$9::text[], $10::text[], $11::bytea[])"
+    "  AS i (id, expiry_month, serial, issuer, template, certificate, not_before, not_after, record, bundle, event)"
     "), closed AS ("
     " UPDATE ra.intent SET status = 'issued', closed_at = now() FROM input WHERE intent.id = input.id AND intent.status = 'open'"
     " RETURNING intent.id, intent.channel, intent.principal_kind, intent.principal_id, intent.owner"
@@ -276,16 +277,40 @@ static const struct db_statement insert_certificates = {
     "), recorded AS ("
     " INSERT INTO audit.record (body) SELECT record FROM input JOIN closed USING (id)"
     "), announced AS ("
-    " INSERT INTO ra.outbox (event_id, subject, body) SELECT event_id, subject, event FROM input JOIN closed USING (id)"
+    " INSERT INTO ra.outbox (event_id, subject, body) SELECT bundle, 'signet.event.certificate.issued', string_agg(event, ''::bytea)"
+    "  FROM input JOIN closed USING (id) GROUP BY bundle"
     ") SELECT id FROM closed"};
 
 struct closing_columns {
     struct bytes ids[COMMIT_BATCH_MAX], serials[COMMIT_BATCH_MAX], certificates[COMMIT_BATCH_MAX], events[COMMIT_BATCH_MAX];
     int32_t months[COMMIT_BATCH_MAX];
     int64_t not_before_us[COMMIT_BATCH_MAX], not_after_us[COMMIT_BATCH_MAX];
-    const char *issuers[COMMIT_BATCH_MAX], *templates[COMMIT_BATCH_MAX], *records[COMMIT_BATCH_MAX], *event_ids[COMMIT_BATCH_MAX];
-    const char *subjects[COMMIT_BATCH_MAX];
+    const char *issuers[COMMIT_BATCH_MAX], *templates[COMMIT_BATCH_MAX], *records[COMMIT_BATCH_MAX], *bundles[COMMIT_BATCH_MAX];
 };
+
+/* Never the same again: the stream drops what has an id that it knows. */
+static const char *
+new_bundle_id(struct arena *arena)
+{
+    uint8_t random[16];
+
+    random_bytes(random, sizeof random);
+    return arena_format(arena, EVENTS_BUNDLE_PREFIX "%s", bytes_hex(arena, BYTES(random, sizeof random), 0));
+}
+
+/* Which events share a message of the stream. */
+static void
+fill_bundles(struct arena *arena, struct issue *const *issues, size_t count, const char **ret_bundles)
+{
+    size_t octets = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t len = issues[i]->announcement.len;
+        bool fits = i > 0 && octets + len <= OUTBOX_BUNDLE_MAX;
+        ret_bundles[i] = fits ? ret_bundles[i - 1] : new_bundle_id(arena);
+        octets = fits ? octets + len : len;
+    }
+}
 
 enum error
 store_certificates(struct ra *ra, struct request *rq, struct issue *const *issues, size_t count)
@@ -305,15 +330,13 @@ store_certificates(struct ra *ra, struct request *rq, struct issue *const *issue
         c->not_before_us[i] = plan->not_before_s * 1000000;
         c->not_after_us[i] = plan->not_after_s * 1000000;
         c->records[i] = issues[i]->record;
-        c->event_ids[i] = issues[i]->announcement.event_id;
-        c->subjects[i] = issues[i]->announcement.subject;
-        c->events[i] = issues[i]->announcement.body;
+        c->events[i] = issues[i]->announcement;
     }
+    fill_bundles(rq->arena, issues, count, c->bundles);
     enum error error = DB_QUERY(ra->db, rq, &insert_certificates, &closed, DB_BYTES_ARRAY(c->ids, count), DB_INT_ARRAY(c->months, count),
                                 DB_BYTES_ARRAY(c->serials, count), DB_TEXT_ARRAY(c->issuers, count), DB_TEXT_ARRAY(c->templates, count),
                                 DB_BYTES_ARRAY(c->certificates, count), DB_TIME_ARRAY(c->not_before_us, count), DB_TIME_ARRAY(c->not_after_us, count),
-                                DB_TEXT_ARRAY(c->records, count), DB_TEXT_ARRAY(c->event_ids, count), DB_TEXT_ARRAY(c->subjects, count),
-                                DB_BYTES_ARRAY(c->events, count));
+                                DB_TEXT_ARRAY(c->records, count), DB_TEXT_ARRAY(c->bundles, count), DB_BYTES_ARRAY(c->events, count));
     if (error)
         return error;
     for (size_t i = 0; i < count; i++) {

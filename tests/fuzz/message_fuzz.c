@@ -16,8 +16,13 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const ProtobufCMessageDescriptor *const types[] = {
-        &pb__enroll_request__descriptor,           &pb__explain_reply__descriptor,           &pb__certificate_issued__descriptor,
-        &pb__sign_certificate_request__descriptor, &pb__import_template_request__descriptor, &pb__validate_challenge_request__descriptor,
+        &pb__enroll_request__descriptor,
+        &pb__explain_reply__descriptor,
+        &pb__certificate_issued__descriptor,
+        &pb__sign_certificates_request__descriptor,
+        &pb__import_template_request__descriptor,
+        &pb__validate_challenge_request__descriptor,
+        &pb__event_bundle__descriptor,
     };
     if (size == 0)
         return 0;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "link/events.h"
+#include "link/outbox.h"
 #include "signet/v1/event.pb-c.h"
 
 #define SUBJECT "signet.event.certificate.revoked"
@@ -123,6 +124,21 @@ publish_many(struct bus *bus, const char *prefix, int count)
     }
 }
 
+/* `count` events in one message, put together from parts as services do in SQL. */
+static void
+publish_bundle(struct bus *bus, const char *prefix, int count)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct buffer body = buffer_in(rq->arena);
+    Pb__CertificateRevoked event = PB__CERTIFICATE_REVOKED__INIT;
+    event.issuer = "Issuing CA";
+    for (int i = 0; i < count; i++) {
+        struct bytes part = outbox_bundle_part(rq->arena, arena_format(rq->arena, "%s%d", prefix, i), &event.base);
+        buffer_append(&body, part.at, part.len);
+    }
+    publish_bytes(bus, SUBJECT, arena_format(rq->arena, "%s%s", EVENTS_BUNDLE_PREFIX, prefix), body.at, body.len);
+}
+
 static void
 delete_stream(struct bus *bus)
 {
@@ -229,6 +245,52 @@ waiting_events_are_handled_in_batches(void **state)
     follow(fixture->bus, fixture->rq, "inventory-f", 40, hearer);
     WAIT_FOR(heard(hearer) == 100);
     assert_int_equal(hearer->largest_batch, 40);
+}
+
+static void
+events_of_a_bundle_come_with_their_own_ids(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hearer *hearer = new_hearer(fixture->rq);
+    publish(fixture->bus, "alone");
+    publish_bundle(fixture->bus, "bundled-", 7);
+    publish_bundle(fixture->bus, "more-", 2);
+    follow(fixture->bus, fixture->rq, "inventory-m", 10, hearer);
+    WAIT_FOR(heard(hearer) >= 10 && events_lag(fixture->bus) == 0);
+    assert_int_equal(heard(hearer), 10);
+    assert_string_equal(hearer->ids[0], "alone");
+    for (int i = 0; i < 7; i++)
+        assert_string_equal(hearer->ids[1 + i], arena_format(fixture->rq->arena, "bundled-%d", i));
+    assert_true(has_heard(hearer, "more-1"));
+    assert_string_equal(hearer->issuers[9], "Issuing CA");
+    assert_int_equal(hearer->largest_batch, 10);
+}
+
+static void
+bundles_share_a_call_while_they_fit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hearer *hearer = new_hearer(fixture->rq);
+    publish_bundle(fixture->bus, "one-", 6);
+    publish_bundle(fixture->bus, "two-", 6);
+    publish_bundle(fixture->bus, "large-", 25);
+    follow(fixture->bus, fixture->rq, "inventory-n", 10, hearer);
+    WAIT_FOR(heard(hearer) == 37);
+    assert_int_equal(hearer->largest_batch, 25);
+}
+
+static void
+a_bad_event_does_not_hold_up_the_others_of_its_bundle(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hearer *hearer = new_hearer(fixture->rq);
+    hearer->hate_id = "mixed-2";
+    publish_bundle(fixture->bus, "mixed-", 5);
+    follow(fixture->bus, fixture->rq, "inventory-o", 10, hearer);
+    WAIT_FOR(has_heard(hearer, "mixed-4"));
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(has_heard(hearer, arena_format(fixture->rq->arena, "mixed-%d", i)), i != 2);
+    WAIT_FOR(events_lag(fixture->bus) == 1); /* it is not given up */
 }
 
 static void
@@ -353,6 +415,18 @@ live_follower_is_told_what_it_may_have_missed(void **state)
 }
 
 static void
+live_followers_hear_bundles_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct hearer *hearer = new_hearer(fixture->rq);
+    follow(fixture->bus, fixture->rq, NULL, 4, hearer);
+    WAIT_FOR(hearer->missed > 0);
+    publish_bundle(fixture->bus, "live-", 9);
+    WAIT_FOR(heard(hearer) == 9);
+    assert_true(has_heard(hearer, "live-8"));
+}
+
+static void
 making_the_stream_twice_is_no_error(void **state)
 {
     struct fixture *fixture = *state;
@@ -375,6 +449,10 @@ main(void)
         CASE(a_bad_event_does_not_hold_up_its_neighbours),
         CASE(an_event_that_cannot_be_read_does_not_hold_up_its_neighbours),
         CASE(waiting_events_are_handled_in_batches),
+        CASE(events_of_a_bundle_come_with_their_own_ids),
+        CASE(bundles_share_a_call_while_they_fit),
+        CASE(a_bad_event_does_not_hold_up_the_others_of_its_bundle),
+        CASE(live_followers_hear_bundles_too),
         CASE(replicas_share_the_events),
         CASE(hears_other_subjects_not_at_all),
         CASE(durable_follower_survives_a_restart_of_the_server),

@@ -26,7 +26,7 @@ issues_stores_audits_and_announces(void **state)
     assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'issued' AND closed_at IS NOT NULL"), 2);
     assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate_status WHERE issuer = '" ISSUER "' AND revoked_at IS NULL"), 2);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'certificate.issued' AND principal = 'acme-account:alice'"), 2);
-    assert_int_equal(ask_number("SELECT count(*) FROM ra.outbox WHERE subject = 'signet.event.certificate.issued'"), 2);
+    assert_int_equal(count_announced(fixture), 2);
     assert_int_equal(outbox_wakes, 2);
     const char *where = arena_format(rq->arena, "SELECT count(*) FROM ra.issued_certificate WHERE expiry_month = %d AND serial = '\\x%s'",
                                      serial_month_of(reply.not_after_s), bytes_hex(rq->arena, certificate.serial, 0));
@@ -45,8 +45,14 @@ event_tells_everything(void **state)
 
     assert_int_equal(db_open(fixture->rq, &options, &db), OK);
     assert_int_equal(DB_QUERY0(db, fixture->rq, &read_outbox, &rows), OK);
-    const Pb__CertificateIssued *event =
-        (const Pb__CertificateIssued *)message_unpack(fixture->rq->arena, &pb__certificate_issued__descriptor, db_bytes(rows, 0, 1));
+    assert_int_equal(db_count(rows), 1);
+    assert_true(text_starts_with(db_text(rows, 0, 0), EVENTS_BUNDLE_PREFIX));
+    const Pb__EventBundle *bundle = (const Pb__EventBundle *)message_unpack(fixture->rq->arena, &pb__event_bundle__descriptor, db_bytes(rows, 0, 1));
+    assert_non_null(bundle);
+    assert_int_equal(bundle->n_events, 1);
+    assert_true(text_starts_with(bundle->events[0]->id, "issued-01"));
+    const Pb__CertificateIssued *event = (const Pb__CertificateIssued *)message_unpack(fixture->rq->arena, &pb__certificate_issued__descriptor,
+                                                                                       message_bytes(bundle->events[0]->body));
     assert_non_null(event);
     assert_true(bytes_equal(message_bytes(event->certificate), der));
     assert_string_equal(event->subject, "CN=a.example");
@@ -55,7 +61,6 @@ event_tells_everything(void **state)
     assert_string_equal(event->owner, "alice");
     assert_string_equal(event->principal->id, "alice");
     assert_string_equal(event->template_, "Web Server");
-    assert_true(text_starts_with(db_text(rows, 0, 0), "issued-01"));
     db_close(db);
 }
 
@@ -562,7 +567,7 @@ callers_with_one_key_get_one_certificate(void **state)
     for (int i = 0; i < CALLERS; i++)
         request_free(callers[i].rq);
     assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate"), 1);
-    assert_int_equal(ask_number("SELECT count(*) FROM ra.outbox"), 1);
+    assert_int_equal(count_announced(fixture), 1);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.record"), 1);
 }
 
@@ -578,7 +583,7 @@ callers_with_own_keys_get_own_certificates(void **state)
         request_free(callers[i].rq);
     }
     assert_int_equal(ask_number("SELECT count(DISTINCT serial) FROM ra.certificate"), CALLERS);
-    assert_int_equal(ask_number("SELECT count(*) FROM ra.outbox"), CALLERS);
+    assert_int_equal(count_announced(fixture), CALLERS);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.record"), CALLERS);
 }
 

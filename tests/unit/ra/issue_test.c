@@ -74,6 +74,8 @@ many_intents_are_one_call_and_two_round_trips(void **state)
     assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'issued'"), MANY);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'certificate.issued'"), MANY);
     assert_string_equal(rq->trace_id, batch->issues[0].rq->trace_id);
+    assert_int_equal(count_announced(fixture), MANY);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.outbox"), 1);
     free_requests(batch);
 }
 
@@ -210,6 +212,50 @@ one_that_cannot_be_stored_hurts_no_other(void **state)
     free_requests(batch);
 }
 
+/* Somebody else closes one of them while they are signed: his certificate is the one that is stored and announced. */
+static void
+close_one(void *context)
+{
+    struct batch *batch = context;
+
+    postgres_kit_run(postgres, arena_format(batch->issues[6].rq->arena, "UPDATE ra.intent SET status = 'refused' WHERE id = '\\x%s'",
+                                            bytes_hex(batch->issues[6].rq->arena, batch->issues[6].intent.id, 0)));
+}
+
+static void
+what_somebody_else_has_closed_is_not_announced(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch *batch = plan_many(fixture);
+    AUTO_STRUCT(request, rq) = request_new();
+
+    signer.before_answer = close_one;
+    signer.before_answer_context = batch;
+    assert_int_equal(issue_batch(&fixture->ra, rq, batch->items, MANY), OK);
+    assert_true(batch->issues[6].taken);
+    assert_int_equal(count_announced(fixture), MANY - 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate"), MANY - 1);
+    free_requests(batch);
+}
+
+static void
+a_bundle_of_events_fits_into_a_message(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch *batch = plan_many(fixture);
+    AUTO_STRUCT(request, rq) = request_new();
+    char *padding = arena_alloc(rq->arena, OUTBOX_BUNDLE_MAX / 4);
+
+    memset(padding, 'x', OUTBOX_BUNDLE_MAX / 4 - 1);
+    for (int i = 0; i < MANY; i++)
+        batch->issues[i].intent.owner = padding;
+    assert_int_equal(issue_batch(&fixture->ra, rq, batch->items, MANY), OK);
+    assert_int_equal(count_announced(fixture), MANY);
+    assert_true(ask_number("SELECT count(*) FROM ra.outbox") >= MANY / 4);
+    assert_true(ask_number("SELECT max(octet_length(body)) FROM ra.outbox") <= OUTBOX_BUNDLE_MAX);
+    free_requests(batch);
+}
+
 static void
 a_pending_one_is_not_signed(void **state)
 {
@@ -233,10 +279,16 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(many_intents_are_one_call_and_two_round_trips),      CASE(one_that_the_signer_refuses_hurts_no_other),
-        CASE(a_call_that_is_refused_is_asked_for_each_alone),     CASE(while_the_signer_is_away_all_stay_open),
-        CASE(a_key_that_comes_twice_in_one_batch_is_stored_once), CASE(what_is_committed_is_not_committed_again),
-        CASE(one_that_cannot_be_stored_hurts_no_other),           CASE(a_pending_one_is_not_signed),
+        CASE(many_intents_are_one_call_and_two_round_trips),
+        CASE(one_that_the_signer_refuses_hurts_no_other),
+        CASE(a_call_that_is_refused_is_asked_for_each_alone),
+        CASE(while_the_signer_is_away_all_stay_open),
+        CASE(a_key_that_comes_twice_in_one_batch_is_stored_once),
+        CASE(what_is_committed_is_not_committed_again),
+        CASE(one_that_cannot_be_stored_hurts_no_other),
+        CASE(what_somebody_else_has_closed_is_not_announced),
+        CASE(a_bundle_of_events_fits_into_a_message),
+        CASE(a_pending_one_is_not_signed),
     };
 
     return cmocka_run_group_tests(tests, start_servers, stop_servers);

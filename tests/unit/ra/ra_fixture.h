@@ -418,6 +418,35 @@ close_fixture(void **state)
     return 0;
 }
 
+/* Events of issued certificates that wait in the outbox, bundled as they may be; each certificate's once. */
+static inline size_t
+count_announced(struct fixture *fixture)
+{
+    static const struct db_statement read_bundles = {
+        "read_bundles", "SELECT body FROM ra.outbox WHERE subject = 'signet.event.certificate.issued' AND event_id LIKE 'bundle-%'"};
+    struct db_options options = {.name = "test", .url = postgres_kit_url(postgres), .password_file = "", .connections = 1};
+    AUTO_STRUCT(request, rq) = request_new();
+    struct db_rows *rows;
+    struct db *db;
+    size_t count = 0;
+
+    assert_int_equal(db_open(rq, &options, &db), OK);
+    assert_int_equal(DB_QUERY0(db, rq, &read_bundles, &rows), OK);
+    for (size_t i = 0; i < db_count(rows); i++) {
+        const Pb__EventBundle *bundle = (const Pb__EventBundle *)message_unpack(rq->arena, &pb__event_bundle__descriptor, db_bytes(rows, i, 0));
+        assert_non_null(bundle);
+        for (size_t k = 0; k < bundle->n_events; k++) {
+            const Pb__CertificateIssued *event =
+                (const Pb__CertificateIssued *)message_unpack(rq->arena, &pb__certificate_issued__descriptor, message_bytes(bundle->events[k]->body));
+            assert_non_null(event);
+            assert_string_equal(bundle->events[k]->id, arena_format(rq->arena, "issued-%s", bytes_hex(rq->arena, message_bytes(event->serial), 0)));
+        }
+        count += bundle->n_events;
+    }
+    db_close(db);
+    return count;
+}
+
 /* A good request, to be spoiled. In rq's arena. */
 static inline Pb__EnrollRequest *
 good_request(struct request *rq, EVP_PKEY *key, const char *idempotency_key, const char *name)
