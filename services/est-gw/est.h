@@ -192,7 +192,16 @@ enum error enroll_read_csr(struct request *rq, struct bytes body, struct csr *re
 http_handler ca_certs;
 http_handler csr_attrs;
 http_handler server_key_gen;
-http_handler full_cmc;
+
+/* ---- server_key.c: keys that are made here ---- */
+
+enum error server_key_new(struct request *rq, const char *type, EVP_PKEY **ret_key) MUST_CHECK;
+/* Subject and extensions of what was asked, with this key. */
+enum error server_key_csr(struct request *rq, EVP_PKEY *key, const struct csr *asked, struct bytes *ret_csr) MUST_CHECK;
+enum error server_key_pkcs8(struct request *rq, EVP_PKEY *key, struct secret **ret_der) MUST_CHECK;
+/* EnvelopedData for the key of this certificate, of SignedData by this server, of an AsymmetricKeyPackage. */
+enum error server_key_envelope(struct est *est, struct request *rq, struct bytes recipient_der, const struct secret *pkcs8, struct secret **ret_der)
+    MUST_CHECK;
 
 /* ---- csr_attributes.c ---- */
 

@@ -1,0 +1,156 @@
+"""EST serverkeygen (RFC 7030 §4.4): keys that are made for devices, in the clear and encrypted to the key of the client certificate."""
+
+import base64
+import hashlib
+import subprocess
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import pkcs7
+
+from est_kit import Est, Maker, make_csr, name_of, new_key
+from stack_kit import until
+
+DECRYPT_KEY_ID = "1.2.840.113549.1.9.16.2.37"
+ASYMM_DECRYPT_KEY_ID = "1.2.840.113549.1.9.16.2.54"
+
+
+@pytest.fixture(scope="module")
+def est(stack, tmp_path_factory):
+    one = Est(stack, tmp_path_factory.mktemp("est"))
+    one.maker = Maker()
+    one.profile("made", server_key_type="p256", authentication="either", anchors=one.anchors(one.maker))
+    one.user = one.password("made")
+    until(lambda: one.ask("made/cacerts").status == 200)
+    return one
+
+
+def parts_of(reply):
+    """As MIME says it, by hand: the boundary from the header, CRLF, two parts."""
+    assert reply.status == 200, reply.text
+    kind, boundary = reply.headers["Content-Type"].split("; boundary=")
+    assert kind == "multipart/mixed" and '"' not in boundary and len(boundary) <= 70
+    assert int(reply.headers["Content-Length"]) == len(reply.body)
+    preamble, *parts, end = reply.body.split(f"--{boundary}".encode())
+    assert preamble == b"" and end == b"--\r\n" and len(parts) == 2
+    found = []
+    for part in parts:
+        head, body = part.split(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        assert lines[0] == "" and "Content-Transfer-Encoding: base64" in lines
+        assert all(len(line) <= 64 for line in body.split(b"\r\n"))
+        found.append((next(line for line in lines if line.startswith("Content-Type: "))[14:], base64.b64decode(body)))
+    return found
+
+
+def leaf_of(part):
+    kind, der = part
+    assert kind == "application/pkcs7-mime; smime-type=certs-only"
+    (certificate,) = pkcs7.load_der_pkcs7_certificates(der)
+    return certificate
+
+
+def public_octets(key):
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def tlv(tag, content):
+    length = len(content)
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([tag]) + (bytes([length]) if length < 128 else bytes([0x80 | len(octets)]) + octets) + content
+
+
+def csr_asking(oid, octets):
+    """A CSR with an attribute that is an OCTET STRING, which the library cannot write."""
+    key = new_key()
+    arcs = [int(arc) for arc in oid.split(".")]
+    content = bytes([arcs[0] * 40 + arcs[1]])
+    for arc in arcs[2:]:
+        groups = [arc & 127]
+        while arc > 127:
+            arc >>= 7
+            groups.insert(0, arc & 127 | 128)
+        content += bytes(groups)
+    attribute = tlv(0x30, tlv(0x06, content) + tlv(0x31, tlv(0x04, octets)))
+    info = tlv(0x30, b"\x02\x01\x00" + name_of("CN=encrypted.example").public_bytes() + public_octets(key.public_key()) + tlv(0xA0, attribute))
+    algorithm = tlv(0x30, bytes.fromhex("06082a8648ce3d040302"))
+    return tlv(0x30, info + algorithm + tlv(0x03, b"\0" + key.sign(info, ec.ECDSA(hashes.SHA256()))))
+
+
+def test_a_key_and_its_certificate_come_in_two_parts(est):
+    own = new_key()
+    reply = est.enroll("made", own, "CN=made.example", ["made.example"], operation="serverkeygen", auth=est.user)
+    (kind, der), certificates = parts_of(reply)
+    key, certificate = serialization.load_der_private_key(der, None), leaf_of(certificates)
+    assert kind == "application/pkcs8"
+    assert public_octets(key.public_key()) == public_octets(certificate.public_key()) != public_octets(own.public_key())
+    assert certificate.subject.rfc4514_string() == "CN=made.example"
+    assert certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName) == ["made.example"]
+    assert reply.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("kind,check", [("rsa-2048", lambda key: key.key_size == 2048 and isinstance(key, rsa.RSAPrivateKey)),
+                                        ("p384", lambda key: key.curve.name == "secp384r1"), ("p521", lambda key: key.curve.name == "secp521r1")])
+def test_keys_are_of_the_type_that_the_profile_says(est, kind, check):
+    est.profile("made", verb="set", server_key_type=kind)
+    reply = est.enroll("made", new_key(), "CN=typed.example", operation="serverkeygen", auth=est.user)
+    est.profile("made", verb="set", server_key_type="p256")
+    if kind == "p521" and reply.status == 403:
+        assert "AUTH-004" in reply.text
+        return
+    assert check(serialization.load_der_private_key(parts_of(reply)[0][1], None))
+
+
+def test_the_key_is_nowhere_afterwards(est):
+    reply = est.enroll("made", new_key(), "CN=secret.example", operation="serverkeygen", auth=est.user)
+    der = parts_of(reply)[0][1]
+    number = serialization.load_der_private_key(der, None).private_numbers().private_value.to_bytes(32, "big")
+    dump = subprocess.run(["pg_dump", "--inserts", est.stack.database_url], env=est.stack.env, capture_output=True, timeout=60).stdout
+    assert b"basic_user" in dump
+    logs = "".join(est.stack.log(name) for name in ("est-gw", "ra", "signer"))
+    for form in (number.hex(), base64.b64encode(der).decode()[:40]):
+        assert form not in logs and form.encode() not in dump
+
+
+def test_each_request_gets_another_key(est):
+    csr = make_csr(new_key(), "CN=twice.example")
+    keys = [parts_of(est.ask("made/serverkeygen", csr, auth=est.user))[0][1] for _ in range(2)]
+    assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize("device_key", ["rsa", "ec"])
+def test_the_key_is_encrypted_to_the_client_certificate_where_the_device_asks(est, device_key, tmp_path):
+    key = rsa.generate_private_key(65537, 2048) if device_key == "rsa" else new_key()
+    device = est.maker.device("CN=SN1", key=key)
+    key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
+    reply = est.ask("made/serverkeygen", csr_asking(ASYMM_DECRYPT_KEY_ID, key_id), identity=device)
+    (kind, der), certificates = parts_of(reply)
+    assert kind == "application/pkcs7-mime; smime-type=server-generated-key"
+    cert_file, key_file = device.files(tmp_path)
+    signed_data = subprocess.run(["openssl", "cms", "-decrypt", "-inform", "DER", "-inkey", key_file, "-recip", cert_file, "-binary"], input=der, capture_output=True, check=True).stdout
+    signed = tlv(0x30, bytes.fromhex("06092a864886f70d010702") + tlv(0xA0, signed_data))
+    package = subprocess.run(["openssl", "cms", "-verify", "-inform", "DER", "-CAfile", est.stack.ca_bundle, "-purpose", "any", "-binary"], input=signed, capture_output=True)
+    assert package.returncode == 0, package.stderr
+    assert package.stdout[0] == 0x30
+    inner = package.stdout[2 if package.stdout[1] < 128 else 2 + (package.stdout[1] & 127):]
+    assert public_octets(serialization.load_der_private_key(inner, None).public_key()) == public_octets(leaf_of(certificates).public_key())
+
+
+def test_who_asks_for_encryption_never_gets_the_key_without(est):
+    device = est.maker.device("CN=SN2")
+    strange = hashlib.sha1(b"another key").digest()
+    for oid, identity, auth in ((ASYMM_DECRYPT_KEY_ID, device, None), (ASYMM_DECRYPT_KEY_ID, None, est.user), (DECRYPT_KEY_ID, device, None)):
+        reply = est.ask("made/serverkeygen", csr_asking(oid, strange), identity=identity, auth=auth)
+        assert reply.status == 400 and "ecrypt" in reply.text
+
+
+def test_a_profile_that_makes_no_keys_says_so(est):
+    est.profile("unmade")
+    reply = est.enroll("unmade", new_key(), "CN=a.example", operation="serverkeygen", auth=est.password("unmade"))
+    assert reply.status == 403 and "no keys are made" in reply.text
+
+
+def test_keys_do_not_wait_for_an_approval(est):
+    assert est.stack.signetctl("profile", "set", "made", "--kind", "est", "--approval", "true", check=False).returncode == 1
