@@ -1,0 +1,152 @@
+/* RotateScepSecret: a new secret each time, nothing of it in the database but salt and scrypt; and challenges, which are used by one of many. */
+#include "scep_fixture.h"
+
+static const char *
+rotate(struct fixture *fixture, const char *secret, bool cancel)
+{
+    Pb__RotateScepSecretRequest request = PB__ROTATE_SCEP_SECRET_REQUEST__INIT;
+    Pb__RotateScepSecretReply reply = PB__ROTATE_SCEP_SECRET_REPLY__INIT;
+
+    request.profile = "phones";
+    request.secret = secret;
+    request.cancel = cancel;
+    assert_int_equal(rotate_scep_secret(&fixture->scep, fixture->rq, &request, &reply), OK);
+    return reply.value;
+}
+
+static const struct profile *
+phones(struct fixture *fixture)
+{
+    const struct profile *profile;
+
+    assert_int_equal(profile_find(&fixture->scep, fixture->rq, "phones", &profile), OK);
+    return profile;
+}
+
+static bool
+opens(struct fixture *fixture, const char *value)
+{
+    return passphrase_is(fixture->scep.passphrases, bytes_of_text(value), phones(fixture)->passphrase);
+}
+
+static void
+each_rotation_ends_the_one_before(void **state)
+{
+    struct fixture *fixture = *state;
+
+    (void)must_save(fixture, "phones");
+    assert_false(opens(fixture, ""));
+    const char *first = rotate(fixture, "passphrase", false);
+    assert_int_equal(strlen(first), 29);
+    assert_true(opens(fixture, first));
+    assert_true(opens(fixture, first)); /* now by memory */
+    const char *second = rotate(fixture, "passphrase", false);
+    assert_true(opens(fixture, second));
+    assert_false(opens(fixture, first));
+    assert_string_equal(rotate(fixture, "passphrase", true), "");
+    assert_false(opens(fixture, second));
+}
+
+static void
+the_two_secrets_do_not_open_each_other(void **state)
+{
+    struct fixture *fixture = *state;
+
+    (void)must_save(fixture, "phones");
+    const char *passphrase = rotate(fixture, "passphrase", false), *admin = rotate(fixture, "admin-password", false);
+    assert_true(opens(fixture, passphrase));
+    assert_false(opens(fixture, admin));
+    assert_true(passphrase_is(fixture->scep.passphrases, bytes_of_text(admin), phones(fixture)->admin_password));
+}
+
+static void
+refuses_unknown_profiles_and_secrets(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__RotateScepSecretRequest request = PB__ROTATE_SCEP_SECRET_REQUEST__INIT;
+    Pb__RotateScepSecretReply reply = PB__ROTATE_SCEP_SECRET_REPLY__INIT;
+
+    request.profile = "nobody";
+    request.secret = "passphrase";
+    assert_int_equal(rotate_scep_secret(&fixture->scep, fixture->rq, &request, &reply), ERR_NOT_FOUND);
+    failure_clear(fixture->rq);
+    request.secret = "key";
+    assert_int_equal(rotate_scep_secret(&fixture->scep, fixture->rq, &request, &reply), ERR_BAD_REQUEST);
+}
+
+/* ---- challenges ---- */
+
+struct racer {
+    struct fixture *fixture;
+    int number;
+    bool added;
+};
+
+static void *
+race(void *argument)
+{
+    struct racer *racer = argument;
+    AUTO_STRUCT(request, rq) = request_new();
+    struct transaction transaction = {.transaction_id = "one", .csr = BYTES("csr", 3), .principal_kind = "scep-challenge", .principal_id = "x"};
+    uint8_t challenge[32] = {7};
+
+    transaction.request_sha256[0] = (uint8_t)racer->number;
+    assert_int_equal(store_add_transaction(&racer->fixture->scep, rq, "phones", &transaction, BYTES(challenge, 32), &racer->added), OK);
+    return NULL;
+}
+
+static void
+of_many_who_bring_one_challenge_one_wins(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct profile *profile = must_save(fixture, "phones");
+    struct racer racers[12];
+    pthread_t threads[COUNT_OF(racers)];
+    uint8_t challenge[32] = {7};
+    int winners = 0;
+    bool added;
+
+    assert_int_equal(store_add_challenge(&fixture->scep, fixture->rq, profile, BYTES(challenge, 32), &added), OK);
+    assert_true(added);
+    for (size_t i = 0; i < COUNT_OF(racers); i++) {
+        racers[i] = (struct racer){.fixture = fixture, .number = (int)i};
+        assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(racers); i++) {
+        pthread_join(threads[i], NULL);
+        winners += racers[i].added;
+    }
+    assert_int_equal(winners, 1);
+}
+
+static void
+an_expired_challenge_and_one_of_another_profile_are_worth_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct profile *profile = must_save(fixture, "phones"), *other = must_save(fixture, "routers");
+    struct racer racer = {.fixture = fixture};
+    uint8_t challenge[32] = {7};
+    bool added;
+
+    assert_int_equal(store_add_challenge(&fixture->scep, fixture->rq, other, BYTES(challenge, 32), &added), OK);
+    race(&racer);
+    assert_false(racer.added);
+    assert_int_equal(store_add_challenge(&fixture->scep, fixture->rq, profile, BYTES(challenge, 32), &added), OK);
+    postgres_kit_run(postgres, "UPDATE scep.challenge SET expires_at = now() - interval '1 second'");
+    race(&racer);
+    assert_false(racer.added);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(each_rotation_ends_the_one_before),
+        CASE(the_two_secrets_do_not_open_each_other),
+        CASE(refuses_unknown_profiles_and_secrets),
+        CASE(of_many_who_bring_one_challenge_one_wins),
+        CASE(an_expired_challenge_and_one_of_another_profile_are_worth_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, start_postgres, stop_postgres);
+}
