@@ -32,6 +32,7 @@ GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_h
 GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.policy TO acme_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (uses, revoked_at) ON acme.eab TO acme_gw;
+GRANT SELECT, INSERT, UPDATE, DELETE ON acme.limits, acme.limit_state, acme.failing_name TO acme_gw;
 
 -- est-gw: profiles and their users as operators write them, deliveries as they happen; of certificates the view for what devices show
 GRANT USAGE ON SCHEMA est, ra TO est_gw;
