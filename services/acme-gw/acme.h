@@ -366,6 +366,8 @@ bool challenge_type_is_known(const char *type);
 
 /* Those types that can prove this name and are in `allowed` (comma-separated; NULL or empty: any), as `struct challenge` has them; "" when none. */
 const char *challenge_types_offer(struct acme *acme, struct arena *arena, const struct identifier *name, const char *allowed);
+/* The settings about them: types that are known, and names of this CA as they must be written. */
+enum error challenge_types_check(struct request *rq, const struct acme_config *config) MUST_CHECK;
 /* What a challenge object of this type has beside the usual members. */
 void challenge_types_show(struct acme *acme, struct arena *arena, const struct challenge *challenge, json_t *json);
 /* The members of a directory's meta that are for challenges. */
@@ -480,6 +482,8 @@ enum error store_load_authorization(struct acme *acme, struct request *rq, const
 /* A challenge as it is now; ret_begun when it was `pending` until now, and is `processing` in our hands. */
 enum error store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type,
                                  struct challenge *ret_challenge, bool *ret_begun) MUST_CHECK;
+/* A validation that was put off is due now. */
+enum error store_hasten_validation(struct acme *acme, struct request *rq, const char *challenge_id) MUST_CHECK;
 enum error store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type,
                                 struct challenge *ret_challenge) MUST_CHECK;
 struct validation store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t row);

@@ -38,6 +38,16 @@ challenge_json(struct acme *acme, struct arena *arena, const struct challenge *c
     return json;
 }
 
+/* RFC 8555 §8.2: the client asks for another look before we would have taken it. */
+static enum error
+hasten(struct acme *acme, struct request *rq, const struct challenge *challenge)
+{
+    enum error error = store_hasten_validation(acme, rq, challenge->id);
+    if (error == OK)
+        lease_wake(acme->validations);
+    return error;
+}
+
 static enum error
 begin(struct acme *acme, struct request *rq, const struct account *account, const char *id, const char *type, struct challenge *ret_challenge)
 {
@@ -48,6 +58,8 @@ begin(struct acme *acme, struct request *rq, const struct account *account, cons
         return error;
     if (!begun && ret_challenge->status == CHALLENGE_PENDING)
         return refuse(rq, ERR_CONFLICT, "malformed", "the authorization of this challenge has expired or is decided already");
+    if (!begun && ret_challenge->status == CHALLENGE_PROCESSING)
+        return hasten(acme, rq, ret_challenge);
     if (begun)
         validation_begin(acme, rq,
                          &(struct validation){.challenge_id = ret_challenge->id,

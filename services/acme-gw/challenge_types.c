@@ -22,11 +22,36 @@ static const struct challenge_type {
 char **
 issuer_names(struct acme *acme, struct arena *arena, size_t *ret_count)
 {
-    char **names = text_split(arena, text_is_empty(acme->config.caa_identities) ? "" : acme->config.caa_identities, ',', ret_count);
+    return text_split(arena, text_is_empty(acme->config.caa_identities) ? "" : acme->config.caa_identities, ',', ret_count);
+}
 
-    if (*ret_count > ISSUER_NAMES_MAX)
-        *ret_count = ISSUER_NAMES_MAX;
-    return names;
+static bool
+is_known(const char *type)
+{
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (text_equal(types[i].name, type))
+            return true;
+    return false;
+}
+
+enum error
+challenge_types_check(struct request *rq, const struct acme_config *config)
+{
+    size_t count;
+    char **words = text_split(rq->arena, config->challenges, ',', &count);
+    struct identifier name;
+
+    for (size_t i = 0; i < count; i++)
+        if (!is_known(words[i]))
+            return fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_CHALLENGES: there is no type of challenge \"%.40s\"", words[i]);
+    words = text_split(rq->arena, config->caa_identities, ',', &count);
+    if (count > ISSUER_NAMES_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_CAA_IDENTITIES: at most %d names can be given", ISSUER_NAMES_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (identifier_read(rq->arena, IDENTIFIER_DNS, words[i], &name) != NULL || !text_equal(name.value, words[i]))
+            return fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_CAA_IDENTITIES: \"%.100s\" is not a domain name in small letters without final dot",
+                        words[i]);
+    return OK;
 }
 
 bool

@@ -162,6 +162,7 @@ main(int argc, char **argv)
     struct service *service = service_start(argc, argv, &about, &acme.config);
     AUTO_STRUCT(request, rq) = request_new();
 
+    service_must(service, rq, challenge_types_check(rq, &acme.config));
     service_must(service, rq, perspectives_check(rq, acme.config.perspectives));
     open_nonces(service, rq, &acme);
     open_secrets(service, rq, &acme);

@@ -64,6 +64,10 @@ static const struct db_statement postpone_validation = {
     "postpone_validation", "UPDATE acme.challenge SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL "
                            "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 
+static const struct db_statement hasten_validation = {
+    "hasten_validation",
+    "UPDATE acme.challenge SET due_at = now() WHERE id = $1 AND status = 'processing' AND leased_until IS NULL AND due_at > now()"};
+
 static const char *const challenge_statuses[] = {
     [CHALLENGE_PENDING] = "pending", [CHALLENGE_PROCESSING] = "processing", [CHALLENGE_VALID] = "valid", [CHALLENGE_INVALID] = "invalid", NULL,
 };
@@ -185,6 +189,12 @@ enum error
 store_postpone_validation(struct acme *acme, struct request *rq, const char *challenge_id, int seconds)
 {
     return DB_QUERY(acme->db, rq, &postpone_validation, NULL, DB_TEXT(challenge_id), DB_TEXT(lease_holder(acme->validations)), DB_INT(seconds));
+}
+
+enum error
+store_hasten_validation(struct acme *acme, struct request *rq, const char *challenge_id)
+{
+    return DB_QUERY(acme->db, rq, &hasten_validation, NULL, DB_TEXT(challenge_id));
 }
 
 enum error

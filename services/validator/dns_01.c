@@ -27,8 +27,8 @@ find_text(struct resolver *resolver, struct request *rq, const char *name, const
     for (size_t i = 0; i < lookup.count; i++)
         if (txt_decode(rq->arena, lookup.records[i], &text) && bytes_equal(text, bytes_of_text(expected)))
             return OK;
-    return found(rq, "incorrectResponse", "a TXT record \"%s\" was expected at %.253s, of %zu none is that; the last one is \"%s\"", expected, name,
-                 lookup.count, harmless(rq->arena, text));
+    return found(rq, "incorrectResponse", "a TXT record \"%s\" was expected at %.253s, of %zu none is that; the last one is %s", expected, name,
+                 lookup.count, shown_text(rq->arena, &lookup, text));
 }
 
 static enum error

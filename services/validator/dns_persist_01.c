@@ -123,7 +123,7 @@ dns_persist_01(struct resolver *resolver, struct request *rq, struct proof *proo
         if (dns_persist_01_check(rq, text, proof, clock_now_s(), &proof->valid_until_s) == OK)
             return OK;
         problem = arena_text(rq->arena, rq->failure.reason);
-        why = arena_format(rq->arena, "\"%s\": %s", harmless(rq->arena, text), rq->failure.message);
+        why = arena_format(rq->arena, "%s: %s", shown_text(rq->arena, &lookup, text), rq->failure.message);
         failure_clear(rq);
     }
     return found(rq, problem, "of %zu TXT records at %.253s none authorises this account; the last one, %s", lookup.count, name, why);

@@ -16,6 +16,12 @@ harmless(struct arena *arena, struct bytes from)
     return shown;
 }
 
+const char *
+shown_text(struct arena *arena, const struct lookup *lookup, struct bytes text)
+{
+    return lookup->aliased ? "something that is not shown, for an alias led there" : arena_format(arena, "\"%s\"", harmless(arena, text));
+}
+
 bool
 txt_decode(struct arena *arena, struct bytes data, struct bytes *ret_text)
 {

@@ -252,6 +252,7 @@ take_answer(struct arena *arena, struct question *question, struct lookup *looku
     else {
         lookup->failed = false;
         lookup->why = result->rcode == RCODE_NXDOMAIN ? "the name does not exist (NXDOMAIN)" : NULL;
+        lookup->aliased = result->canonname != NULL;
         take_records(arena, result, lookup);
     }
 }

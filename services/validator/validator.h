@@ -100,6 +100,7 @@ struct lookup {
     /* Results, in rq's arena. */
     bool failed;     /* nothing is known: no answer, SERVFAIL, bogus; `why` says which */
     const char *why; /* also of a name that does not exist; else NULL */
+    bool aliased;    /* the records are those of another name */
     const struct bytes *records;
     size_t count;
 };
@@ -136,6 +137,8 @@ bool txt_decode(struct arena *arena, struct bytes data, struct bytes *ret_text);
 bool caa_decode(struct bytes data, struct caa *ret_caa);
 /* For messages: at most 100 characters, what is not printable as '?'. */
 const char *harmless(struct arena *arena, struct bytes from);
+/* A text that was looked up, quoted: only where nobody could have let the question lead into a zone that is closed to him. */
+const char *shown_text(struct arena *arena, const struct lookup *lookup, struct bytes text);
 
 /* ---- issue_value.c: "ca.example; accounturi=https://…" (RFC 8659 §4.2), in CAA and in dns-persist-01 ---- */
 

@@ -46,6 +46,11 @@ static struct {
     enum error validate_error;
     const char *validate_problem; /* NULL: valid */
     char key_authorization[128];
+    char validated[512]; /* the last request to the validator beside that: type, name, account, CAA, issuer names, prefix, keys */
+    int64_t validated_until_s;
+    enum error caa_error;
+    const char *caa_problem; /* NULL: allowed */
+    char caa_asked[256];     /* "name by method", … */
     char denied_networks[128];
     bool check_caa;
     bool validator_is_slow; /* until the gate opens */
@@ -126,6 +131,9 @@ play_validate(struct request *rq, const Pb__ValidateChallengeRequest *input, con
     snprintf(beyond.key_authorization, sizeof beyond.key_authorization, "%s", input->key_authorization);
     beyond.check_caa = input->check_caa;
     snprintf(beyond.denied_networks, sizeof beyond.denied_networks, "%s", input->n_denied_networks == 1 ? input->denied_networks[0] : "");
+    snprintf(beyond.validated, sizeof beyond.validated, "%s %s %s %s %zu %s %zu", input->type, input->identifier->value,
+             strrchr(input->account_uri, '/') + 1, input->check_caa ? "caa" : "-", input->n_issuer_names, input->account_hash_prefix,
+             input->n_thumbprints);
     if (beyond.validate_error != OK)
         return fail(rq, beyond.validate_error, "the validator says %s", error_name(beyond.validate_error));
     Pb__ValidateChallengeReply *reply = arena_alloc(rq->arena, sizeof *reply);
@@ -133,6 +141,25 @@ play_validate(struct request *rq, const Pb__ValidateChallengeRequest *input, con
     reply->valid = beyond.validate_problem == NULL;
     reply->problem = beyond.validate_problem == NULL ? "" : beyond.validate_problem;
     reply->detail = beyond.validate_problem == NULL ? "" : "another text was found";
+    reply->valid_until_s = beyond.validated_until_s;
+    *ret_reply = &reply->base;
+    return OK;
+}
+
+static inline enum error
+play_check_caa(struct request *rq, const Pb__CheckCaaRequest *input, const ProtobufCMessage **ret_reply)
+{
+    beyond.caa_asked[0] = '\0';
+    for (size_t i = 0; i < input->n_subjects; i++)
+        snprintf(beyond.caa_asked + strlen(beyond.caa_asked), sizeof beyond.caa_asked - strlen(beyond.caa_asked), "%s%s by %s", i == 0 ? "" : ", ",
+                 input->subjects[i]->name->value, input->subjects[i]->method);
+    if (beyond.caa_error != OK)
+        return fail(rq, beyond.caa_error, "the validator says %s", error_name(beyond.caa_error));
+    Pb__CheckCaaReply *reply = arena_alloc(rq->arena, sizeof *reply);
+    pb__check_caa_reply__init(reply);
+    reply->allowed = beyond.caa_problem == NULL;
+    reply->problem = beyond.caa_problem == NULL ? "" : beyond.caa_problem;
+    reply->detail = "the records do not allow it";
     *ret_reply = &reply->base;
     return OK;
 }
@@ -147,6 +174,8 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
         return play_revoke(rq, (const Pb__RevokeRequest *)input, ret_reply);
     if (text_equal(method, "ValidateChallenge"))
         return play_validate(rq, (const Pb__ValidateChallengeRequest *)input, ret_reply);
+    if (text_equal(method, "CheckCaa"))
+        return play_check_caa(rq, (const Pb__CheckCaaRequest *)input, ret_reply);
     return fail(rq, ERR_UNAVAILABLE, "nobody serves %s", method);
 }
 

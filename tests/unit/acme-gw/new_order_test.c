@@ -175,6 +175,26 @@ a_persistent_challenge_says_what_its_record_must_name(void **state)
 }
 
 static void
+settings_about_challenges_are_checked_at_start(void **state)
+{
+    static const struct acme_config right = {.challenges = "http-01, dns-persist-01", .caa_identities = "ca.example,xn--bcher-kva.example"};
+    static const struct acme_config wrong[] = {
+        {.challenges = "dns-1", .caa_identities = ""},
+        {.challenges = "", .caa_identities = "CA.example"},
+        {.challenges = "", .caa_identities = "ca.example."},
+        {.challenges = "", .caa_identities = "https://ca.example"},
+        {.challenges = "", .caa_identities = "a.b,c.d,e.f,g.h,i.j,k.l,m.n,o.p,q.r,s.t,u.v"},
+    };
+    AUTO_STRUCT(request, rq) = request_new();
+
+    assert_int_equal(challenge_types_check(rq, &right), OK);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        assert_int_equal(challenge_types_check(rq, &wrong[i]), ERR_BAD_REQUEST);
+        failure_clear(rq);
+    }
+}
+
+static void
 nobody_is_named_by_a_ca_without_name(void **state)
 {
     const char *names = gateway.config.caa_identities;
@@ -214,7 +234,7 @@ ids_and_tokens_never_repeat(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 9
+#define CASES_BY_HAND 10
 
 int
 main(void)
@@ -226,6 +246,7 @@ main(void)
         CASE(a_host_and_an_address_are_proven_by_what_fits_them),
         CASE(types_can_be_left_out_by_a_setting),
         CASE(a_persistent_challenge_says_what_its_record_must_name),
+        CASE(settings_about_challenges_are_checked_at_start),
         CASE(nobody_is_named_by_a_ca_without_name),
         CASE(an_authorization_has_a_challenge_with_all_its_members),
         CASE(ids_and_tokens_never_repeat),

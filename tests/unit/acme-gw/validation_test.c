@@ -170,6 +170,101 @@ a_validator_that_never_comes_is_told_in_the_end(void **state)
     assert_string_equal(status_of(made.url), "invalid");
 }
 
+/* RFC 8555 §8.2 */
+static void
+a_client_may_hasten_what_was_put_off(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    beyond.validate_error = ERR_UNAVAILABLE;
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    wait_until_postponed();
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET due_at = now() + interval '1 hour' WHERE status = 'processing'");
+    assert_int_equal(turn_validations(), 0);
+    beyond.validate_error = OK;
+    int wakes = validations.wakes;
+    assert_string_equal(member(&me, client_post(&me, made.challenge, "{}"), "status"), "processing");
+    assert_int_equal(validations.wakes, wakes + 1);
+    assert_int_equal(turn_validations(), 1);
+    assert_string_equal(status_of(made.url), "ready");
+}
+
+static void
+the_validator_hears_of_account_and_policy(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    wait_for_status(&me, made.authorization, "valid");
+    assert_string_equal(beyond.validated,
+                        arena_format(me.arena, "http-01 host.example %s - 2 http://acme.example/acme/account-hash/ 0", strrchr(me.kid, '/') + 1));
+}
+
+static struct made_order
+order_by_persistent_record(const char *name)
+{
+    struct made_order made = client_order(&me, name);
+
+    made.challenge = arena_format(me.arena, "%.*s/dns-persist-01", (int)(strrchr(made.challenge, '/') - made.challenge), made.challenge);
+    return made;
+}
+
+/* draft-ietf-acme-dns-persist-02 §4.1: neither authorisation nor order outlives the record. */
+static void
+what_is_proven_until_some_time_ends_then(void **state)
+{
+    struct made_order made = order_by_persistent_record("host.example");
+    int64_t until_s = clock_now_s() + 1000, ends_s = 0;
+
+    beyond.validated_until_s = until_s;
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    wait_for_status(&me, made.authorization, "valid");
+    assert_int_equal(clock_parse_rfc3339(member(&me, client_post(&me, made.authorization, ""), "expires"), &ends_s), 0);
+    assert_int_equal(ends_s, until_s);
+    assert_int_equal(clock_parse_rfc3339(member(&me, client_post(&me, made.url, ""), "expires"), &ends_s), 0);
+    assert_int_equal(ends_s, until_s);
+}
+
+/* §4.2 */
+static void
+former_keys_of_the_account_are_told_with_the_present_one_first(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    const char *id = strrchr(me.kid, '/') + 1;
+    const char **thumbprints = NULL;
+    size_t count = 0;
+
+    postgres_kit_run(postgres, "UPDATE acme.account SET key_thumbprint = '\\x01'");
+    postgres_kit_run(postgres, "UPDATE acme.account SET key_thumbprint = '\\x02'");
+    assert_int_equal(store_load_thumbprints(&gateway, rq, id, &thumbprints, &count), OK);
+    assert_int_equal(count, 3);
+    assert_string_equal(thumbprints[0], "Ag");
+    assert_string_equal(thumbprints[1], "AQ");
+    assert_int_equal(strlen(thumbprints[2]), 43);
+    postgres_kit_run(postgres, "UPDATE acme.account SET key_thumbprint = '\\x01'");
+    assert_int_equal(store_load_thumbprints(&gateway, rq, id, &thumbprints, &count), OK);
+    assert_int_equal(count, 3);
+}
+
+static void
+a_persistent_record_of_a_deactivated_account_is_nothing(void **state)
+{
+    struct made_order made = order_by_persistent_record("host.example");
+
+    beyond.validate_error = ERR_UNAVAILABLE;
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    wait_until_postponed();
+    assert_non_null(strstr(beyond.validated, "dns-persist-01 host.example"));
+    assert_true(text_ends_with(beyond.validated, " 1"));
+    beyond.validate_error = OK;
+    postgres_kit_run(postgres, "UPDATE acme.account SET status = 'deactivated'");
+    make_due();
+    assert_int_equal(turn_validations(), 1);
+    char *status = postgres_kit_ask(postgres, "SELECT status FROM acme.challenge");
+    assert_string_equal(status, "invalid");
+    free(status);
+}
+
 /* One thread works, one validation waits: the third is the lease loop's, at once. */
 static void
 what_is_too_much_at_once_is_left_to_the_lease_loop(void **state)
@@ -290,6 +385,11 @@ main(void)
         CASE(an_order_is_ready_when_the_last_name_is),
         CASE(an_absent_validator_is_asked_again),
         CASE(a_validator_that_never_comes_is_told_in_the_end),
+        CASE(a_client_may_hasten_what_was_put_off),
+        CASE(the_validator_hears_of_account_and_policy),
+        CASE(what_is_proven_until_some_time_ends_then),
+        CASE(former_keys_of_the_account_are_told_with_the_present_one_first),
+        CASE(a_persistent_record_of_a_deactivated_account_is_nothing),
         CASE(what_is_too_much_at_once_is_left_to_the_lease_loop),
         CASE(a_dead_holders_challenge_is_taken_when_the_lease_runs_out),
         CASE(a_late_holder_changes_nothing),

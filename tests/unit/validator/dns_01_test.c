@@ -15,6 +15,8 @@ static const char records[] = "_acme-challenge.one 5 TXT \"" DIGEST "\"\n"
                               "_acme-challenge.alias 5 CNAME there.elsewhere\n"
                               "there.elsewhere 5 CNAME further.elsewhere\n"
                               "further.elsewhere 5 TXT \"" DIGEST "\"\n"
+                              "_acme-challenge.led 5 CNAME secret.inner\n"
+                              "secret.inner 5 TXT \"of nobody's business\"\n"
                               "_acme-challenge.circle 5 CNAME circle\n"
                               "circle 5 CNAME _acme-challenge.circle\n"
                               "_acme-challenge.wrong 5 TXT \"nonsense\"\n"
@@ -81,6 +83,7 @@ static const struct one {
     {"follows_aliases", "dns-01", "alias.test", NULL, NULL},
     {"accepts_it_among_much_text", "dns-01", "big.test", NULL, NULL},
     {"rejects_a_circle_of_aliases", "dns-01", "circle.test", "dns", "_acme-challenge.circle.test"},
+    {"does_not_show_what_an_alias_leads_to", "dns-01", "led.test", "incorrectResponse", "the last one is something that is not shown"},
     {"rejects_another_text", "dns-01", "wrong.test", "incorrectResponse", "\"nonsense\""},
     {"rejects_the_digest_with_more_behind_it", "dns-01", "longer.test", "incorrectResponse", DIGEST "A"},
     {"rejects_the_digest_in_small_letters", "dns-01", "lower.test", "incorrectResponse", "t8hb"},
