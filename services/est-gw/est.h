@@ -192,6 +192,12 @@ enum error enroll_read_csr(struct request *rq, struct bytes body, struct csr *re
 http_handler ca_certs;
 http_handler csr_attrs;
 http_handler server_key_gen;
+http_handler full_cmc;
+
+/* ---- pki_data.c ---- */
+
+/* The one PKCS#10 request of a PKIData. ERR_BAD_REQUEST. */
+enum error pki_data_read(struct request *rq, struct bytes pki_data, struct bytes *ret_csr) MUST_CHECK;
 
 /* ---- server_key.c: keys that are made here ---- */
 

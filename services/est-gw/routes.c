@@ -15,6 +15,8 @@ const struct http_route est_routes[] = {
     {"POST", EST "{label}/simplereenroll", simple_reenroll, ON_WORKER},
     {"POST", EST "serverkeygen", server_key_gen, ON_WORKER},
     {"POST", EST "{label}/serverkeygen", server_key_gen, ON_WORKER},
+    {"POST", EST "fullcmc", full_cmc, ON_WORKER},
+    {"POST", EST "{label}/fullcmc", full_cmc, ON_WORKER},
     {"GET", EST "csrattrs", csr_attrs, ON_WORKER},
     {"GET", EST "{label}/csrattrs", csr_attrs, ON_WORKER},
 };

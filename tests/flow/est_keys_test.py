@@ -154,3 +154,56 @@ def test_a_profile_that_makes_no_keys_says_so(est):
 
 def test_keys_do_not_wait_for_an_approval(est):
     assert est.stack.signetctl("profile", "set", "made", "--kind", "est", "--approval", "true", check=False).returncode == 1
+
+
+# ---- fullcmc (RFC 7030 §4.3), for a simple request
+
+
+def pki_data(csr, controls=b"", requests=None):
+    tagged = tlv(0xA0, b"\x02\x01\x01" + csr)
+    return tlv(0x30, tlv(0x30, controls) + tlv(0x30, tagged if requests is None else requests) + tlv(0x30, b"") + tlv(0x30, b""))
+
+
+def signed_message(content, identity, directory, content_type="1.3.6.1.5.5.7.12.2"):
+    cert, key = identity.files(directory)
+    return subprocess.run(["openssl", "cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-econtent_type", content_type, "-signer", cert, "-inkey", key],
+                          input=content, capture_output=True, check=True).stdout
+
+
+def full_cmc(est, message, **more):
+    return est.ask("made/fullcmc", message, content_type="application/pkcs7-mime; smime-type=CMC-request", **more)
+
+
+def test_a_full_cmc_message_with_one_request_enrols(est, tmp_path):
+    device = est.maker.device("CN=SN3")
+    reply = full_cmc(est, signed_message(pki_data(make_csr(new_key(), "CN=cmc.example")), device, tmp_path), identity=device)
+    assert reply.certificate.subject.rfc4514_string() == "CN=cmc.example"
+
+
+def test_a_full_cmc_message_may_be_signed_with_the_new_key(est, tmp_path):
+    key = new_key()
+    own = Maker().device("CN=self", key=key)
+    message = signed_message(pki_data(make_csr(key, "CN=cmc2.example")), own, tmp_path)
+    assert full_cmc(est, message, auth=est.user).certificate.subject.rfc4514_string() == "CN=cmc2.example"
+
+
+def test_full_cmc_messages_that_are_not_simple_or_not_the_devices_own_are_refused(est, tmp_path):
+    device, other = est.maker.device("CN=SN4"), est.maker.device("CN=SN5")
+    csr = make_csr(new_key(), "CN=cmc.example")
+    good = signed_message(pki_data(csr), device, tmp_path)
+    control = tlv(0x30, b"\x02\x01\x02" + bytes.fromhex("06082b06010505070706") + tlv(0x31, b"\x04\x01\x01"))
+    cases = {
+        "no CMS": csr,
+        "a broken signature": good[:-1] + bytes([good[-1] ^ 1]),
+        "another content": signed_message(pki_data(csr), device, tmp_path, "1.2.840.113549.1.7.1"),
+        "no PKIData": signed_message(csr, device, tmp_path),
+        "a control": signed_message(pki_data(csr, controls=control), device, tmp_path),
+        "two requests": signed_message(pki_data(csr, requests=2 * tlv(0xA0, b"\x02\x01\x01" + csr)), device, tmp_path),
+        "no request": signed_message(pki_data(csr, requests=b""), device, tmp_path),
+        "another signer": signed_message(pki_data(csr), other, tmp_path),
+        "a cut message": good[:-20],
+    }
+    for name, message in cases.items():
+        reply = full_cmc(est, message, identity=device)
+        assert reply.status == 400, f"{name}: {reply.status} {reply.text}"
+    assert full_cmc(est, good, identity=device).status == 200
