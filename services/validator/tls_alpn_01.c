@@ -85,7 +85,7 @@ wait_until(int fd, short events, int64_t until_ms)
 
 /* NULL, or why there is no connection. */
 static const char *
-dial(struct request *rq, const struct address *address, int port, int *ret_fd)
+dial(struct request *rq, int fd, const struct address *address, int port)
 {
     struct sockaddr_storage to;
     socklen_t len = socket_address(address, port, &to);
@@ -93,7 +93,6 @@ dial(struct request *rq, const struct address *address, int port, int *ret_fd)
     int trouble = 0;
     socklen_t trouble_len = sizeof trouble;
 
-    AUTO_FD fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return "no socket can be had";
     if (connect(fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS)
@@ -102,8 +101,6 @@ dial(struct request *rq, const struct address *address, int port, int *ret_fd)
         return "nobody answered in time";
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &trouble, &trouble_len) != 0 || trouble != 0)
         return arena_text(rq->arena, strerror(trouble));
-    *ret_fd = fd;
-    fd = -1;
     return NULL;
 }
 
@@ -111,7 +108,7 @@ dial(struct request *rq, const struct address *address, int port, int *ret_fd)
 static bool
 is_allowed_peer(int fd, const struct address_rules *rules)
 {
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0};
     socklen_t len = sizeof peer;
     char text[INET6_ADDRSTRLEN];
     struct address address;
@@ -220,9 +217,9 @@ tls_alpn_01(struct resolver *resolver, struct request *rq, struct proof *proof)
     if (error)
         return error;
     for (size_t i = 0; i < chosen.count; i++) {
-        AUTO_FD fd = -1;
+        AUTO_FD fd = socket(address_is_v4(&chosen.at[i]) ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         where = arena_format(rq->arena, "%s port %d", proof_note_tried(rq, proof, &chosen.at[i]), port);
-        why = dial(rq, &chosen.at[i], port, &fd);
+        why = dial(rq, fd, &chosen.at[i], port);
         if (why == NULL)
             return ask(rq, proof, fd, where);
     }
