@@ -12,6 +12,8 @@
 
 #define LINE_OCTETS 48 /* 64 columns */
 #define BEGIN "-----BEGIN "
+#define END "-----END "
+#define DASHES "-----"
 
 static enum error
 not_base64(struct request *rq)
@@ -23,13 +25,12 @@ not_base64(struct request *rq)
 static enum error
 unwrap(struct request *rq, const char *text, struct bytes *ret_der)
 {
-    const char *begin = strstr(text, BEGIN) + strlen(BEGIN);
-    const char *label_end = strstr(begin, "-----");
-    const char *end = label_end == NULL ? NULL : strstr(label_end, "-----END ");
+    const char *label_end = strstr(strstr(text, BEGIN) + strlen(BEGIN), DASHES);
+    const char *content = label_end == NULL ? NULL : label_end + strlen(DASHES);
+    const char *end = content == NULL ? NULL : strstr(content, END);
 
     if (end == NULL)
         return refuse(rq, ERR_BAD_REQUEST, "body", "the PEM block in the body has no end line");
-    const char *content = label_end + strlen("-----");
     return base64_decode(rq->arena, BYTES(content, (size_t)(end - content)), ret_der) ? OK : not_base64(rq);
 }
 

@@ -1,0 +1,47 @@
+/* A CSR with the attributes of EST, plain and inside PKIData: a request that is taken out of a PKIData lies within it, and so do values of
+ * attributes. */
+#include <stdlib.h>
+
+#include "est.h"
+#include "pki/oid.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check_inside(struct bytes outer, const uint8_t *at, size_t len)
+{
+    if (at < outer.at || len > outer.len || at + len > outer.at + outer.len)
+        abort();
+}
+
+static void
+try_csr(struct request *rq, struct bytes der)
+{
+    const struct bytes oids[] = {OID_EST_IDENTITY_LINKING, OID_DECRYPT_KEY_ID, OID_ASYMM_DECRYPT_KEY_ID, OID_CHALLENGE_PASSWORD};
+    struct bytes text;
+    struct csr csr;
+
+    if (csr_parse(rq, der, &csr) != OK)
+        return;
+    for (size_t i = 0; i < sizeof oids / sizeof oids[0]; i++) {
+        struct der values;
+        if (!attribute_find(csr.info, oids[i], &values))
+            continue;
+        check_inside(csr.info, values.at, values.len);
+        if (attribute_text(rq, csr.info, oids[i], &text) == OK)
+            check_inside(csr.info, text.at, text.len);
+    }
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct bytes whole = BYTES(data, size), csr = whole;
+
+    if (pki_data_read(rq, whole, &csr) == OK)
+        check_inside(whole, csr.at, csr.len);
+    failure_clear(rq);
+    try_csr(rq, csr);
+    return 0;
+}
