@@ -209,6 +209,9 @@ problem_render(void *context, struct http_exchange *x)
     (void)http_answer_text(x, status, problem_media_type, json_format(rq->arena, problem));
     if (text_equal(rq->failure.reason, "userActionRequired"))
         http_header_out(x, "Link", "<%s>;rel=\"terms-of-service\"", acme->terms_url);
+    /* RFC 8555 §6.6; clients take a bare 429 for the end of everything. */
+    if (text_equal(type_of_failure(&rq->failure), "rateLimited"))
+        http_header_out(x, "Link", "<%s>;rel=\"help\"", text_is_empty(acme->config.website) ? acme->base_url : acme->config.website);
     const char *location = noted(rq, problem_location);
     if (location != NULL)
         http_header_out(x, "Location", "%s", location);

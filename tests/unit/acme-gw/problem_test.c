@@ -65,6 +65,21 @@ checks(void **state)
 }
 
 static void
+who_has_asked_too_often_is_told_where_there_is_help(void **state)
+{
+    static const struct http_route route = {.method = "POST", .path = "/x"};
+    AUTO_STRUCT(request, rq) = request_new();
+    struct http_exchange x = {.rq = *rq, .route = &route};
+    bool linked = false;
+
+    (void)fail(&x.rq, ERR_RATE_LIMITED, "too often");
+    problem_render(&gateway, &x);
+    for (size_t i = 0; i < x.answer.header_count; i++)
+        linked = linked || text_equal(x.answer.headers[i].value, "<https://acme.example>;rel=\"help\"");
+    assert_true(linked);
+}
+
+static void
 the_private_detail_stays_private(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -88,12 +103,13 @@ a_validators_word_is_kept_when_it_is_one(void **state)
 int
 main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(cases) + 2] = {
+    struct CMUnitTest tests[COUNT_OF(cases) + 3] = {
+        cmocka_unit_test(who_has_asked_too_often_is_told_where_there_is_help),
         cmocka_unit_test(the_private_detail_stays_private),
         cmocka_unit_test(a_validators_word_is_kept_when_it_is_one),
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++)
-        tests[2 + i] = (struct CMUnitTest){.name = cases[i].name, .test_func = checks, .initial_state = (void *)&cases[i]};
+        tests[3 + i] = (struct CMUnitTest){.name = cases[i].name, .test_func = checks, .initial_state = (void *)&cases[i]};
     return cmocka_run_group_tests_name("problem", tests, NULL, NULL);
 }
