@@ -259,7 +259,8 @@ store_postpone_intent(struct ra *ra, struct request *rq, struct bytes id, const 
 
 /* ---- certificates ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Whoever closes the intent first stores its certificate, its audit record and its event; for a second one `closed` is empty and nothing happens. */
+/* Whoever closes the intent first stores its certificate, its audit record and its event; for a second one `closed` is empty and nothing happens.
+ * The coalesce keeps the planner from looking for the intents by the index of open ones, which under load is full of those that are no longer. */
 static const struct db_statement insert_certificates = {
     "insert_certificates",
     "WITH input AS ("
@@ -267,7 +268,7 @@ static const struct db_statement insert_certificates = {
     "$9::text[], $10::text[], $11::bytea[])"
     "  AS i (id, expiry_month, serial, issuer, template, certificate, not_before, not_after, record, bundle, event)"
     "), closed AS ("
-    " UPDATE ra.intent SET status = 'issued', closed_at = now() FROM input WHERE intent.id = input.id AND intent.status = 'open'"
+    " UPDATE ra.intent SET status = 'issued', closed_at = now() FROM input WHERE intent.id = input.id AND coalesce(intent.status, '') = 'open'"
     " RETURNING intent.id, intent.channel, intent.principal_kind, intent.principal_id, intent.owner"
     "), stored AS ("
     " INSERT INTO ra.certificate (expiry_month, serial, issuer, template, certificate, not_before, not_after, intent_id, channel, principal_kind, "
