@@ -266,7 +266,8 @@ check_request(struct http_work *work)
     size_t most = x->route->body_max != 0 ? x->route->body_max : work->loop->server->options.body_max;
     if (x->body.len > most)
         return fail(&x->rq, ERR_TOO_LARGE, "the body has %zu bytes, at most %zu are taken here", x->body.len, most);
-    return OK;
+    const struct http_server_options *options = &work->loop->server->options;
+    return options->admit != NULL ? options->admit(options->context, x) : OK;
 }
 
 static int

@@ -81,6 +81,7 @@ struct http_server_options {
     size_t route_count;
     void *context;
     void (*render_failure)(void *context, struct http_exchange *x); /* NULL: a short text/plain */
+    enum error (*admit)(void *context, struct http_exchange *x);    /* NULL or: asked on the loop before any handler; its refusal is the answer */
     void (*decorate)(void *context, struct http_exchange *x);       /* NULL or: adds headers to every answer, errors included (Replay-Nonce) */
     int loops;                                                      /* 0: 1 */
     int workers;                                                    /* 0: no worker threads */

@@ -21,6 +21,7 @@
 #include "pki/identifier.h"
 #include "pki/public_key.h"
 #include "eab.h"
+#include "limit.h"
 #include "policy.h"
 #include "signet/v1/acme_gw.pb-c.h"
 #include "signet/v1/ra.pb-c.h"
@@ -45,6 +46,9 @@ struct acme_config {
     const char *tls_key_file;
     const char *nonce_key_file;
     const char *secret_key_file;
+    int requests_per_minute;
+    int requests_burst;
+    const char *unlimited_networks;
     const char *template_name;
     const char *issuer;
     int validity_days;
@@ -66,6 +70,7 @@ struct acme {
     const char *base_url; /* "https://host:port", without final slash */
     const char *terms_url;
     struct secret_box *secrets;
+    struct request_limiter *requests;
     struct snapshot_slot *policies;
     struct service_loop *policy_loop;
     struct db *db;

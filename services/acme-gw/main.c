@@ -15,6 +15,7 @@
 #include "link/service.h"
 
 #define LEASE_PAUSE_MS 1000
+#define SWEEP_PAUSE_MS (10 * 60 * 1000)
 
 static const struct setting settings[] = {
     SETTING_ADDRESS(struct acme_config, listen, "SIGNET_ACME_LISTEN", "127.0.0.1:14000", "where ACME clients are served"),
@@ -40,6 +41,11 @@ static const struct setting settings[] = {
                    "dns-persist-01 as this draft (draft-ietf-acme-dns-persist-0N) has it"),
     SETTING_TEXT(struct acme_config, perspectives, "SIGNET_ACME_PERSPECTIVES", "",
                  "names of the validators that have to agree, comma-separated, the primary one first; empty: any one validator decides"),
+    SETTING_NUMBER(struct acme_config, requests_per_minute, "SIGNET_ACME_REQUESTS_PER_MINUTE", "300", 0, 1000000,
+                   "requests of one address, an IPv6 /64 counting as one, at this replica; 0: as many as come"),
+    SETTING_NUMBER(struct acme_config, requests_burst, "SIGNET_ACME_REQUESTS_BURST", "500", 1, 1000000, "how many of them may come at once"),
+    SETTING_TEXT(struct acme_config, unlimited_networks, "SIGNET_ACME_UNLIMITED_NETWORKS", "",
+                 "whose requests are not counted, comma-separated CIDR: proxies in front, monitoring"),
     SETTING_NUMBER(struct acme_config, loops, "SIGNET_ACME_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct acme_config, workers, "SIGNET_ACME_WORKERS", "32", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "32", 1, 256, "validations under way at once"),
@@ -99,6 +105,16 @@ serve_replicas(struct service *service, struct request *rq, struct acme *acme)
 }
 
 static void
+open_limits(struct service *service, struct request *rq, struct acme *acme)
+{
+    const struct acme_config *config = &acme->config;
+
+    service_must(service, rq,
+                 request_limiter_new(rq, config->requests_per_minute, config->requests_burst, config->unlimited_networks, &acme->requests));
+    (void)service_every(service, "acme.limits", SWEEP_PAUSE_MS, limits_sweep, acme);
+}
+
+static void
 serve_operators(struct service *service, struct request *rq, struct acme *acme)
 {
     struct rpc_options options = {.threads = 2, .queue_limit = 64};
@@ -147,6 +163,7 @@ listen_for_clients(struct service *service, struct acme *acme)
                                           .context = acme,
                                           .render_failure = problem_render,
                                           .decorate = acme_decorate,
+                                          .admit = limit_request,
                                           .loops = acme->config.loops,
                                           .workers = acme->config.workers,
                                           .body_max = ACME_BODY_MAX,
@@ -175,6 +192,7 @@ main(int argc, char **argv)
     acme.bus = service_bus(service);
     service_must(service, rq, policies_follow(&acme, service, rq));
     service_must(service, rq, accounts_follow(&acme, rq));
+    open_limits(service, rq, &acme);
     serve_replicas(service, rq, &acme);
     serve_operators(service, rq, &acme);
     open_leases(service, rq, &acme);
@@ -185,5 +203,6 @@ main(int argc, char **argv)
     account_cache_free(acme.accounts);
     nonces_free(acme.nonces);
     secret_box_free(acme.secrets);
+    request_limiter_free(acme.requests);
     return status;
 }

@@ -68,3 +68,13 @@ networks_cover(const struct network *networks, size_t count, const char *address
             return true;
     return false;
 }
+
+const char *
+network_text(struct arena *arena, const char *address)
+{
+    struct network network;
+
+    if (strchr(address, ':') == NULL || !network_read(address, &network))
+        return address;
+    return arena_format(arena, "%s::/64", bytes_hex(arena, BYTES(network.octets, 8), ':'));
+}

@@ -59,48 +59,47 @@ answer_found(struct acme *acme, struct http_exchange *x, const struct policy *po
     return account_answer(acme, x, status, account);
 }
 
-/* RFC 8555 §7.3.1: no account is made. The same for who has not agreed to the terms: an account that exists needs no second agreement. */
+/* RFC 8555 §7.3.1. Who has an account needs no second agreement to the terms and no second binding to find it. */
 static enum error
-return_existing(struct acme *acme, struct http_exchange *x, const struct policy *policy, const struct signed_request *signed_)
+check_may_be_made(struct acme *acme, struct request *rq, const json_t *payload)
 {
-    struct request *rq = &x->rq;
-    struct account found;
-
-    enum error error = store_find_account_by_key(acme, rq, signed_->jwk, &found);
-    if (error == OK)
-        return answer_found(acme, x, policy, 200, &found);
-    if (error != ERR_NOT_FOUND)
-        return error;
-    failure_clear(rq);
-    if (json_is_true(json_object_get(signed_->payload, "onlyReturnExisting")))
+    if (json_is_true(json_object_get(payload, "onlyReturnExisting")))
         return refuse(rq, ERR_BAD_REQUEST, "accountDoesNotExist", "there is no account with this key");
+    if (json_is_true(json_object_get(payload, "termsOfServiceAgreed")))
+        return OK;
     return refuse(rq, ERR_DENIED, "userActionRequired", "a new account must agree to the terms of service at %s: \"termsOfServiceAgreed\": true",
                   acme->terms_url);
 }
 
-/* Under a policy that knows external accounts. Who has an account already needs no binding to find it again. */
+/* With the external account that it is bound to, if any, in one transaction; then as everybody finds it. */
 static enum error
-new_bound_account(struct acme *acme, struct http_exchange *x, const struct policy *policy, const struct signed_request *signed_,
-                  const struct account *wanted)
+make(struct acme *acme, struct http_exchange *x, const struct policy *policy, const struct signed_request *signed_, struct account *ret_account,
+     bool *ret_made)
 {
     struct request *rq = &x->rq;
-    struct account account;
-    const char *key_id;
+    struct account wanted = {.id = new_id(rq->arena),
+                             .status = ACCOUNT_VALID,
+                             .terms_agreed = true,
+                             .client_address = x->peer,
+                             .policy = policy->name,
+                             .jwk = *signed_->jwk};
+    const char *key_id = NULL;
     bool created;
 
-    enum error error = store_find_account_by_key(acme, rq, signed_->jwk, &account);
-    if (error == OK)
-        return answer_found(acme, x, policy, 200, &account);
-    if (error != ERR_NOT_FOUND)
-        return error;
-    failure_clear(rq);
-    error = eab_check(acme, x, policy, signed_->payload, signed_->jwk, &key_id);
-    if (!error && key_id != NULL)
-        error = store_insert_bound_account(acme, rq, wanted, key_id);
-    /* Bound or not: this finds what was made, or makes it. */
+    enum error error = jwk_check(rq, signed_->jwk);
     if (!error)
-        error = store_insert_account(acme, rq, wanted, &account, &created);
-    return error ? error : answer_found(acme, x, policy, 201, &account);
+        error = contacts_check(rq, signed_->payload, &wanted.contacts, &wanted.contact_count);
+    if (!error)
+        error = eab_check(acme, x, policy, signed_->payload, signed_->jwk, &key_id);
+    if (!error)
+        error = limit_new_account(acme, x, policy);
+    if (!error && key_id != NULL)
+        error = store_insert_bound_account(acme, rq, &wanted, key_id);
+    if (!error)
+        error = store_insert_account(acme, rq, &wanted, ret_account, &created);
+    if (!error)
+        *ret_made = created || key_id != NULL;
+    return error;
 }
 
 enum error
@@ -110,6 +109,8 @@ new_account(void *context, struct http_exchange *x)
     struct request *rq = &x->rq;
     struct signed_request signed_;
     const struct policy *policy;
+    struct account account;
+    bool made = false;
 
     enum error error = signed_request_check(acme, x, BY_NEW_KEY, &signed_);
     if (!error)
@@ -118,27 +119,14 @@ new_account(void *context, struct http_exchange *x)
         return error;
     if (signed_.payload == NULL)
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "the payload must be a JSON object");
-    bool terms_agreed = json_is_true(json_object_get(signed_.payload, "termsOfServiceAgreed"));
-    if (!terms_agreed || json_is_true(json_object_get(signed_.payload, "onlyReturnExisting")))
-        return return_existing(acme, x, policy, &signed_);
-
-    struct account wanted = {.id = new_id(rq->arena),
-                             .status = ACCOUNT_VALID,
-                             .terms_agreed = true,
-                             .client_address = x->peer,
-                             .policy = policy->name,
-                             .jwk = *signed_.jwk};
-    error = jwk_check(rq, signed_.jwk);
+    error = store_find_account_by_key(acme, rq, signed_.jwk, &account);
+    if (error == OK)
+        return answer_found(acme, x, policy, 200, &account);
+    if (error != ERR_NOT_FOUND)
+        return error;
+    failure_clear(rq);
+    error = check_may_be_made(acme, rq, signed_.payload);
     if (!error)
-        error = contacts_check(rq, signed_.payload, &wanted.contacts, &wanted.contact_count);
-    if (error)
-        return error;
-    if (policy->eab != EAB_NONE)
-        return new_bound_account(acme, x, policy, &signed_, &wanted);
-    struct account account;
-    bool created;
-    error = store_insert_account(acme, rq, &wanted, &account, &created);
-    if (error)
-        return error;
-    return answer_found(acme, x, policy, created ? 201 : 200, &account);
+        error = make(acme, x, policy, &signed_, &account, &made);
+    return error ? error : answer_found(acme, x, policy, made ? 201 : 200, &account);
 }

@@ -192,6 +192,8 @@ new_order(void *context, struct http_exchange *x)
     if (!error)
         error = check_template(acme, rq, policy, signed_.account, &order);
     if (!error)
+        error = limit_new_order(acme, rq, policy, &order);
+    if (!error)
         error = store_insert_order(acme, rq, challenges, order.name_count, &order);
     if (error)
         return error;

@@ -28,6 +28,8 @@ struct network {
 /* "10.0.0.0/8", "fd00::/8", or one address. */
 bool network_read(const char *text, struct network *ret_network);
 bool networks_cover(const struct network *networks, size_t count, const char *address);
+/* Whom an address stands for: itself, or its /64. */
+const char *network_text(struct arena *arena, const char *address);
 
 /* ---- policy.c ---- */
 
@@ -53,7 +55,7 @@ struct policy {
     bool caa;
     int orders_per_account, certificates_per_account; /* 0: any number */
     size_t identifiers_max;
-    const char *limits;
+    const struct limits *limits;
     struct bytes directory; /* JSON */
 };
 
@@ -93,6 +95,9 @@ enum error store_write_policy(struct acme *acme, struct request *rq, const Pb__A
     MUST_CHECK;
 enum error store_delete_policy(struct acme *acme, struct request *rq, const char *name) MUST_CHECK;
 enum error store_list_policies(struct acme *acme, struct request *rq, const char *name, Pb__AcmePolicy ***ret_policies, size_t *ret_count) MUST_CHECK;
+
+/* A label as paths and rows have it. ERR_BAD_REQUEST. */
+enum error policy_name_check(struct request *rq, const char *name) MUST_CHECK;
 
 /* ---- directory.c ---- */
 

@@ -215,6 +215,8 @@ problem_render(void *context, struct http_exchange *x)
     const char *location = noted(rq, problem_location);
     if (location != NULL)
         http_header_out(x, "Location", "%s", location);
+    if (text_equal(type_of_failure(&rq->failure), "rateLimited"))
+        http_header_out(x, "Link", "<%s>;rel=\"help\"", policy_url(acme, rq->arena, default_policy, "limits"));
     if (rq->failure.retry_after_s == 0 && status >= 500)
         http_header_out(x, "Retry-After", "%d", TRY_AGAIN_S);
 }

@@ -33,11 +33,21 @@ is_label(const char *name)
     return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
+enum error
+policy_name_check(struct request *rq, const char *name)
+{
+    if (!is_label(name))
+        return fail(rq, ERR_BAD_REQUEST, "a name has at most %d lower-case letters, digits and inner hyphens", POLICY_NAME_MAX);
+    return OK;
+}
+
 static enum error
 check_name(struct request *rq, const char *name)
 {
-    if (!is_label(name))
-        return fail(rq, ERR_BAD_REQUEST, "a policy's name has at most %d lower-case letters, digits and inner hyphens", POLICY_NAME_MAX);
+    enum error error = policy_name_check(rq, name);
+
+    if (error)
+        return error;
     if (is_resource(name))
         return fail(rq, ERR_BAD_REQUEST, "\"%s\" cannot be a policy's name: the gateway has a resource of that name", name);
     return OK;

@@ -24,6 +24,8 @@ const struct http_route acme_routes[] = {
     {"POST", "/acme/challenge/{id}/{type}", challenge, ON_WORKER},
     {"POST", "/acme/certificate/{id}", certificate, ON_WORKER},
     {"POST", "/acme/revoke-cert", revoke_cert, ON_WORKER},
+    {"GET", "/acme/limits", limits_page, ON_LOOP_OR_WORKER},
+    {"GET", "/acme/{policy}/limits", limits_page, ON_LOOP_OR_WORKER},
     {"GET", "/acme/{policy}/directory", directory, ON_LOOP_OR_WORKER},
     {"POST", "/acme/{policy}/directory", directory_by_post, ON_WORKER},
     {"POST", "/acme/{policy}/new-account", new_account, ON_WORKER},

@@ -107,7 +107,7 @@ or_setting(const char *text, const char *setting)
 }
 
 static struct policy
-policy_of(struct acme *acme, struct arena *arena, const Pb__AcmePolicy *row)
+policy_of(struct acme *acme, struct arena *arena, const Pb__AcmePolicy *row, const struct limits *limits)
 {
     struct policy policy = {
         .name = row->name,
@@ -132,7 +132,7 @@ policy_of(struct acme *acme, struct arena *arena, const Pb__AcmePolicy *row)
         .orders_per_account = (int)row->orders_per_account,
         .certificates_per_account = (int)row->certificates_per_account,
         .identifiers_max = row->identifiers_max == 0 || row->identifiers_max > IDENTIFIERS_MAX ? IDENTIFIERS_MAX : row->identifiers_max,
-        .limits = row->limits,
+        .limits = limits,
     };
 
     (void)eab_rule_find(row->eab, &policy.eab);
@@ -140,18 +140,44 @@ policy_of(struct acme *acme, struct arena *arena, const Pb__AcmePolicy *row)
     return policy;
 }
 
+static const struct limits *
+limits_of(struct arena *arena, Pb__AcmeLimits *const *rows, size_t count, const char *name)
+{
+    struct limits *limits = arena_alloc(arena, sizeof *limits);
+
+    for (size_t i = 0; i < count; i++) {
+        const Pb__AcmeLimits *row = rows[i];
+        if (!text_equal(row->name, name))
+            continue;
+        *limits = (struct limits){
+            .name = row->name,
+            .new_accounts = {(int)row->new_accounts_per_address, (int)row->new_accounts_period_s},
+            .new_orders = {(int)row->new_orders_per_account, (int)row->new_orders_period_s},
+            .failed_authorizations = {(int)row->failed_authorizations_per_name, (int)row->failed_authorizations_period_s},
+            .certificates = {(int)row->certificates_per_domain, (int)row->certificates_period_s},
+            .failures_before_pause = (int)row->failures_before_pause,
+        };
+        return limits;
+    }
+    abort(); /* the column is a foreign key, and sets that policies name are not deleted */
+}
+
+/* The sets last: one that a policy names was there before the policy. */
 enum error
 store_load_policies(struct acme *acme, struct request *rq, struct policies *ret_policies)
 {
     Pb__AcmePolicy **rows;
-    size_t count;
+    Pb__AcmeLimits **limits;
+    size_t count, limits_count;
 
     enum error error = store_list_policies(acme, rq, "", &rows, &count);
+    if (!error)
+        error = store_list_limits(acme, rq, "", &limits, &limits_count);
     if (error)
         return error;
     struct policy *policies = arena_array(rq->arena, count, sizeof *policies);
     for (size_t i = 0; i < count; i++)
-        policies[i] = policy_of(acme, rq->arena, rows[i]);
+        policies[i] = policy_of(acme, rq->arena, rows[i], limits_of(rq->arena, limits, limits_count, rows[i]->limits));
     *ret_policies = (struct policies){policies, count};
     return OK;
 }
@@ -185,6 +211,10 @@ store_write_policy(struct acme *acme, struct request *rq, const Pb__AcmePolicy *
                  TEXTS(client_networks), TEXTS(allowed_networks), TEXTS(denied_networks), DB_TEXT(or_setting(policy->eab, eab_rule_name(EAB_NONE))),
                  DB_BOOL(policy->caa), DB_INT(policy->orders_per_account), DB_INT(policy->certificates_per_account), DB_INT(policy->identifiers_max),
                  DB_TEXT(or_setting(policy->limits, default_policy)));
+    if (error == ERR_CONFLICT) {
+        failure_clear(rq);
+        return fail(rq, ERR_BAD_REQUEST, "there are no limits \"%s\": see signetctl acme limits list", policy->limits);
+    }
     if (error)
         return error;
     if (how == POLICY_CREATE && db_affected(rows) == 0)

@@ -102,6 +102,7 @@ def test_who_links_what():
     assert who("libpq") == set(programs) - {"validator", "hsm-worker"}
     assert who("libunbound") == {"validator"} and who("libcurl") == {"validator"}
     assert who("libyaml-0") == {"signetctl"}
+    assert who("libpsl") == {"acme-gw"}
 
 
 def test_programs_are_hardened():

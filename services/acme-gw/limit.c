@@ -1,0 +1,157 @@
+/*
+ * What may be done how often: before an account is made and before an order is recorded, in one round trip each. Who is refused is told the rule and
+ * the time; a name that failed without end waits for an operator (signetctl acme resume).
+ */
+#include "acme.h"
+
+#include <libpsl.h>
+#include <string.h>
+
+/* Clients give up when they are told to come back in a day (acme.sh); who comes too early is told again. */
+#define RETRY_AFTER_MAX_S 600
+#define SPENDINGS_MAX (IDENTIFIERS_MAX + 1)
+
+static const char *
+key_of(struct arena *arena, const struct policy *policy, const char *rule, const char *subject)
+{
+    return arena_format(arena, "%s %s %s", policy->limits->name, rule, subject);
+}
+
+static struct spending
+spending_of(struct arena *arena, const struct policy *policy, const char *rule, const char *subject, struct limit limit)
+{
+    return (struct spending){.key = key_of(arena, policy, rule, subject), .rule = rule, .subject = subject, .limit = limit};
+}
+
+static enum error
+refuse_limited(struct request *rq, const struct policy *policy, const struct obstacle *obstacle)
+{
+    AUTO(json_t, members) = json_pack("{s:s}", "rule", obstacle->rule);
+
+    request_note(rq, "rule", "%s", obstacle->rule);
+    rq->failure_members = json_format(rq->arena, members);
+    if (obstacle->paused)
+        return refuse(rq, ERR_RATE_LIMITED, "rateLimited",
+                      "%s: the name %s has failed so often for this account that it is paused; have the operator of this server resume it",
+                      obstacle->rule, obstacle->subject);
+    if (obstacle->wait_s == 0)
+        return refuse(rq, ERR_RATE_LIMITED, "rateLimited", "%s: the account has as many as the policy %s allows", obstacle->rule, policy->name);
+    (void)refuse(rq, ERR_RATE_LIMITED, "rateLimited", "%s: %s has had its share under the policy %s; the next is taken in %d s", obstacle->rule,
+                 obstacle->subject, policy->name, obstacle->wait_s);
+    return fail_retry_after(rq, obstacle->wait_s < RETRY_AFTER_MAX_S ? obstacle->wait_s : RETRY_AFTER_MAX_S);
+}
+
+enum error
+limit_new_account(struct acme *acme, struct http_exchange *x, const struct policy *policy)
+{
+    struct request *rq = &x->rq;
+    struct obstacle obstacle = {0};
+
+    if (policy->limits->new_accounts.count == 0)
+        return OK;
+    struct spending spending =
+        spending_of(rq->arena, policy, "new-accounts-per-address", network_text(rq->arena, x->peer), policy->limits->new_accounts);
+    enum error error = store_spend(acme, rq, &spending, 1, &obstacle);
+    if (error)
+        return error;
+    return obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &obstacle);
+}
+
+/* ---- orders ---- */
+
+/* The name that somebody had to register (publicsuffix.org); what is no DNS name, and a public suffix itself, stands for itself. */
+static const char *
+registered_domain(const struct identifier *name)
+{
+    const psl_ctx_t *suffixes = psl_builtin();
+    const char *host = text_starts_with(name->value, "*.") ? name->value + 2 : name->value;
+
+    if (name->type != IDENTIFIER_DNS || suffixes == NULL)
+        return host;
+    const char *domain = psl_registrable_domain(suffixes, host);
+    return domain == NULL ? host : domain;
+}
+
+static bool
+has_key(const struct spending *spendings, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(spendings[i].key, key))
+            return true;
+    return false;
+}
+
+/* Each registered domain once, however many of its names are asked for. */
+static size_t
+spendings_of_order(struct arena *arena, const struct policy *policy, const struct order *order, struct spending *spendings)
+{
+    const struct limits *limits = policy->limits;
+    size_t count = 0;
+
+    if (order->replaces != NULL)
+        return 0;
+    if (limits->new_orders.count > 0)
+        spendings[count++] = spending_of(arena, policy, "new-orders-per-account", order->account_id, limits->new_orders);
+    for (size_t i = 0; limits->certificates.count > 0 && i < order->name_count; i++) {
+        struct spending one = spending_of(arena, policy, "certificates-per-domain", registered_domain(&order->names[i]), limits->certificates);
+        if (!has_key(spendings, count, one.key))
+            spendings[count++] = one;
+    }
+    return count;
+}
+
+enum error
+limit_new_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order)
+{
+    struct spending *spendings = arena_array(rq->arena, SPENDINGS_MAX, sizeof *spendings);
+    size_t count = spendings_of_order(rq->arena, policy, order, spendings);
+    struct obstacle obstacle = {0};
+
+    enum error error = store_spend_order(acme, rq, policy, order, spendings, count, &obstacle);
+    if (error)
+        return error;
+    return obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &obstacle);
+}
+
+void
+limits_sweep(void *context, struct request *rq)
+{
+    if (store_sweep_limits(context, rq) != OK)
+        request_note(rq, "limits", "not swept");
+}
+
+/* ---- the page ---- */
+
+static void
+put_limit(struct buffer *page, const char *rule, struct limit limit)
+{
+    if (limit.count > 0)
+        buffer_append_format(page, "%s: %d in %d s\n", rule, limit.count, limit.period_s);
+}
+
+enum error
+limits_page(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    const struct policy *policy;
+    struct buffer page = buffer_in(x->rq.arena);
+
+    if (x->on_loop && !policies_are_known(acme, &x->rq))
+        return http_defer(x);
+    enum error error = policy_of_path(acme, x, &policy);
+    if (error)
+        return error;
+    buffer_append_format(&page,
+                         "Limits under the policy %s. A problem of the type rateLimited names the rule, and Retry-After a time to try again.\n\n",
+                         policy->name);
+    put_limit(&page, "new-accounts-per-address", policy->limits->new_accounts);
+    put_limit(&page, "new-orders-per-account", policy->limits->new_orders);
+    put_limit(&page, "certificates-per-domain", policy->limits->certificates);
+    put_limit(&page, "failed-authorizations-per-name", policy->limits->failed_authorizations);
+    if (policy->limits->failures_before_pause > 0)
+        buffer_append_format(&page, "paused-names: after %d failures one after the other a name is paused until the operator resumes it\n",
+                             policy->limits->failures_before_pause);
+    if (acme->config.requests_per_minute > 0)
+        buffer_append_format(&page, "requests-per-address: %d a minute, %d at once\n", acme->config.requests_per_minute, acme->config.requests_burst);
+    return http_answer_text(x, 200, "text/plain; charset=utf-8", buffer_text(&page));
+}

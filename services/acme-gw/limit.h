@@ -1,0 +1,92 @@
+/*
+ * Rate limits. What is in the database is shared by all replicas and counts accounts, orders, failures and certificates, by the set that a policy
+ * names; what is in memory counts requests of an address at this replica, before anything else looks at them.
+ *
+ * Both are GCRA: a subject has one number, the time of its next turn if all took theirs one after the other, and may be ahead of it by one period.
+ */
+#ifndef SIGNET_ACME_GW_LIMIT_H
+#define SIGNET_ACME_GW_LIMIT_H
+
+#include "link/http_server.h"
+#include "signet/v1/acme_gw.pb-c.h"
+
+struct acme;
+struct account;
+struct order;
+struct policy;
+
+struct limit {
+    int count; /* 0: no limit */
+    int period_s;
+};
+
+struct limits {
+    const char *name;
+    struct limit new_accounts, new_orders, failed_authorizations, certificates;
+    int failures_before_pause; /* 0: never */
+};
+
+/* ---- limit.c ---- */
+
+/* Before an account is made: rateLimited. */
+enum error limit_new_account(struct acme *acme, struct http_exchange *x, const struct policy *policy) MUST_CHECK;
+/* Before an order is recorded: rateLimited, with the rule. The policy's quotas, too. A replacement (RFC 9773) counts for nothing but failures. */
+enum error limit_new_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order) MUST_CHECK;
+/* The page that rel="help" leads to. */
+http_handler limits_page;
+/* Forgets what is used up no more. */
+void limits_sweep(void *context, struct request *rq);
+
+/* ---- limit_requests.c ---- */
+
+struct request_limiter;
+/* `per_minute` 0: no limit. ERR_BAD_REQUEST when the networks cannot be read. */
+enum error request_limiter_new(struct request *rq, int per_minute, int burst, const char *unlimited_networks, struct request_limiter **ret_limiter)
+    MUST_CHECK;
+void request_limiter_free(struct request_limiter *limiter);
+/* False: one too many; ret_wait_s says when the next is taken. */
+bool request_limiter_take(struct request_limiter *limiter, const char *address, int64_t now_us, int *ret_wait_s);
+/* For http_server_options. */
+enum error limit_request(void *context, struct http_exchange *x);
+
+/* ---- store_limit.c ---- */
+
+/* One turn for a subject. */
+struct spending {
+    const char *key;
+    const char *rule;    /* "new-orders-per-account" */
+    const char *subject; /* for the client */
+    struct limit limit;
+};
+
+/* What stands in the way; `rule` NULL: nothing. */
+struct obstacle {
+    const char *rule;
+    const char *subject;
+    int wait_s; /* 0: no time helps */
+    bool paused;
+};
+
+/* Spends all that can be spent; the first that cannot is the obstacle. */
+enum error store_spend(struct acme *acme, struct request *rq, const struct spending *spendings, size_t count, struct obstacle *ret_obstacle)
+    MUST_CHECK;
+/* The same together with what the account has failed at and what it has, in one round trip. */
+enum error store_spend_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order,
+                             const struct spending *spendings, size_t count, struct obstacle *ret_obstacle) MUST_CHECK;
+enum error store_sweep_limits(struct acme *acme, struct request *rq) MUST_CHECK;
+enum error store_list_limits(struct acme *acme, struct request *rq, const char *name, Pb__AcmeLimits ***ret_limits, size_t *ret_count) MUST_CHECK;
+enum error store_write_limits(struct acme *acme, struct request *rq, const Pb__AcmeLimits *limits, bool *ret_created) MUST_CHECK;
+enum error store_delete_limits(struct acme *acme, struct request *rq, const char *name) MUST_CHECK;
+enum error store_resume_name(struct acme *acme, struct request *rq, const char *name, const char *account_id, size_t *ret_resumed) MUST_CHECK;
+
+/* ---- the administrative rpcs, one file each ---- */
+
+enum error list_acme_limits(struct acme *acme, struct request *rq, const Pb__ListAcmeLimitsRequest *input, Pb__ListAcmeLimitsReply *ret_reply)
+    MUST_CHECK;
+enum error put_acme_limits(struct acme *acme, struct request *rq, const Pb__PutAcmeLimitsRequest *input, Pb__PutAcmeLimitsReply *ret_reply)
+    MUST_CHECK;
+enum error delete_acme_limits(struct acme *acme, struct request *rq, const Pb__DeleteAcmeLimitsRequest *input, Pb__DeleteAcmeLimitsReply *ret_reply)
+    MUST_CHECK;
+enum error resume_name(struct acme *acme, struct request *rq, const Pb__ResumeNameRequest *input, Pb__ResumeNameReply *ret_reply) MUST_CHECK;
+
+#endif
