@@ -105,7 +105,7 @@ struct lookup {
     size_t count;
 };
 
-/* All at once, aliases followed. Nothing is remembered between two questions. */
+/* All at once, aliases followed. Nothing is remembered between two questions, but for five seconds that there was no proper answer. */
 void look_up(struct resolver *resolver, struct request *rq, struct lookup *lookups, size_t count);
 
 /* ---- resolve.c ---- */
