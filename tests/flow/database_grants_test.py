@@ -10,7 +10,8 @@ OWNED = {"acme_gw": {"acme"}, "ra": {"ra", "audit"}, "signer": {"ca"}, "ocsp_res
 # What a role reads beyond its own schema, always through a view.
 VIEWS = {
     "scep_gw": {"ra.enrolled_certificate", "crl.current_crl"},
-    "acme_gw": {"ra.issued_certificate"},
+    "acme_gw": {"ra.issued_certificate", "ra.certificate_status"},
+    "est_gw": {"ra.enrolled_certificate"},
     "signer": {"ra.revoked_serial"},
     "ocsp_responder": {"ra.certificate_status"},
 }
