@@ -36,6 +36,33 @@ def make_csr(key, subject, names=(), attributes=()):
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
+def tlv(tag, content):
+    length = len(content)
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([tag]) + (bytes([length]) if length < 128 else bytes([0x80 | len(octets)]) + octets) + content
+
+
+def oid_octets(dotted):
+    arcs = [int(arc) for arc in dotted.split(".")]
+    content = bytes([arcs[0] * 40 + arcs[1]])
+    for arc in arcs[2:]:
+        groups = [arc & 127]
+        while arc > 127:
+            arc >>= 7
+            groups.insert(0, arc & 127 | 128)
+        content += bytes(groups)
+    return tlv(0x06, content)
+
+
+def csr_with_attribute(key, subject, oid, value):
+    """For attributes whose values are no texts, which the library cannot write."""
+    spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    attribute = tlv(0x30, oid_octets(oid) + tlv(0x31, value))
+    info = tlv(0x30, b"\x02\x01\x00" + name_of(subject).public_bytes() + spki + tlv(0xA0, attribute))
+    ecdsa_with_sha256 = tlv(0x30, oid_octets("1.2.840.10045.4.3.2"))
+    return tlv(0x30, info + ecdsa_with_sha256 + tlv(0x03, b"\0" + key.sign(info, ec.ECDSA(hashes.SHA256()))))
+
+
 class Maker:
     """A manufacturer with a CA of his own."""
 

@@ -39,6 +39,11 @@ enum error csr_verify(struct request *rq, const struct csr *csr) MUST_CHECK;
 /* The names of SAN plus, when it looks like a host name or address and is not among them, the common name. */
 enum error csr_all_names(struct request *rq, const struct csr *csr, struct identifier **ret_names, size_t *ret_count) MUST_CHECK;
 
+/* The value set of an attribute of a request that csr_parse has accepted; false when it is absent. */
+bool csr_attribute(const struct csr *csr, struct bytes type, struct der *ret_values);
+/* For requests that renew: the names that changeSubjectName (RFC 6402 §2.8) asks for take the place of those that the request repeats. */
+enum error csr_change_names(struct request *rq, struct csr *csr, bool *ret_changed) MUST_CHECK;
+
 /* Encodes the part to sign, and joins it with its signature: for "CSR only" CAs. `extensions` is SEQUENCE OF Extension, or none. */
 struct bytes csr_encode_info(struct arena *arena, struct bytes subject, struct bytes spki, struct bytes extensions);
 struct bytes csr_join(struct arena *arena, struct bytes info, enum signature_algorithm algorithm, struct bytes signature);

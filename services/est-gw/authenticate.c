@@ -229,7 +229,7 @@ check(struct est *est, struct http_exchange *x, const struct profile *profile, b
 enum error
 authenticate(struct est *est, struct http_exchange *x, const struct profile *profile, bool renewing, struct client *ret_client)
 {
-    struct client client = {.user = ""};
+    struct client client = {.user = "", .renews = renewing};
     enum error error = check(est, x, profile, renewing, &client);
 
     if (error)

@@ -62,6 +62,7 @@ call_ra(struct est *est, const struct http_exchange *x, struct request *rq, cons
     input.owner = client->user;
     input.client_address = x->peer;
     input.wants_approval = settings->approval;
+    input.change_names = client->renews;
     if (settings->validity_days > 0)
         input.not_after_s = clock_now_s() + settings->validity_days * DAY_S;
     enum error error = RPC_CALL(est->bus, rq, ra, Enroll, &input, ret_reply);

@@ -86,6 +86,7 @@ struct enrolled {
 /* Who asks. */
 struct client {
     const char *kind, *id;           /* of the principal */
+    bool renews;                     /* a certificate of its own */
     const char *user;                /* who logged in by password, or "" */
     struct certificate *certificate; /* the client certificate, or NULL */
     const struct enrolled *enrolled; /* when that is one of ours */
@@ -114,10 +115,8 @@ struct bytes certs_only(struct arena *arena, const struct bytes *certificates, s
 
 /* ---- attributes.c ---- */
 
-/* The value set of an attribute of a CSR whose info csr_parse has accepted; false when it is absent. */
-bool attribute_find(struct bytes csr_info, struct bytes oid, struct der *ret_values);
 /* The one text of an attribute that is a DirectoryString; ret_text is none when it is absent. ERR_BAD_CSR. */
-enum error attribute_text(struct request *rq, struct bytes csr_info, struct bytes oid, struct bytes *ret_text) MUST_CHECK;
+enum error attribute_text(struct request *rq, const struct csr *csr, struct bytes oid, struct bytes *ret_text) MUST_CHECK;
 
 /* ---- profile.c ---- */
 

@@ -19,7 +19,7 @@ enum error
 proof_check(const struct http_exchange *x, struct request *rq, const struct profile *profile, const struct csr *csr)
 {
     struct bytes linking, value;
-    enum error error = attribute_text(rq, csr->info, OID_EST_IDENTITY_LINKING, &linking);
+    enum error error = attribute_text(rq, csr, OID_EST_IDENTITY_LINKING, &linking);
 
     if (error)
         return error;

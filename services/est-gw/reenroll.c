@@ -1,6 +1,6 @@
 /*
- * simplereenroll (RFC 7030 §4.2.2): a certificate of ours is renewed by its holder. The CSR has its subject and its names; the key may be a new one.
- * That it is ours, not revoked and still valid, authenticate.c has seen.
+ * simplereenroll (RFC 7030 §4.2.2): a certificate of ours is renewed by its holder. The CSR has its subject and its names, and may ask for others by
+ * an attribute; the key may be a new one. That it is ours, not revoked and still valid, authenticate.c has seen.
  */
 #include "est.h"
 
@@ -38,6 +38,20 @@ check_same(struct request *rq, const struct certificate *certificate, const stru
     return OK;
 }
 
+/* RFC 6402 §2.8: other names than those of the certificate are asked for by an attribute, and allowed like those of a new device. */
+static enum error
+check_change(struct request *rq, const struct profile *profile, const struct client *client, const struct csr *csr)
+{
+    struct csr changed_csr = *csr;
+    bool changed;
+    enum error error = csr_change_names(rq, &changed_csr, &changed);
+
+    if (error || !changed)
+        return error;
+    request_note(rq, "renamed", "%s", name_format(rq->arena, changed_csr.subject));
+    return names_check_csr(rq, profile, client, &changed_csr);
+}
+
 enum error
 simple_reenroll(void *context, struct http_exchange *x)
 {
@@ -59,6 +73,8 @@ simple_reenroll(void *context, struct http_exchange *x)
         error = enroll_read_csr(rq, x->body, &csr);
     if (!error)
         error = check_same(rq, client.certificate, &csr);
+    if (!error)
+        error = check_change(rq, profile, &client, &csr);
     if (!error)
         error = proof_check(x, rq, profile, &csr);
     if (!error)

@@ -42,10 +42,10 @@ find_recipient(struct request *rq, const struct csr *csr, const struct client *c
     struct bytes key_id;
 
     *ret_certificate = BYTES_NONE;
-    if (attribute_find(csr->info, OID_DECRYPT_KEY_ID, &values))
+    if (csr_attribute(csr, OID_DECRYPT_KEY_ID, &values))
         return refuse(rq, ERR_BAD_CSR, "key encryption",
                       "there are no symmetric keys between this server and devices: ask with AsymmetricDecryptKeyIdentifier, or without encryption");
-    if (!attribute_find(csr->info, OID_ASYMM_DECRYPT_KEY_ID, &values))
+    if (!csr_attribute(csr, OID_ASYMM_DECRYPT_KEY_ID, &values))
         return OK;
     if (!der_take(&values, DER_OCTET_STRING, &key_id) || !der_at_end(&values))
         return refuse(rq, ERR_BAD_CSR, "key encryption", "the AsymmetricDecryptKeyIdentifier is malformed");

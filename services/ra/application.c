@@ -129,6 +129,12 @@ read_csr(struct request *rq, const Pb__EnrollRequest *request, struct applicatio
         error = csr_verify(rq, &application->csr);
     if (error)
         return error;
+    if (request->change_names) {
+        bool changed;
+        error = csr_change_names(rq, &application->csr, &changed);
+        if (error)
+            return error;
+    }
     if (application->csr.asks_ca)
         return fail(rq, ERR_BAD_CSR, "the certification request asks for a CA certificate (CA:TRUE)");
     application->san_count = application->csr.name_count;

@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 
-from est_kit import Est, Maker, make_csr, name_of, new_key
+from est_kit import Est, Maker, csr_with_attribute, make_csr, new_key, tlv
 from stack_kit import until
 
 DECRYPT_KEY_ID = "1.2.840.113549.1.9.16.2.37"
@@ -56,27 +56,8 @@ def public_octets(key):
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def tlv(tag, content):
-    length = len(content)
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes([tag]) + (bytes([length]) if length < 128 else bytes([0x80 | len(octets)]) + octets) + content
-
-
-def csr_asking(oid, octets):
-    """A CSR with an attribute that is an OCTET STRING, which the library cannot write."""
-    key = new_key()
-    arcs = [int(arc) for arc in oid.split(".")]
-    content = bytes([arcs[0] * 40 + arcs[1]])
-    for arc in arcs[2:]:
-        groups = [arc & 127]
-        while arc > 127:
-            arc >>= 7
-            groups.insert(0, arc & 127 | 128)
-        content += bytes(groups)
-    attribute = tlv(0x30, tlv(0x06, content) + tlv(0x31, tlv(0x04, octets)))
-    info = tlv(0x30, b"\x02\x01\x00" + name_of("CN=encrypted.example").public_bytes() + public_octets(key.public_key()) + tlv(0xA0, attribute))
-    algorithm = tlv(0x30, bytes.fromhex("06082a8648ce3d040302"))
-    return tlv(0x30, info + algorithm + tlv(0x03, b"\0" + key.sign(info, ec.ECDSA(hashes.SHA256()))))
+def csr_asking(oid, key_id):
+    return csr_with_attribute(new_key(), "CN=encrypted.example", oid, tlv(0x04, key_id))
 
 
 def test_a_key_and_its_certificate_come_in_two_parts(est):

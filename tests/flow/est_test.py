@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from est_kit import CHALLENGE_PASSWORD, IDENTITY_LINKING, Est, Identity, Maker, exporter_session, make_csr, new_key
+from est_kit import CHALLENGE_PASSWORD, IDENTITY_LINKING, Est, Identity, Maker, csr_with_attribute, exporter_session, make_csr, name_of, new_key, tlv
 from stack_kit import until
 
 
@@ -281,6 +281,24 @@ def test_renewal_wants_a_certificate_of_this_profile_and_of_ours(est, renewable,
     assert renew(est, renewable, profile="elsewhere").status == 403
     device = maker.device("CN=SN9")
     assert renew(est, device, subject_="CN=SN9", names=(), profile="elsewhere").status == 403
+
+
+def test_a_renewal_may_ask_for_other_names_by_its_attribute(est):
+    """RFC 6402 §2.8: the CSR repeats the names of the certificate, changeSubjectName has the new ones."""
+    est.profile("moving", names="*.here.example,*.there.example")
+    user, key = est.password("moving"), new_key()
+    identity = Identity(key, est.enroll("moving", key, "CN=a.here.example", auth=user).certificate)
+
+    def move(to):
+        change = tlv(0x30, name_of(f"CN={to}").public_bytes() + tlv(0xA1, tlv(0x82, to.encode())))
+        return est.ask("moving/simplereenroll", csr_with_attribute(new_key(), "CN=a.here.example", "1.3.6.1.5.5.7.7.36", change), identity=identity)
+    moved = move("a.there.example").certificate
+    assert subject(moved) == "CN=a.there.example" and dns_names(moved) == ["a.there.example"]
+    assert move("bank.example").status == 403
+    # Without a certificate that is renewed the attribute says nothing.
+    change = tlv(0x30, name_of("CN=b.there.example").public_bytes())
+    csr = csr_with_attribute(new_key(), "CN=a.here.example", "1.3.6.1.5.5.7.7.36", change)
+    assert subject(est.ask("moving/simpleenroll", csr, auth=user).certificate) == "CN=a.here.example"
 
 
 def test_a_revoked_certificate_renews_nothing(est):

@@ -19,7 +19,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (body_decode(rq, bytes_of_text(body_encode(rq->arena, der)), &again) != OK || !bytes_equal(der, again))
         abort();
-    if (csr_parse(rq, der, &csr) == OK && attribute_text(rq, csr.info, OID_EST_IDENTITY_LINKING, &text) != OK && rq->failure.kind == OK)
+    if (csr_parse(rq, der, &csr) == OK && attribute_text(rq, &csr, OID_EST_IDENTITY_LINKING, &text) != OK && rq->failure.kind == OK)
         abort();
     return 0;
 }

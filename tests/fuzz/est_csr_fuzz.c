@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "est.h"
+#include "pki/name.h"
 #include "pki/oid.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,17 +21,21 @@ try_csr(struct request *rq, struct bytes der)
     const struct bytes oids[] = {OID_EST_IDENTITY_LINKING, OID_DECRYPT_KEY_ID, OID_ASYMM_DECRYPT_KEY_ID, OID_CHALLENGE_PASSWORD};
     struct bytes text;
     struct csr csr;
+    bool changed;
 
     if (csr_parse(rq, der, &csr) != OK)
         return;
     for (size_t i = 0; i < sizeof oids / sizeof oids[0]; i++) {
         struct der values;
-        if (!attribute_find(csr.info, oids[i], &values))
+        if (!csr_attribute(&csr, oids[i], &values))
             continue;
         check_inside(csr.info, values.at, values.len);
-        if (attribute_text(rq, csr.info, oids[i], &text) == OK)
+        if (attribute_text(rq, &csr, oids[i], &text) == OK)
             check_inside(csr.info, text.at, text.len);
     }
+    failure_clear(rq);
+    if (csr_change_names(rq, &csr, &changed) == OK && changed && name_find_fault(rq->arena, csr.subject) != NULL)
+        abort();
 }
 
 int
