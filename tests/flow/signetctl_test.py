@@ -88,13 +88,13 @@ def test_a_wrong_template_is_refused_with_the_place(stack, yaml, says):
 
 
 def test_the_catalogue_is_searched_and_a_certificate_shown_and_revoked(stack):
-    name = "catalogue.search.demo.test"
+    name = "searched.search.demo.test"
     request = stack.directory / "catalogue.csr"
     request.write_bytes(csr([name]))
     stack.signetctl("cert", "request", "--csr", str(request), "--template", "TLS-Server-Internal", "--owner", "team-blue")
     found = until(lambda: as_json(stack, "cert", "list", "--owner", "team-blue")["entries"])
     assert len(found) == 1 and found[0]["names"][0]["value"] == name and found[0]["template"] == "TLS-Server-Internal"
-    for pattern in (name, "*.search.demo.test", "catalogue.*", "CATALOGUE.search.*"):
+    for pattern in (name, "*.search.demo.test", "searched.*", "SEARCHED.search.*"):
         assert [entry["serial"] for entry in as_json(stack, "cert", "list", "--name", pattern)["entries"]] == [found[0]["serial"]], pattern
     assert as_json(stack, "cert", "list", "--name", "nothing.*")["entries"] == []
     assert as_json(stack, "cert", "list", "--owner", "team-blue", "--expires-within", "30")["entries"] == []
