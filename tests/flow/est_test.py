@@ -385,6 +385,11 @@ def test_who_must_wait_is_told_how_long_and_keeps_his_place(est):
     first, second = (est.ask("patient/simpleenroll", csr, auth=user) for _ in range(2))
     assert (first.status, first.headers["Retry-After"]) == (202, "45") == (second.status, second.headers["Retry-After"])
     assert est.stack.sql("SELECT count(*) FROM ra.intent WHERE channel = 'est/patient' AND status = 'pending'") == [["1"]]
+    # What an approval will do. The device polls, and gets its one certificate.
+    est.stack.sql("UPDATE ra.intent SET status = 'open', due_at = now() WHERE channel = 'est/patient'")
+    certificate = est.ask("patient/simpleenroll", csr, auth=user).certificate
+    assert est.ask("patient/simpleenroll", csr, auth=user).certificate == certificate
+    assert est.stack.sql("SELECT count(*) FROM ra.certificate WHERE channel = 'est/patient'") == [["1"]]
 
 
 def test_refusals_of_ra_name_their_layer(est):
@@ -414,6 +419,29 @@ def test_a_profile_travels_as_yaml(est):
     est.stack.signetctl("profile", "import", str(path), "--kind", "est")
     assert est.stack.signetctl("profile", "export", "copy", "--kind", "est").stdout == exported.replace("origin", "copy")
     assert est.stack.signetctl("profile", "create", "copy", "--kind", "est", "--template", "x", "--authentication", "basic", check=False).returncode == 1
+
+
+def test_every_replica_has_a_new_profile_and_forgets_what_is_taken_away(est, maker):
+    est.stack.start("est-gw@2")
+    try:
+        est.stack.wait("est-gw@2")
+        second = Est(est.stack, est.directory)
+        second.port += int(est.stack.env["SIGNET_REPLICA_STEP"])
+        assert second.enroll("plain", new_key(), "CN=second.example", auth=est.alice).status == 200
+        late = Maker("Late CA")
+        est.profile("late", authentication="certificate", anchors=est.anchors(late))
+        device = late.device("CN=SN1")
+
+        def enrols():
+            try:
+                return second.enroll("late", new_key(), "CN=late.example", identity=device).status == 200
+            except OSError:
+                return False
+        until(enrols)
+        est.stack.signetctl("profile", "delete", "late", "--kind", "est")
+        until(lambda: second.ask("late/cacerts").status == 404)
+    finally:
+        est.stack.stop("est-gw@2")
 
 
 # ---- stock clients
