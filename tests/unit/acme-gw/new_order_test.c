@@ -233,14 +233,41 @@ ids_and_tokens_never_repeat(void **state)
     free(distinct);
 }
 
+static void
+all_that_is_wrong_is_told_at_once(void **state)
+{
+    const struct http_kit_reply *reply = order_for("[{\"type\":\"dns\",\"value\":\"good.example\"},{\"type\":\"dns\",\"value\":\"a_b.example\"},"
+                                                   "{\"type\":\"ip\",\"value\":\"no address\"}]");
+    assert_problem(&me, reply, 400, "rejectedIdentifier");
+    assert_non_null(strstr(member(&me, reply, "detail"), "the policy default refuses 2 of the 3 identifiers"));
+    const json_t *subproblems = json_object_get(json_parse_object(me.arena, BYTES(reply->body, reply->body_len)), "subproblems");
+    assert_int_equal(json_array_size(subproblems), 2);
+    const json_t *second = json_array_get(subproblems, 1);
+    assert_string_equal(json_text(second, "type"), "urn:ietf:params:acme:error:rejectedIdentifier");
+    assert_string_equal(json_text(json_object_get(second, "identifier"), "value"), "no address");
+    assert_true(json_text(second, "detail")[0] != '\0');
+
+    reply = order_for("[{\"type\":\"dns\",\"value\":\"a_b.example\"},{\"type\":\"email\",\"value\":\"a@b.example\"}]");
+    assert_problem(&me, reply, 400, "compound");
+    subproblems = json_object_get(json_parse_object(me.arena, BYTES(reply->body, reply->body_len)), "subproblems");
+    assert_string_equal(json_text(json_array_get(subproblems, 1), "type"), "urn:ietf:params:acme:error:unsupportedIdentifier");
+
+    /* A single identifier needs no list; what is no identifier at all spoils the whole. */
+    reply = order_for("[{\"type\":\"dns\",\"value\":\"a_b.example\"}]");
+    assert_problem(&me, reply, 400, "rejectedIdentifier");
+    assert_null(json_object_get(json_parse_object(me.arena, BYTES(reply->body, reply->body_len)), "subproblems"));
+    assert_problem(&me, order_for("[{\"type\":\"dns\",\"value\":\"a_b.example\"},7]"), 400, "malformed");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 10
+#define CASES_BY_HAND 11
 
 int
 main(void)
 {
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(refused)] = {
         CASE(names_come_back_canonical_sorted_and_once),
+        CASE(all_that_is_wrong_is_told_at_once),
         CASE(takes_a_hundred_names_and_not_one_more),
         CASE(a_wildcard_is_proven_by_dns_alone_and_shown_as_its_domain),
         CASE(a_host_and_an_address_are_proven_by_what_fits_them),

@@ -1,0 +1,261 @@
+/* Rate limits, quotas and paused names, as clients meet them. */
+#include "gateway_fixture.h"
+
+static struct client me;
+
+static void
+set_limits(const char *assignments)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    run_and_reload(arena_format(arena, "UPDATE acme.limits SET %s WHERE name = 'default'", assignments));
+}
+
+static int
+begin(void **state)
+{
+    me = client_new();
+    client_register(&me);
+    return 0;
+}
+
+static int
+end(void **state)
+{
+    client_free(&me);
+    beyond.validate_problem = NULL;
+    postgres_kit_run(postgres,
+                     "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.chain, acme.limit_state, acme.failing_name;"
+                     "UPDATE acme.policy SET (orders_per_account, certificates_per_account) = (0, 0)");
+    set_limits("(new_accounts_per_address, new_orders_per_account, failed_authorizations_per_name, certificates_per_domain, failures_before_pause) "
+               "= (0, 0, 0, 0, 0)");
+    return 0;
+}
+
+static const struct http_kit_reply *
+order_for(const char *names)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    struct buffer list = buffer_in(me.arena);
+    size_t count;
+    char **values = text_split(arena, names, ',', &count);
+
+    for (size_t i = 0; i < count; i++)
+        buffer_append_format(&list, "%s{\"type\":\"dns\",\"value\":\"%s\"}", i > 0 ? "," : "", values[i]);
+    return client_post(&me, "/acme/new-order", arena_format(me.arena, "{\"identifiers\":[%s]}", buffer_text(&list)));
+}
+
+/* 429 with the rule's name, a way to help, and a time to come again where time helps. */
+static void
+assert_limited(const struct http_kit_reply *reply, const char *rule, bool time_helps)
+{
+    int64_t wait_s = 0;
+
+    assert_problem(&me, reply, 429, "rateLimited");
+    assert_string_equal(member(&me, reply, "rule"), rule);
+    assert_non_null(strstr(member(&me, reply, "detail"), rule));
+    assert_non_null(memmem(reply->head, strlen(reply->head), "/acme/limits>;rel=\"help\"", 24));
+    const char *after = header_of(&me, reply, "Retry-After");
+    if (time_helps)
+        assert_true(text_parse_number(after, 1, 600, &wait_s));
+    else
+        assert_string_equal(after, "");
+}
+
+static void
+orders_of_an_account(void **state)
+{
+    set_limits("new_orders_per_account = 2");
+    assert_status(order_for("a.example"), 201);
+    assert_status(order_for("a.example"), 201);
+    assert_limited(order_for("a.example"), "new-orders-per-account", true);
+    CLIENT(other);
+    client_register(&other);
+    (void)client_order(&other, "a.example");
+}
+
+static void
+what_was_spent_comes_back_with_time(void **state)
+{
+    set_limits("new_orders_per_account = 1, new_orders_period_s = 3600");
+    assert_status(order_for("a.example"), 201);
+    assert_limited(order_for("a.example"), "new-orders-per-account", true);
+    postgres_kit_run(postgres, "UPDATE acme.limit_state SET tat = tat - interval '1 hour'");
+    assert_status(order_for("a.example"), 201);
+}
+
+static void
+certificates_of_a_registered_domain(void **state)
+{
+    set_limits("certificates_per_domain = 1");
+    assert_status(order_for("a.one.example,b.one.example"), 201);
+    assert_limited(order_for("c.one.example"), "certificates-per-domain", true);
+    assert_status(order_for("a.two.example"), 201);
+    assert_limited(order_for("x.three.example,c.one.example"), "certificates-per-domain", true);
+    /* co.uk is nobody's domain. */
+    assert_status(order_for("www.one.co.uk"), 201);
+    assert_status(order_for("www.two.co.uk"), 201);
+    assert_limited(order_for("one.co.uk"), "certificates-per-domain", true);
+}
+
+static void
+a_replacement_counts_for_nothing(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    const struct identifier name = {.type = IDENTIFIER_DNS, .value = "a.example"};
+    struct order order = {.account_id = "somebody", .names = &name, .name_count = 1, .replaces = "aki.serial"};
+    const struct policy *policy;
+
+    set_limits("certificates_per_domain = 1, new_orders_per_account = 1");
+    assert_int_equal(policy_load(&gateway, rq, default_policy, &policy), OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(limit_new_order(&gateway, rq, policy, &order), OK);
+    order.replaces = NULL;
+    assert_int_equal(limit_new_order(&gateway, rq, policy, &order), OK);
+    assert_int_equal(limit_new_order(&gateway, rq, policy, &order), ERR_RATE_LIMITED);
+}
+
+static void
+accounts_of_an_address(void **state)
+{
+    CLIENT(first);
+    CLIENT(second);
+
+    set_limits("new_accounts_per_address = 1");
+    client_register(&first);
+    const struct http_kit_reply *reply = client_post(&second, "/acme/new-account", "{\"termsOfServiceAgreed\":true}");
+    assert_problem(&second, reply, 429, "rateLimited");
+    assert_string_equal(member(&second, reply, "rule"), "new-accounts-per-address");
+    /* Who has one finds it as often as he likes. */
+    const char *again = "{\"termsOfServiceAgreed\":true}";
+    assert_status(client_send(&first, "/acme/new-account", "application/jose+json", client_jws(&first, "/acme/new-account", again, true)), 200);
+}
+
+static void
+fail_at(const char *name)
+{
+    beyond.validate_problem = "unauthorized";
+    struct made_order made = client_order(&me, name);
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    wait_for_status(&me, made.url, "invalid");
+    beyond.validate_problem = NULL;
+}
+
+static void
+resume(const char *name, enum error expected)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__ResumeNameRequest input = PB__RESUME_NAME_REQUEST__INIT;
+    Pb__ResumeNameReply reply = PB__RESUME_NAME_REPLY__INIT;
+
+    input.name = name;
+    assert_int_equal(resume_name(&gateway, rq, &input, &reply), expected);
+}
+
+static void
+names_that_fail_often(void **state)
+{
+    set_limits("failed_authorizations_per_name = 2");
+    fail_at("a.example");
+    fail_at("a.example");
+    assert_limited(order_for("a.example"), "failed-authorizations-per-name", true);
+    assert_limited(order_for("b.example,a.example"), "failed-authorizations-per-name", true);
+    assert_status(order_for("b.example"), 201);
+    resume("a.example", OK);
+    assert_status(order_for("a.example"), 201);
+}
+
+static void
+a_name_that_fails_without_end_is_paused(void **state)
+{
+    set_limits("failures_before_pause = 2");
+    fail_at("a.example");
+    fail_at("a.example");
+    assert_limited(order_for("a.example"), "paused-names", false);
+    postgres_kit_run(postgres, "UPDATE acme.failing_name SET (failed_at, tat) = (now() - interval '1 year', now() - interval '1 year')");
+    assert_limited(order_for("a.example"), "paused-names", false);
+    resume("a.example", OK);
+    resume("a.example", ERR_NOT_FOUND);
+    assert_status(order_for("a.example"), 201);
+}
+
+static void
+a_success_forgets_the_failures(void **state)
+{
+    set_limits("failures_before_pause = 2");
+    fail_at("a.example");
+    (void)client_ready_order(&me, "a.example");
+    char *left = postgres_kit_ask(postgres, "SELECT count(*) FROM acme.failing_name");
+    assert_string_equal(left, "0");
+    free(left);
+}
+
+static void
+open_orders_of_an_account_have_a_quota(void **state)
+{
+    run_and_reload("UPDATE acme.policy SET orders_per_account = 1");
+    assert_status(order_for("a.example"), 201);
+    assert_limited(order_for("b.example"), "orders-per-account", false);
+    postgres_kit_run(postgres, "UPDATE acme.orders SET status = 'invalid'");
+    assert_status(order_for("b.example"), 201);
+}
+
+static void
+living_certificates_of_an_account_have_a_quota(void **state)
+{
+    run_and_reload("UPDATE acme.policy SET certificates_per_account = 1");
+    assert_status(order_for("a.example"), 201);
+    postgres_kit_run(postgres,
+                     "UPDATE acme.orders SET status = 'valid', serial = '\\x01', expiry_month = 1;"
+                     "INSERT INTO ra.certificate_status (serial, expiry_month, issuer, not_after) VALUES ('\\x01', 1, '', now() + interval '1 day')");
+    assert_limited(order_for("b.example"), "certificates-per-account", false);
+    postgres_kit_run(postgres, "UPDATE ra.certificate_status SET not_after = now()");
+    assert_status(order_for("b.example"), 201);
+}
+
+static void
+the_page_tells_the_limits(void **state)
+{
+    set_limits("new_orders_per_account = 7, new_orders_period_s = 70");
+    http_kit_say(me.http, "GET /acme/limits HTTP/1.1\r\nHost: acme.example\r\n\r\n");
+    const struct http_kit_reply *reply = http_kit_reply(me.http);
+    assert_status(reply, 200);
+    assert_non_null(memmem(reply->body, reply->body_len, "new-orders-per-account: 7 in 70 s", 33));
+}
+
+static void
+what_is_used_up_no_more_is_swept(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    postgres_kit_run(postgres, "INSERT INTO acme.limit_state VALUES ('old', now() - interval '1 s', '1 s'), ('new', now() + interval '1 h', '1 h');"
+                               "INSERT INTO acme.failing_name VALUES ('a', 'old', 1, now(), now() - interval '31 days', NULL), "
+                               "('a', 'paused', 1, now(), now() - interval '31 days', now()), ('a', 'new', 1, now(), now(), NULL)");
+    limits_sweep(&gateway, rq);
+    char *left = postgres_kit_ask(postgres, "SELECT (SELECT string_agg(key, ' ') FROM acme.limit_state) || ' ' || "
+                                            "(SELECT string_agg(name, ' ' ORDER BY name) FROM acme.failing_name)");
+    assert_string_equal(left, "new new paused");
+    free(left);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(orders_of_an_account),
+        CASE(what_was_spent_comes_back_with_time),
+        CASE(certificates_of_a_registered_domain),
+        CASE(a_replacement_counts_for_nothing),
+        CASE(accounts_of_an_address),
+        CASE(names_that_fail_often),
+        CASE(a_name_that_fails_without_end_is_paused),
+        CASE(a_success_forgets_the_failures),
+        CASE(open_orders_of_an_account_have_a_quota),
+        CASE(living_certificates_of_an_account_have_a_quota),
+        CASE(the_page_tells_the_limits),
+        CASE(what_is_used_up_no_more_is_swept),
+    };
+
+    return cmocka_run_group_tests(tests, open_gateway, close_gateway);
+}

@@ -1,0 +1,62 @@
+/* What operators may write as rate limits. */
+#include "gateway_fixture.h"
+
+static enum error
+put(const Pb__AcmeLimits *row, bool *ret_created)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__PutAcmeLimitsRequest input = PB__PUT_ACME_LIMITS_REQUEST__INIT;
+    Pb__PutAcmeLimitsReply reply = PB__PUT_ACME_LIMITS_REPLY__INIT;
+    Pb__AcmeLimits whole = PB__ACME_LIMITS__INIT, limits = *row;
+
+    limits.base = whole.base;
+    input.limits = &limits;
+    enum error error = put_acme_limits(&gateway, rq, &input, &reply);
+    *ret_created = reply.created;
+    return error;
+}
+
+static void
+refuses_what_no_row_can_be(void **state)
+{
+    static const Pb__AcmeLimits wrong[] = {
+        {.name = ""},
+        {.name = "Big"},
+        {.name = "a b"},
+        {.name = "a", .new_orders_per_account = 3000000000U},
+        {.name = "a", .new_accounts_period_s = 3000000000U},
+        {.name = "a", .failures_before_pause = 3000000000U},
+    };
+    bool created;
+
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_int_equal(put(&wrong[i], &created), ERR_BAD_REQUEST);
+}
+
+static void
+a_set_is_created_changed_and_has_the_usual_periods(void **state)
+{
+    const Pb__AcmeLimits first = {.name = "tight", .new_orders_per_account = 5}, second = {.name = "tight", .certificates_per_domain = 6};
+    bool created = false;
+
+    assert_int_equal(put(&first, &created), OK);
+    assert_true(created);
+    assert_int_equal(put(&second, &created), OK);
+    assert_false(created);
+    char *found =
+        postgres_kit_ask(postgres, "SELECT new_orders_per_account || ' ' || new_orders_period_s || ' ' || certificates_per_domain || ' ' || "
+                                   "certificates_period_s FROM acme.limits WHERE name = 'tight'");
+    assert_string_equal(found, "0 3600 6 604800");
+    free(found);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_what_no_row_can_be),
+        cmocka_unit_test(a_set_is_created_changed_and_has_the_usual_periods),
+    };
+
+    return cmocka_run_group_tests(tests, open_gateway, close_gateway);
+}
