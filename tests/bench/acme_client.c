@@ -17,8 +17,7 @@
 #define FIRST_PAUSE_MS 4
 #define LONGEST_PAUSE_MS 64
 #define POLLS_MAX 600
-#define ERRORS_TOLD 5
-#define ERRORS_MAX 50 /* then the clients give up */
+#define ERRORS_MAX 5 /* then the clients give up: each may be as long as patience lasts */
 
 DEFINE_AUTO(json_t, json_decref);
 
@@ -270,8 +269,8 @@ order_once(struct session *session, struct request *rq, size_t number)
 static void
 count_error(struct session *session, const struct request *rq, const char *name)
 {
-    if (atomic_fetch_add(&session->load->errors, 1) < ERRORS_TOLD)
-        fprintf(stderr, "acme: %s: %s\n", name, rq->failure.message);
+    atomic_fetch_add(&session->load->errors, 1);
+    fprintf(stderr, "acme: %s: %s\n", name, rq->failure.message);
     connection_drop(session->connection);
     session->nonce[0] = '\0';
 }
