@@ -81,8 +81,15 @@ def children(content):
 
 # ---- keys and requests ----
 
+POOL = []
+
+
 def new_key(bits=2048):
-    return rsa.generate_private_key(65537, bits)
+    """Another one than the few calls before; making RSA keys is most of a test's time, so they come again."""
+    if bits != 2048:
+        return rsa.generate_private_key(65537, bits)
+    POOL.append(POOL.pop(0) if len(POOL) == 8 else rsa.generate_private_key(65537, bits))
+    return POOL[-1]
 
 
 def name(common_name, **more):

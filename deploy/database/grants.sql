@@ -44,7 +44,7 @@ GRANT SELECT ON ra.enrolled_certificate TO est_gw;
 GRANT USAGE ON SCHEMA scep, ra, crl TO scep_gw;
 GRANT SELECT, INSERT, UPDATE (settings, ndes, passphrase, admin_password, changed_at) ON scep.profile TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (used_at) ON scep.challenge TO scep_gw;
-GRANT SELECT, INSERT, UPDATE (round, principal_kind, principal_id) ON scep.transaction TO scep_gw;
+GRANT SELECT, INSERT, UPDATE (round, principal_kind, principal_id, notified) ON scep.transaction TO scep_gw;
 GRANT SELECT ON ra.enrolled_certificate, crl.current_crl TO scep_gw;
 
 -- ra: intents and certificates are added and closed, never removed; audit records are added, and sealed once. (Locking rows of the outbox wants an UPDATE

@@ -16,6 +16,17 @@ by_passphrase(struct conversation *c, const struct csr *csr, struct transaction 
     return OK;
 }
 
+/* The challenge is a matter between the device and who vouches for it: here it names the principal. */
+static void
+name_by_challenge(struct conversation *c, const struct csr *csr, struct transaction *transaction)
+{
+    uint8_t sha256[SHA256_DIGEST_LENGTH];
+
+    (void)SHA256(csr->challenge_password.at, csr->challenge_password.len, sha256);
+    transaction->principal_kind = "scep-challenge";
+    transaction->principal_id = arena_format(c->rq->arena, "%s:%s", c->profile->about->name, bytes_hex(c->rq->arena, BYTES(sha256, 8), 0));
+}
+
 /* The principal is the challenge: by its hash, so that the log gives none away. */
 static enum error
 by_challenge(struct conversation *c, const struct csr *csr, struct transaction *transaction, struct bytes *ret_challenge)
@@ -25,8 +36,7 @@ by_challenge(struct conversation *c, const struct csr *csr, struct transaction *
     if (csr->challenge_password.len == 0)
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "challenge", "the request has no challenge password");
     (void)SHA256(csr->challenge_password.at, csr->challenge_password.len, sha256);
-    transaction->principal_kind = "scep-challenge";
-    transaction->principal_id = arena_format(c->rq->arena, "%s:%s", c->profile->about->name, bytes_hex(c->rq->arena, BYTES(sha256, 8), 0));
+    name_by_challenge(c, csr, transaction);
     *ret_challenge = BYTES(sha256, SHA256_DIGEST_LENGTH);
     return OK;
 }
@@ -61,6 +71,12 @@ authorize(struct conversation *c, const struct csr *csr, struct transaction *tra
         return by_passphrase(c, csr, transaction);
     case BY_CHALLENGE:
         return by_challenge(c, csr, transaction, ret_challenge);
+    case BY_WEBHOOK:
+        name_by_challenge(c, csr, transaction);
+        return webhook_ask(c, csr);
+    case BY_INTUNE:
+        name_by_challenge(c, csr, transaction);
+        return intune_validate(c);
     case BY_APPROVAL:
         return by_approval(c, transaction);
     }

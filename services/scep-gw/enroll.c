@@ -46,6 +46,30 @@ ask_ra(struct conversation *c, const struct transaction *transaction, const Pb__
     return RPC_CALL(c->scep->bus, c->rq, ra, Enroll, &input, ret_reply);
 }
 
+/* Intune is told before the device has the certificate, once: what it was not told, it does not manage. A refusal is told, too. */
+static enum error
+tell_voucher(struct conversation *c, struct transaction *transaction, const Pb__EnrollReply *reply)
+{
+    if (c->profile->authorization != BY_INTUNE || transaction->notified || text_equal(transaction->principal_kind, "scep-certificate"))
+        return OK;
+    if (reply->status != PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
+        return OK;
+    enum error error = intune_tell_success(c, reply);
+    return error == OK ? store_set_notified(c->scep, c->rq, c->profile->about->name, transaction) : error;
+}
+
+static enum error
+ask_and_tell(struct conversation *c, struct transaction *transaction, const Pb__EnrollReply **ret_reply)
+{
+    enum error error = ask_ra(c, transaction, ret_reply);
+
+    if (error == OK)
+        return tell_voucher(c, transaction, *ret_reply);
+    if (c->profile->authorization == BY_INTUNE && !error_is_retriable(error) && error != ERR_INTERNAL)
+        intune_tell_failure(c);
+    return error;
+}
+
 static enum error
 answer(struct conversation *c, const Pb__EnrollReply *reply)
 {
@@ -107,8 +131,9 @@ static enum error
 begin_again(struct conversation *c, const struct csr *csr, struct transaction *transaction, const Pb__EnrollReply **ret_reply)
 {
     transaction->round++;
+    transaction->notified = false;
     enum error error = accept_new(c, csr, transaction);
-    return error == OK ? ask_ra(c, transaction, ret_reply) : error;
+    return error == OK ? ask_and_tell(c, transaction, ret_reply) : error;
 }
 
 /* What makes a request the same again: the certification request, and the certificate that it renews, because devices keep the first request for
@@ -142,7 +167,7 @@ enroll_request(struct conversation *c)
     if (error == OK)
         error = found ? check_signer(c, &transaction, BYTES(signer, sizeof signer)) : accept_new(c, csr, &transaction);
     if (error == OK)
-        error = ask_ra(c, &transaction, &reply);
+        error = ask_and_tell(c, &transaction, &reply);
     if (error == OK && found && has_ended(reply))
         error = begin_again(c, csr, &transaction, &reply);
     return error == OK ? answer(c, reply) : error;
@@ -162,7 +187,8 @@ enroll_poll(struct conversation *c)
     enum error error = store_find_polled(c->scep, c->rq, c->profile->about->name, &transaction, &found);
     if (error == OK && !found)
         error = refuse(c->rq, ERR_NOT_FOUND, FAIL_BAD_CERT_ID, "poll", "there is no such transaction of this key");
+    c->content = transaction.csr;
     if (error == OK)
-        error = ask_ra(c, &transaction, &reply);
+        error = ask_and_tell(c, &transaction, &reply);
     return error == OK ? answer(c, reply) : error;
 }

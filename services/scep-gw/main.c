@@ -15,6 +15,8 @@
 static const struct setting settings[] = {
     SETTING_ADDRESS(struct scep_config, listen, "SIGNET_SCEP_LISTEN", "127.0.0.1:14082", "where devices are served, plain HTTP"),
     SETTING_NUMBER(struct scep_config, loops, "SIGNET_SCEP_LOOPS", "1", 1, 64, "event loops"),
+    SETTING_TEXT(struct scep_config, http_ca_file, "SIGNET_SCEP_HTTP_CA_FILE", "",
+                 "PEM file that webhooks and Intune are checked with; empty: the system's"),
     SETTING_NUMBER(struct scep_config, workers, "SIGNET_SCEP_WORKERS", "32", 1, 1024, "requests worked on at once"),
 };
 
@@ -52,12 +54,14 @@ main(int argc, char **argv)
     scep.profiles = snapshot_slot_new();
     scep.ras = ra_cache_new();
     scep.passphrases = passphrase_cache_new();
+    scep.intune = intune_cache_new();
     scep.db = service_database(service);
     scep.bus = service_bus(service);
     service_must(service, rq, profiles_follow(service, &scep, rq));
     service_must(service, rq, rpc_serve(scep.bus, rq, scep_handlers(), &scep, &(struct rpc_options){.threads = 2, .queue_limit = 16}));
     listen_for_devices(service, &scep);
     int status = service_run(service);
+    intune_cache_free(scep.intune);
     passphrase_cache_free(scep.passphrases);
     ra_cache_free(scep.ras);
     snapshot_slot_free(scep.profiles);

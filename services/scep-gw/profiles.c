@@ -16,9 +16,7 @@
 #define REFRESH_MS 5000
 
 static const char *const authorizations[] = {
-    [BY_PASSPHRASE] = "passphrase",
-    [BY_CHALLENGE] = "challenge",
-    [BY_APPROVAL] = "approval",
+    [BY_PASSPHRASE] = "passphrase", [BY_CHALLENGE] = "challenge", [BY_WEBHOOK] = "webhook", [BY_INTUNE] = "intune", [BY_APPROVAL] = "approval",
 };
 #define AUTHORIZATION_COUNT (sizeof authorizations / sizeof authorizations[0])
 
@@ -70,6 +68,30 @@ check_numbers(struct request *rq, const Pb__ScepProfile *about)
     return OK;
 }
 
+static bool
+is_url(const char *text)
+{
+    return text_starts_with(text, "https://") || text_starts_with(text, "http://");
+}
+
+/* Of the services that vouch for devices. */
+static enum error
+check_outside(struct request *rq, const Pb__ScepProfile *about, enum authorization authorization)
+{
+    if (authorization == BY_WEBHOOK && !is_url(about->webhook_url))
+        return fail(rq, ERR_BAD_REQUEST, "webhook_url: a URL is needed");
+    if (authorization != BY_INTUNE)
+        return OK;
+    if (text_is_empty(about->intune_tenant) || text_is_empty(about->intune_application) || text_is_empty(about->intune_secret_file))
+        return fail(rq, ERR_BAD_REQUEST, "intune_tenant, intune_application and intune_secret_file: all are needed for Intune");
+    if (strspn(about->intune_tenant, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != strlen(about->intune_tenant))
+        return fail(rq, ERR_BAD_REQUEST, "intune_tenant: its id or its domain is needed");
+    if ((!text_is_empty(about->intune_login_url) && !is_url(about->intune_login_url)) ||
+        (!text_is_empty(about->intune_graph_url) && !is_url(about->intune_graph_url)))
+        return fail(rq, ERR_BAD_REQUEST, "intune_login_url and intune_graph_url: URLs are needed");
+    return OK;
+}
+
 enum error
 profile_check(struct request *rq, const Pb__ScepProfile *about, struct profile *ret_profile)
 {
@@ -84,8 +106,11 @@ profile_check(struct request *rq, const Pb__ScepProfile *about, struct profile *
     while (authorization < AUTHORIZATION_COUNT && !text_equal(authorizations[authorization], about->authorization))
         authorization++;
     if (authorization == AUTHORIZATION_COUNT)
-        return fail(rq, ERR_BAD_REQUEST, "authorization: one of passphrase, challenge, approval");
+        return fail(rq, ERR_BAD_REQUEST, "authorization: one of passphrase, challenge, webhook, intune, approval");
     profile.authorization = (enum authorization)authorization;
+    error = check_outside(rq, about, profile.authorization);
+    if (error != OK)
+        return error;
     profile.ca_only_ra = text_equal(about->ca_certificates, "ra-only");
     if (!profile.ca_only_ra && !text_is_empty(about->ca_certificates) && !text_equal(about->ca_certificates, "ra-set"))
         return fail(rq, ERR_BAD_REQUEST, "ca_certificates: ra-set or ra-only");

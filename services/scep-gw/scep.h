@@ -7,6 +7,7 @@
 #ifndef SIGNET_SCEP_GW_SCEP_H
 #define SIGNET_SCEP_GW_SCEP_H
 
+#include <jansson.h>
 #include <pthread.h>
 
 #include "base/config.h"
@@ -35,7 +36,6 @@
 struct scep_config {
     const char *listen;
     int loops, workers;
-    const char *intune_login_url, *intune_graph_url;
     const char *http_ca_file;
 };
 
@@ -52,7 +52,7 @@ struct scep {
 
 /* ---- profiles.c ---- */
 
-enum authorization { BY_PASSPHRASE, BY_CHALLENGE, BY_APPROVAL };
+enum authorization { BY_PASSPHRASE, BY_CHALLENGE, BY_WEBHOOK, BY_INTUNE, BY_APPROVAL };
 
 struct network {
     uint8_t octets[16]; /* IPv4 as ::ffff:a.b.c.d */
@@ -246,6 +246,7 @@ struct transaction {
     int round;
     const char *principal_kind, *principal_id;
     bool needs_approval;
+    bool notified; /* whoever vouched for the device knows that it has its certificate */
 };
 
 /* Whether this new request may go to ra; says who asks. When it was a one-time challenge, `ret_challenge` is its hash and is used up by the statement
@@ -264,6 +265,21 @@ struct passphrase_cache *passphrase_cache_new(void);
 void passphrase_cache_free(struct passphrase_cache *cache);
 /* One that was right before is known by a keyed hash, so that scrypt is paid once. */
 bool passphrase_is(struct passphrase_cache *cache, struct bytes passphrase, struct bytes hash);
+
+/* outside.c */
+struct outside_answer {
+    int status;
+    json_t *json; /* NULL when the body is none; lives as long as the request */
+};
+/* ERR_UNAVAILABLE when there is no answer. */
+enum error outside_get(struct scep *scep, struct request *rq, const char *url, const char *const *headers, struct outside_answer *ret_answer)
+    MUST_CHECK;
+enum error outside_post(struct scep *scep, struct request *rq, const char *url, const char *const *headers, const char *body,
+                        struct outside_answer *ret_answer) MUST_CHECK;
+/* The JSON as text in the arena; takes it. */
+const char *outside_text(struct arena *arena, json_t *take);
+/* The text of a secret file, in the request's arena; "" when no file is named. */
+enum error outside_secret(struct request *rq, const char *file, const char **ret_secret) MUST_CHECK;
 
 /* webhook.c, intune.c */
 enum error webhook_ask(struct conversation *c, const struct csr *csr) MUST_CHECK;
@@ -291,6 +307,7 @@ enum error store_find_transaction(struct scep *scep, struct request *rq, const c
     MUST_CHECK;
 /* The newest with this id and this key. */
 enum error store_find_polled(struct scep *scep, struct request *rq, const char *profile, struct transaction *transaction, bool *ret_found) MUST_CHECK;
+enum error store_set_notified(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction) MUST_CHECK;
 /* With `challenge`: uses it up in the same statement, and ret_added is false when it is not to be had. */
 enum error store_add_transaction(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction,
                                  struct bytes challenge, bool *ret_added) MUST_CHECK;

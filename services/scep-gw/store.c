@@ -128,7 +128,7 @@ store_add_challenge(struct scep *scep, struct request *rq, const struct profile 
 
 /* ---- transactions ---- */
 
-#define TRANSACTION_COLUMNS "csr, request_sha256, signer_key_sha256, round, principal_kind, principal_id, needs_approval"
+#define TRANSACTION_COLUMNS "csr, request_sha256, signer_key_sha256, round, principal_kind, principal_id, needs_approval, notified"
 
 static bool
 read_transaction(const struct db_rows *rows, struct transaction *transaction)
@@ -142,6 +142,7 @@ read_transaction(const struct db_rows *rows, struct transaction *transaction)
     transaction->principal_kind = db_text(rows, 0, 4);
     transaction->principal_id = db_text(rows, 0, 5);
     transaction->needs_approval = db_bool(rows, 0, 6);
+    transaction->notified = db_bool(rows, 0, 7);
     return true;
 }
 
@@ -180,7 +181,7 @@ store_find_polled(struct scep *scep, struct request *rq, const char *profile, st
 /* The same request after its certificate has ended: one more round. */
 #define NEXT_ROUND                                                                                                                           \
     " ON CONFLICT (profile, transaction_id, request_sha256) DO UPDATE SET round = excluded.round, principal_kind = excluded.principal_kind," \
-    " principal_id = excluded.principal_id WHERE t.round < excluded.round"
+    " principal_id = excluded.principal_id, notified = false WHERE t.round < excluded.round"
 
 static const struct db_statement add_transaction = {"add_transaction", "INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS
                                                                        ") VALUES (" ADD_TRANSACTION_VALUES ")" NEXT_ROUND};
@@ -213,6 +214,17 @@ store_add_transaction(struct scep *scep, struct request *rq, const char *profile
     if (error == OK)
         *ret_added = db_affected(rows) == 1;
     return error;
+}
+
+enum error
+store_set_notified(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction)
+{
+    static const struct db_statement set_notified = {
+        "set_notified",
+        "UPDATE scep.transaction SET notified = true WHERE profile = $1 AND transaction_id = $2 AND request_sha256 = $3 AND round = $4"};
+
+    return DB_QUERY(scep->db, rq, &set_notified, NULL, DB_TEXT(profile), DB_TEXT(transaction->transaction_id),
+                    DB_BYTES(BYTES(transaction->request_sha256, 32)), DB_INT(transaction->round));
 }
 
 /* ---- what others keep ---- */

@@ -12,7 +12,8 @@
     "kind= description= disabled= template= issuer= validity-days= authentication= anchors= devices= names= proof-required= server-key-type= " \
     "approval= retry-after-s= csr-attributes= csr-key-type= csr-subject= csr-names= csr-extended-key-usage= csr-template= "                    \
     "authorization= ca-certificates= strip-root= include-ca-in-reply= legacy= renewal= renewal-window-days= renewal-grace-days= ndes= "        \
-    "ndes-page-in-utf8= challenge-minutes= challenges-most= admin-user= request-networks= admin-networks="
+    "ndes-page-in-utf8= challenge-minutes= challenges-most= admin-user= request-networks= admin-networks= webhook-url= webhook-secret-file= "  \
+    "intune-tenant= intune-application= intune-secret-file= intune-login-url= intune-graph-url="
 
 const struct command commands[] = {
     {"status", "", "", 0, "", "every service with its health, version and lag", status},

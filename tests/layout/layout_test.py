@@ -100,7 +100,7 @@ def test_who_links_what():
     assert who("libp11") <= {"hsm-worker"}
     assert not sets["hsm-worker"] & {"libpq", "libnats", "libh2o-evloop", "libprotobuf-c"}
     assert who("libpq") == set(programs) - {"validator", "hsm-worker"}
-    assert who("libunbound") == {"validator"} and who("libcurl") == {"validator"}
+    assert who("libunbound") == {"validator"} and who("libcurl") == {"validator", "scep-gw"}
     assert who("libyaml-0") == {"signetctl"}
     assert who("libpsl") == {"acme-gw"}
 
