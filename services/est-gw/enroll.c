@@ -125,7 +125,7 @@ simple_enroll(void *context, struct http_exchange *x)
     const struct profile *profile;
     const Pb__EnrollReply *reply;
     struct client client;
-    struct csr csr;
+    struct csr csr = {0};
 
     enum error error = profile_find(est, x, &profile);
     if (!error)

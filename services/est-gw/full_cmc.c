@@ -87,8 +87,8 @@ full_cmc(void *context, struct http_exchange *x)
     const struct profile *profile;
     const Pb__EnrollReply *reply;
     struct client client;
-    struct bytes der, pki_data, csr_der;
-    struct csr csr;
+    struct bytes der = BYTES_NONE, pki_data = BYTES_NONE, csr_der = BYTES_NONE;
+    struct csr csr = {0};
 
     enum error error = profile_find(est, x, &profile);
     if (!error)

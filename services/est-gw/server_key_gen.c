@@ -83,10 +83,10 @@ put_base64(uint8_t *at, struct bytes der)
 static uint8_t *
 put_text(uint8_t *at, const char *text)
 {
-    size_t len = strlen(text);
+    struct bytes octets = bytes_of_text(text);
 
-    memcpy(at, text, len);
-    return at + len;
+    memcpy(at, octets.at, octets.len);
+    return at + octets.len;
 }
 
 /* RFC 2046 §5.1.1, with exactly two parts and a boundary without quotes, as the readers there are want it. */
@@ -140,7 +140,7 @@ make_and_answer(struct est *est, struct http_exchange *x, const struct profile *
     AUTO_STRUCT(secret, pkcs8) = NULL;
     AUTO_STRUCT(secret, envelope) = NULL;
     const Pb__EnrollReply *reply = NULL;
-    struct bytes csr;
+    struct bytes csr = BYTES_NONE;
 
     enum error error = server_key_new(rq, profile->settings->server_key_type, &key);
     if (!error)

@@ -7,91 +7,91 @@
 
 static const struct profile_kind *const kinds[] = {&profile_est, &profile_scep};
 
-static enum error
-find_kind(struct ctl *ctl, struct request *rq, const struct profile_kind **ret_kind)
+/* NULL with the refusal recorded. */
+static const struct profile_kind *
+find_kind(struct ctl *ctl, struct request *rq)
 {
     const char *name = argument(ctl, "kind");
     struct buffer known = buffer_in(rq->arena);
     size_t i;
 
     for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (text_equal(kinds[i]->name, name)) {
-            *ret_kind = kinds[i];
-            return OK;
-        }
+        if (text_equal(kinds[i]->name, name))
+            return kinds[i];
         buffer_append_format(&known, "%s%s", i ? ", " : "", kinds[i]->name);
     }
-    return argument_refused(rq, "--kind says which gateway: %s", buffer_text(&known));
+    (void)argument_refused(rq, "--kind says which gateway: %s", buffer_text(&known));
+    return NULL;
 }
-
-typedef enum error act(struct ctl *ctl, struct request *rq);
 
 /* What not every kind has is refused by name. */
 static enum error
-run(struct ctl *ctl, struct request *rq, size_t offset)
+run(struct ctl *ctl, struct request *rq, const struct profile_kind *kind, enum error (*act)(struct ctl *ctl, struct request *rq))
 {
-    const struct profile_kind *kind = NULL;
-    act *const *found;
-    enum error error = find_kind(ctl, rq, &kind);
-
-    if (error)
-        return error;
-    found = (act *const *)(const void *)((const char *)kind + offset);
-    if (*found == NULL)
+    if (act == NULL)
         return argument_refused(rq, "a profile of the kind %s has no \"%s\"", kind->name, ctl->command->verb);
-    return (*found)(ctl, rq);
+    return act(ctl, rq);
 }
 
 enum error
 profile_list(struct ctl *ctl, struct request *rq)
 {
-    return run(ctl, rq, offsetof(struct profile_kind, list));
+    const struct profile_kind *kind = find_kind(ctl, rq);
+    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->list);
 }
 
 enum error
 profile_show(struct ctl *ctl, struct request *rq)
 {
-    return run(ctl, rq, offsetof(struct profile_kind, show));
+    const struct profile_kind *kind = find_kind(ctl, rq);
+    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->show);
 }
 
 enum error
 profile_create(struct ctl *ctl, struct request *rq)
 {
-    return run(ctl, rq, offsetof(struct profile_kind, create));
+    const struct profile_kind *kind = find_kind(ctl, rq);
+    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->create);
 }
 
 enum error
 profile_set(struct ctl *ctl, struct request *rq)
 {
-    return run(ctl, rq, offsetof(struct profile_kind, set));
+    const struct profile_kind *kind = find_kind(ctl, rq);
+    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->set);
 }
 
 enum error
 profile_import(struct ctl *ctl, struct request *rq)
 {
-    return run(ctl, rq, offsetof(struct profile_kind, import));
+    const struct profile_kind *kind = find_kind(ctl, rq);
+    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->import);
 }
 
 enum error
 profile_delete(struct ctl *ctl, struct request *rq)
 {
-    return run(ctl, rq, offsetof(struct profile_kind, delete_));
+    const struct profile_kind *kind = find_kind(ctl, rq);
+    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->delete_);
 }
 
 enum error
 profile_reset_password(struct ctl *ctl, struct request *rq)
 {
-    return run(ctl, rq, offsetof(struct profile_kind, reset_password));
+    const struct profile_kind *kind = find_kind(ctl, rq);
+    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->reset_password);
 }
 
 enum error
 profile_rotate_passphrase(struct ctl *ctl, struct request *rq)
 {
-    return run(ctl, rq, offsetof(struct profile_kind, rotate_passphrase));
+    const struct profile_kind *kind = find_kind(ctl, rq);
+    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->rotate_passphrase);
 }
 
 enum error
 profile_delete_user(struct ctl *ctl, struct request *rq)
 {
-    return run(ctl, rq, offsetof(struct profile_kind, delete_user));
+    const struct profile_kind *kind = find_kind(ctl, rq);
+    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->delete_user);
 }
