@@ -25,7 +25,7 @@ GRANT SELECT ON ra.certificate_status TO ocsp_responder;
 GRANT USAGE ON SCHEMA acme, ra TO acme_gw;
 GRANT SELECT, INSERT, UPDATE (status, contacts, key_thumbprint, jwk) ON acme.account TO acme_gw;
 GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain, acme.renewal_window TO acme_gw;
-GRANT UPDATE (status, authorizations_left, expires_at, csr, finalized_at, problem, serial, expiry_month, chain_sha256, due_at, leased_until, lease_holder, attempts, trouble)
+GRANT UPDATE (status, authorizations_left, expires_at, csr, finalized_at, problem, serial, expiry_month, chain_sha256, alternate_chains, due_at, leased_until, lease_holder, attempts, trouble)
     ON acme.orders TO acme_gw;
 GRANT UPDATE (status, expires_at) ON acme.authorization TO acme_gw;
 GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_holder, attempts) ON acme.challenge TO acme_gw;
@@ -72,7 +72,7 @@ GRANT SELECT, INSERT, UPDATE (number, der, this_update, next_update, sha256, ent
 GRANT USAGE ON SCHEMA ca, ra TO signer;
 GRANT SELECT, INSERT, DELETE, UPDATE (status, public_key, evidence, csr, certificate, serial, not_before, not_after, path_length, is_default, begun_at)
     ON ca.authority TO signer;
-GRANT SELECT, INSERT ON ca.chain, ca.template TO signer;
+GRANT SELECT, INSERT ON ca.chain, ca.alternate_chain, ca.template TO signer;
 GRANT SELECT, INSERT, UPDATE (number) ON ca.crl_number TO signer;
 GRANT SELECT, INSERT, UPDATE (key_uri, begun_at, public_key, evidence) ON ca.service_key TO signer;
 GRANT SELECT, INSERT, UPDATE (certificate) ON ca.responder_certificate, ca.scep_ra_certificate TO signer;

@@ -224,8 +224,9 @@ struct profile {
 struct issued {
     struct bytes serial;
     int expiry_month;
-    struct bytes chain_sha256;
-    const char *chain_pem;
+    struct bytes *chain_sha256; /* the usual chain first, then the alternates */
+    const char **chain_pem;
+    size_t chain_count;
 };
 
 /* ---- routes.c ---- */
@@ -535,7 +536,7 @@ enum error store_find_renewal_window(struct acme *acme, struct request *rq, cons
 enum error store_load_chain(struct acme *acme, struct request *rq, struct bytes sha256, const char **ret_pem) MUST_CHECK;
 /* DER of the leaf and PEM of its issuers. ERR_NOT_FOUND: no such order of this account, or no certificate yet. */
 enum error store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
-                                  const char **ret_chain_pem) MUST_CHECK;
+                                  const char *const **ret_chain_pem, size_t *ret_chain_count) MUST_CHECK;
 
 /* ---- for operators: one file per rpc of AcmeAdmin, beside those of policies ---- */
 

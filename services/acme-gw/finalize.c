@@ -167,18 +167,30 @@ ask_ra(struct acme *acme, struct request *rq, const struct order *order, int mos
     return error;
 }
 
-static struct issued
-issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply)
+static void
+add_chain(struct arena *arena, const ProtobufCBinaryData *certificates, size_t count, struct issued *issued)
 {
-    struct issued issued = {.serial = message_bytes(reply->serial)};
     struct buffer pem = buffer_in(arena);
     uint8_t *sha256 = arena_alloc(arena, SHA256_DIGEST_LENGTH);
 
-    for (size_t i = 0; i < reply->n_chain; i++)
-        pem_append(&pem, "CERTIFICATE", message_bytes(reply->chain[i]));
-    issued.chain_pem = buffer_text(&pem);
-    (void)SHA256((const uint8_t *)issued.chain_pem, strlen(issued.chain_pem), sha256);
-    issued.chain_sha256 = BYTES(sha256, SHA256_DIGEST_LENGTH);
+    for (size_t i = 0; i < count; i++)
+        pem_append(&pem, "CERTIFICATE", message_bytes(certificates[i]));
+    const char *text = buffer_text(&pem);
+    (void)SHA256((const uint8_t *)text, strlen(text), sha256);
+    issued->chain_pem[issued->chain_count] = text;
+    issued->chain_sha256[issued->chain_count++] = BYTES(sha256, SHA256_DIGEST_LENGTH);
+}
+
+static struct issued
+issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply)
+{
+    struct issued issued = {.serial = message_bytes(reply->serial),
+                            .chain_sha256 = arena_array(arena, reply->n_alternates + 1, sizeof *issued.chain_sha256),
+                            .chain_pem = arena_array(arena, reply->n_alternates + 1, sizeof *issued.chain_pem)};
+
+    add_chain(arena, reply->chain, reply->n_chain, &issued);
+    for (size_t i = 0; i < reply->n_alternates; i++)
+        add_chain(arena, reply->alternates[i]->certificates, reply->alternates[i]->n_certificates, &issued);
     return issued;
 }
 
@@ -232,8 +244,9 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
     if (error)
         return error;
     order->status = ORDER_VALID;
-    struct bytes leaf = message_bytes(reply->certificate);
-    certificate_cache_put(acme->certificates, order, certificate_pem(rq->arena, leaf, issued.chain_pem));
+    /* What has alternates is read where they are. */
+    if (issued.chain_count == 1)
+        certificate_cache_put(acme->certificates, order, certificate_pem(rq->arena, message_bytes(reply->certificate), issued.chain_pem[0]));
     return OK;
 }
 

@@ -23,6 +23,7 @@ const struct http_route acme_routes[] = {
     {"POST", "/acme/authorization/{id}", authorization, ON_WORKER},
     {"POST", "/acme/challenge/{id}/{type}", challenge, ON_WORKER},
     {"POST", "/acme/certificate/{id}", certificate, ON_WORKER},
+    {"POST", "/acme/certificate/{id}/{alternate}", certificate, ON_WORKER},
     {"POST", "/acme/revoke-cert", revoke_cert, ON_WORKER},
     {"GET", "/acme/limits", limits_page, ON_LOOP_OR_WORKER},
     {"GET", "/acme/{policy}/limits", limits_page, ON_LOOP_OR_WORKER},

@@ -2,9 +2,9 @@
 #include "acme.h"
 
 static const struct db_statement load_certificate = {
-    "load_certificate", "SELECT i.certificate, c.pem FROM acme.orders o JOIN ra.issued_certificate i ON i.expiry_month = o.expiry_month AND "
-                        "i.serial = o.serial JOIN acme.chain c ON c.sha256 = o.chain_sha256 "
-                        "WHERE o.id = $1 AND o.account_id = $2 AND o.status = 'valid'"};
+    "load_certificate", "SELECT i.certificate, ARRAY(SELECT c.pem FROM acme.chain c JOIN unnest(o.chain_sha256 || o.alternate_chains) WITH "
+                        "ORDINALITY AS u (sha256, place) ON u.sha256 = c.sha256 ORDER BY u.place) FROM acme.orders o JOIN ra.issued_certificate i "
+                        "ON i.expiry_month = o.expiry_month AND i.serial = o.serial WHERE o.id = $1 AND o.account_id = $2 AND o.status = 'valid'"};
 static const struct db_statement load_chain = {"load_chain", "SELECT pem FROM acme.chain WHERE sha256 = $1"};
 static const struct db_statement load_known = {
     "load_known", "SELECT i.certificate, i.issuer, s.revoked_at IS NOT NULL, o.account_id, o.finalized_at FROM ra.issued_certificate i "
@@ -18,7 +18,7 @@ static const struct db_statement find_renewal_window = {
 
 enum error
 store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
-                       const char **ret_chain_pem)
+                       const char *const **ret_chain_pem, size_t *ret_chain_count)
 {
     struct db_rows *rows;
 
@@ -28,7 +28,7 @@ store_load_certificate(struct acme *acme, struct request *rq, const char *accoun
     if (db_count(rows) == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no such certificate of this account");
     *ret_leaf = db_bytes(rows, 0, 0);
-    *ret_chain_pem = db_text(rows, 0, 1);
+    *ret_chain_count = db_text_array(rows, 0, 1, ret_chain_pem);
     return OK;
 }
 

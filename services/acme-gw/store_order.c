@@ -55,12 +55,11 @@ const struct db_statement store_take_finalizations = {
                           "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
                           "UPDATE acme.orders o SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = o.attempts + 1 "
                           "FROM due WHERE o.id = due.id RETURNING " ORDER_COLUMNS ", o.csr"};
-static const struct db_statement insert_chain = {"insert_chain",
-                                                 "INSERT INTO acme.chain (sha256, pem) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING"};
-static const struct db_statement end_order = {
-    "end_order",
-    "UPDATE acme.orders SET status = 'valid', serial = $3, expiry_month = $4, chain_sha256 = $5, leased_until = NULL, lease_holder = NULL "
-    "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+static const struct db_statement insert_chain = {
+    "insert_chain", "INSERT INTO acme.chain (sha256, pem) SELECT * FROM unnest($1::bytea[], $2::text[]) ON CONFLICT (sha256) DO NOTHING"};
+static const struct db_statement end_order = {"end_order", "UPDATE acme.orders SET status = 'valid', serial = $3, expiry_month = $4, chain_sha256 = "
+                                                           "$5, alternate_chains = $6, leased_until = NULL, lease_holder = NULL "
+                                                           "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 static const struct db_statement refuse_order = {"refuse_order",
                                                  "UPDATE acme.orders SET status = 'invalid', problem = $3, leased_until = NULL, lease_holder = NULL "
                                                  "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
@@ -229,9 +228,10 @@ store_end_order(struct acme *acme, struct request *rq, const char *id, const str
 {
     struct db_rows *ended = NULL;
     struct db_step steps[] = {
-        DB_STEP(&insert_chain, NULL, DB_BYTES(issued->chain_sha256), DB_TEXT(issued->chain_pem)),
+        DB_STEP(&insert_chain, NULL, DB_BYTES_ARRAY(issued->chain_sha256, issued->chain_count),
+                DB_TEXT_ARRAY(issued->chain_pem, issued->chain_count)),
         DB_STEP(&end_order, &ended, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_BYTES(issued->serial), DB_INT(issued->expiry_month),
-                DB_BYTES(issued->chain_sha256)),
+                DB_BYTES(issued->chain_sha256[0]), DB_BYTES_ARRAY(issued->chain_sha256 + 1, issued->chain_count - 1)),
     };
     enum error error = db_atomic(acme->db, rq, steps, 2);
     if (error)

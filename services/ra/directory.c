@@ -24,6 +24,25 @@ add_to_chain(struct request *rq, struct issuer *issuer, struct bytes der)
 }
 
 static enum error
+add_alternate(struct request *rq, struct issuer *issuer, const Pb__CertificateChain *way)
+{
+    Pb__CertificateChain *chain = arena_alloc(rq->arena, sizeof *chain);
+    struct certificate certificate;
+
+    pb__certificate_chain__init(chain);
+    chain->certificates = arena_array(rq->arena, way->n_certificates, sizeof *chain->certificates);
+    for (size_t i = 0; i < way->n_certificates; i++) {
+        enum error error = certificate_parse(rq, message_bytes(way->certificates[i]), &certificate);
+        if (error)
+            return error;
+        if (!bytes_equal(certificate.subject, certificate.issuer))
+            chain->certificates[chain->n_certificates++] = way->certificates[i];
+    }
+    issuer->alternates[issuer->alternate_count++] = chain;
+    return OK;
+}
+
+static enum error
 read_issuer(struct request *rq, const Pb__Ca *ca, struct issuer *ret_issuer)
 {
     struct issuer issuer = {.ca = ca};
@@ -36,6 +55,9 @@ read_issuer(struct request *rq, const Pb__Ca *ca, struct issuer *ret_issuer)
     error = add_to_chain(rq, &issuer, certificate.der);
     for (size_t i = 0; error == OK && i < ca->n_chain; i++)
         error = add_to_chain(rq, &issuer, message_bytes(ca->chain[i]));
+    issuer.alternates = arena_array(rq->arena, ca->n_alternates, sizeof *issuer.alternates);
+    for (size_t i = 0; error == OK && i < ca->n_alternates; i++)
+        error = add_alternate(rq, &issuer, ca->alternates[i]);
     if (error)
         return error;
     *ret_issuer = issuer;

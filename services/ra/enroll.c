@@ -99,6 +99,8 @@ answer(struct ra *ra, struct request *rq, const struct intent *intent, struct by
     ret_reply->chain = arena_array(rq->arena, issuer->chain_count, sizeof *ret_reply->chain);
     for (size_t i = 0; i < issuer->chain_count; i++)
         ret_reply->chain[i] = message_data(issuer->chain[i]);
+    ret_reply->alternates = issuer->alternates;
+    ret_reply->n_alternates = issuer->alternate_count;
     return OK;
 }
 

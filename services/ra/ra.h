@@ -113,6 +113,8 @@ struct issuer {
     int64_t not_before_s, not_after_s;
     struct bytes chain[CHAIN_MAX]; /* its certificate first, without the root */
     size_t chain_count;
+    Pb__CertificateChain **alternates; /* to other roots, without those */
+    size_t alternate_count;
 };
 
 struct directory {

@@ -59,6 +59,18 @@ ca_profile_plan(struct request *rq, const struct authority_row *row, const struc
     };
 }
 
+static Pb__CertificateChain *
+way_up_message(struct arena *arena, const struct way_up *way)
+{
+    Pb__CertificateChain *chain = arena_alloc(arena, sizeof *chain);
+
+    pb__certificate_chain__init(chain);
+    chain->certificates = arena_array(arena, way->count, sizeof *chain->certificates);
+    for (size_t i = 0; i < way->count; i++)
+        chain->certificates[chain->n_certificates++] = message_data(way->certificates[i]);
+    return chain;
+}
+
 Pb__Ca *
 ca_profile_message(struct request *rq, const struct authority_row *row)
 {
@@ -71,6 +83,9 @@ ca_profile_message(struct request *rq, const struct authority_row *row)
     ca->chain = arena_array(rq->arena, row->chain_count, sizeof *ca->chain);
     for (size_t i = 0; i < row->chain_count; i++)
         ca->chain[ca->n_chain++] = message_data(row->chain[i]);
+    ca->alternates = arena_array(rq->arena, row->alternate_count, sizeof *ca->alternates);
+    for (size_t i = 0; i < row->alternate_count; i++)
+        ca->alternates[ca->n_alternates++] = way_up_message(rq->arena, &row->alternates[i]);
     ca->csr = message_data(row->csr);
     ca->key_uri = row->key_uri;
     ca->key_type = row->key_type;

@@ -1,6 +1,7 @@
 /*
  * rpc ImportCa: called by `signetctl ca import` with what a foreign CA made of our request (CreateCa with csr_only). The certificate must be for the
  * key that we hold, be a CA's, and lead to a root over the chain that came with it; then the CA is active.
+ * Or, with `alternate`, what another CA has certified of one that is active: a cross certificate.
  */
 #include "signer.h"
 
@@ -102,6 +103,39 @@ check_certificate(struct request *rq, const Pb__ImportCaRequest *request, struct
     return check_chain(rq, request, certificate, row);
 }
 
+/* A cross certificate: for the same key under the same name, so that what the CA has issued leads to another root as well. */
+static enum error
+import_alternate(struct signer *signer, struct request *rq, const Pb__ImportCaRequest *request, struct authority_row *row)
+{
+    struct authority_row other = *row;
+    struct certificate own, certificate;
+    struct way_up way = {0};
+
+    if (row->status != AUTHORITY_ACTIVE)
+        return fail(rq, ERR_CONFLICT, "the CA %s is %s: only an active one has other ways up", row->name, authority_status_name(row->status));
+    if (row->alternate_count == ALTERNATES_MAX)
+        return fail(rq, ERR_CONFLICT, "the CA %s has %d other ways up already", row->name, ALTERNATES_MAX);
+    enum error error = check_certificate(rq, request, &other);
+    if (error == OK)
+        error = certificate_parse(rq, row->certificate, &own);
+    if (error == OK)
+        error = certificate_parse(rq, other.certificate, &certificate);
+    if (error != OK)
+        return error;
+    if (!bytes_equal(certificate.subject, own.subject))
+        return fail(rq, ERR_BAD_REQUEST, "the certificate has another subject than the CA %s: it is not the issuer of what that has issued",
+                    row->name);
+    way.certificates[way.count++] = other.certificate;
+    for (size_t i = 0; i < other.chain_count; i++)
+        way.certificates[way.count++] = other.chain[i];
+    error = store_add_alternate(signer, rq, row->name, &way);
+    if (error != OK)
+        return error;
+    authority_cache_forget(signer->authorities);
+    bool found;
+    return store_find_authority(signer, rq, request->name, &found, row);
+}
+
 enum error
 import_ca(struct signer *signer, struct request *rq, const Pb__ImportCaRequest *request, Pb__ImportCaReply *ret_reply)
 {
@@ -116,6 +150,12 @@ import_ca(struct signer *signer, struct request *rq, const Pb__ImportCaRequest *
         return error;
     if (!found)
         return fail(rq, ERR_NOT_FOUND, "there is no CA \"%s\"", request->name);
+    if (request->alternate) {
+        error = import_alternate(signer, rq, request, &row);
+        if (error == OK)
+            ret_reply->ca = ca_profile_message(rq, &row);
+        return error;
+    }
     bool is_repeat = row.status == AUTHORITY_ACTIVE && bytes_equal(row.certificate, message_bytes(request->certificate));
     if (!is_repeat) {
         if (row.status != AUTHORITY_WAITING)

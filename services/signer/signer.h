@@ -20,6 +20,7 @@
 #include "signet/v1/signer.pb-c.h"
 
 #define CHAIN_MAX 8
+#define ALTERNATES_MAX 4
 #define WARRANT_KEYS_MAX 8
 #define EXTENDED_KEY_USAGES_MAX 16
 
@@ -107,6 +108,11 @@ enum error service_key_load(struct signer *signer, struct request *rq, const cha
 enum authority_status { AUTHORITY_CREATING, AUTHORITY_WAITING, AUTHORITY_ACTIVE, AUTHORITY_RETIRED };
 
 /* A row of ca.authority. Texts and octets live in the arena it was read into. */
+struct way_up {
+    struct bytes certificates[CHAIN_MAX + 1]; /* the CA's own one first */
+    size_t count;
+};
+
 struct authority_row {
     const char *name;
     enum authority_status status;
@@ -118,6 +124,8 @@ struct authority_row {
     int64_t not_before_s, not_after_s, created_at_s;
     struct bytes chain[CHAIN_MAX];
     size_t chain_count;
+    struct way_up alternates[ALTERNATES_MAX];
+    size_t alternate_count;
 };
 
 const char *authority_status_name(enum authority_status status);
@@ -241,6 +249,8 @@ enum error ca_profile_activate(struct signer *signer, struct request *rq, struct
 
 /* ---- store.c, store_authority.c, store_template.c: all SQL ---- */
 
+/* The same again changes nothing. */
+enum error store_add_alternate(struct signer *signer, struct request *rq, const char *name, const struct way_up *way) MUST_CHECK;
 enum error store_find_authority(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct authority_row *ret_row)
     MUST_CHECK;
 enum error store_list_authorities(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)

@@ -90,6 +90,25 @@ static const struct db_statement list_authorities = {"list_authorities",
 static const struct db_statement list_chains = {
     "list_chains", "SELECT authority, certificate FROM ca.chain WHERE $1 = '' OR authority = $1 ORDER BY authority, position"};
 
+static const struct db_statement list_alternates = {"list_alternates",
+                                                    "SELECT authority, position, certificate FROM ca.alternate_chain WHERE $1 = '' OR authority = $1 "
+                                                    "ORDER BY authority, added_at, sha256, position"};
+
+static void
+add_alternate(struct authority_row *rows, size_t count, const struct db_rows *found, size_t at)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct authority_row *row = &rows[i];
+        if (!text_equal(row->name, db_text(found, at, 0)))
+            continue;
+        if (db_int(found, at, 1) == 0 && row->alternate_count < ALTERNATES_MAX)
+            row->alternate_count++;
+        struct way_up *way = &row->alternates[row->alternate_count - 1];
+        if (way->count == (size_t)db_int(found, at, 1) && way->count <= CHAIN_MAX)
+            way->certificates[way->count++] = db_bytes(found, at, 2);
+    }
+}
+
 static void
 add_chain(struct authority_row *rows, size_t count, const char *authority, struct bytes certificate)
 {
@@ -101,10 +120,11 @@ add_chain(struct authority_row *rows, size_t count, const char *authority, struc
 enum error
 store_list_authorities(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
 {
-    struct db_rows *found = NULL, *chains = NULL;
-    const struct db_step steps[] = {DB_STEP(&list_authorities, &found, DB_TEXT(name)), DB_STEP(&list_chains, &chains, DB_TEXT(name))};
+    struct db_rows *found = NULL, *chains = NULL, *alternates = NULL;
+    const struct db_step steps[] = {DB_STEP(&list_authorities, &found, DB_TEXT(name)), DB_STEP(&list_chains, &chains, DB_TEXT(name)),
+                                    DB_STEP(&list_alternates, &alternates, DB_TEXT(name))};
 
-    enum error error = db_atomic(signer->db, rq, steps, 2);
+    enum error error = db_atomic(signer->db, rq, steps, 3);
     if (error != OK)
         return error;
     size_t count = db_count(found);
@@ -113,6 +133,8 @@ store_list_authorities(struct signer *signer, struct request *rq, const char *na
         rows[i] = read_row(found, i);
     for (size_t i = 0; i < db_count(chains); i++)
         add_chain(rows, count, db_text(chains, i, 0), db_bytes(chains, i, 1));
+    for (size_t i = 0; i < db_count(alternates); i++)
+        add_alternate(rows, count, alternates, i);
     *ret_rows = rows;
     *ret_count = count;
     return OK;
@@ -256,4 +278,21 @@ store_activate_authority(struct signer *signer, struct request *rq, const struct
     if (error == OK)
         outbox_wake(signer->outbox);
     return error;
+}
+
+static const struct db_statement insert_alternate = {
+    "insert_alternate", "INSERT INTO ca.alternate_chain (authority, sha256, position, certificate) SELECT $1, $2, ordinality - 1, certificate "
+                        "FROM unnest($3::bytea[]) WITH ORDINALITY AS up (certificate, ordinality) ON CONFLICT DO NOTHING"};
+
+enum error
+store_add_alternate(struct signer *signer, struct request *rq, const char *name, const struct way_up *way)
+{
+    struct buffer all = buffer_in(rq->arena);
+    uint8_t sha256[32];
+
+    for (size_t i = 0; i < way->count; i++)
+        buffer_append(&all, way->certificates[i].at, way->certificates[i].len);
+    certificate_sha256(buffer_bytes(&all), sha256);
+    return DB_QUERY(signer->db, rq, &insert_alternate, NULL, DB_TEXT(name), DB_BYTES(BYTES(sha256, sizeof sha256)),
+                    DB_BYTES_ARRAY(way->certificates, way->count));
 }

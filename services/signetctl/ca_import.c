@@ -1,4 +1,5 @@
-/* ca import: completes a CA made with --csr-only. The signer checks that the certificate belongs to its key and chains. */
+/* ca import: completes a CA made with --csr-only; --alternate: adds a cross certificate of an active one. The signer checks that the certificate
+ * belongs to its key and chains. */
 #include "link/rpc.h"
 #include "pki/pem.h"
 #include "signetctl.h"
@@ -47,6 +48,7 @@ ca_import(struct ctl *ctl, struct request *rq)
         return error;
     request.name = ctl->arguments.words[0];
     request.certificate = message_data(der);
+    request.alternate = argument(ctl, "alternate") != NULL;
 
     error = RPC_CALL(ctl->bus, rq, signer, ImportCa, &request, &reply);
     if (error)

@@ -2,9 +2,12 @@
 
 import datetime
 import json
+import pathlib
+import subprocess
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from acme_kit import Client, Responder, b64, csr
@@ -170,6 +173,51 @@ def test_the_issuers_are_linked(stack, client, responder):
     assert answer.body.endswith(issuers.body) and answer.body.count(b"BEGIN") == issuers.body.count(b"BEGIN") + 1
     assert client.http("GET", up[:-1] + ("0" if up[-1] != "0" else "1")).status == 404
     assert client.http("GET", up[:-4]).status == 404
+
+
+def cross_certify(stack):
+    """Another root certifies the issuing CA, as it is: same name, same key."""
+    issuing = x509.load_pem_x509_certificate(pathlib.Path(stack.chain_pem).read_bytes())
+    key, name, now = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Another Root")]), datetime.datetime.utcnow()
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+
+    def certify(subject, public_key):
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(name).public_key(public_key).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=300))
+        builder = builder.add_extension(x509.BasicConstraints(True, None), True).add_extension(usage, True)
+        return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), False).sign(key, hashes.SHA256())
+
+    cross, root = certify(issuing.subject, issuing.public_key()), certify(name, key.public_key())
+    for path, certificate in (("cross.pem", cross), ("other-root.pem", root)):
+        (stack.directory / path).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return stack.directory / "cross.pem", stack.directory / "other-root.pem"
+
+
+def test_a_cross_certificate_gives_an_alternate_chain(stack, responder):
+    cross, root = cross_certify(stack)
+    ca = stack.sql("SELECT name FROM ca.authority WHERE is_default")[0][0]
+    stack.signetctl("ca", "import", ca, "--alternate", "--certificate", str(cross), "--chain", str(root))
+    one = Client(stack)
+    one.register()
+    name = f"crossed.{stack.demo_domain}"
+
+    def alternates():
+        made = one.order(name)
+        one.authorise(made.json(), responder)
+        usual = one.must(one.finalize(made.headers["Location"], made.json(), csr([name])).json()["certificate"])
+        return usual, [link.split(">")[0].lstrip("<") for link in usual.headers.get_all("Link") if link.endswith('rel="alternate"')]
+
+    # ra hears of it within the time of its refresh.
+    usual, urls = until(lambda: (found := alternates())[1] and found)
+    other = one.must(urls[0])
+    assert len(urls) == 1 and other.body != usual.body
+    (stack.directory / "alternate.pem").write_bytes(other.body)
+    verified = subprocess.run(["openssl", "verify", "-CAfile", str(root), "-untrusted", str(stack.directory / "alternate.pem"), str(stack.directory / "alternate.pem")],
+                              capture_output=True, text=True, timeout=30)
+    assert ": OK" in verified.stdout, verified.stderr
+    back = [link for link in other.headers.get_all("Link") if link.endswith('rel="alternate"')]
+    assert len(back) == 1 and one.must(back[0].split(">")[0].lstrip("<")).body == usual.body
+    stack.sql("DELETE FROM ca.alternate_chain")
 
 
 def test_another_account_with_all_names_revokes_for_one_reason_only(stack, client, responder):

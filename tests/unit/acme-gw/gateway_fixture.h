@@ -31,6 +31,7 @@ static struct {
     enum error enroll_error; /* OK: a certificate */
     const char *enroll_layer;
     bool enroll_pending;
+    size_t enroll_alternates;
     atomic_int enrolments;
     char enrolled_key[64]; /* the idempotency key of the last one */
     char enrolled_names[256];
@@ -96,6 +97,16 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
     reply->chain = arena_array(rq->arena, 1, sizeof *reply->chain);
     reply->chain[0] = (ProtobufCBinaryData){.data = (uint8_t *)issuer_der, .len = sizeof issuer_der};
     reply->n_chain = 1;
+    reply->alternates = arena_array(rq->arena, beyond.enroll_alternates, sizeof *reply->alternates);
+    for (size_t i = 0; i < beyond.enroll_alternates; i++) {
+        Pb__CertificateChain *chain = arena_alloc(rq->arena, sizeof *chain);
+        pb__certificate_chain__init(chain);
+        uint8_t other_der[] = {0x30, 0x03, 0x02, 0x01, (uint8_t)(0x10 + i)};
+        chain->certificates = arena_array(rq->arena, 1, sizeof *chain->certificates);
+        chain->certificates[chain->n_certificates++] =
+            (ProtobufCBinaryData){.data = (uint8_t *)bytes_copy(rq->arena, BYTES(other_der, sizeof other_der)).at, .len = sizeof other_der};
+        reply->alternates[reply->n_alternates++] = chain;
+    }
     if (!beyond.enroll_pending)
         postgres_kit_run(postgres, arena_format(rq->arena, "INSERT INTO ra.issued_certificate VALUES ('\\x%s', %d, 'test', '\\x%s')",
                                                 bytes_hex(rq->arena, octets, 0), serial_month_of(clock_now_s() + 90 * 86400),

@@ -112,6 +112,53 @@ the_right_certificate_makes_it_active_and_able_to_sign(void **state)
     EVP_PKEY_free(key);
 }
 
+static enum error
+import_other_way(struct request *rq, const char *name, const struct kit_certificate *wish, struct bytes root, Pb__ImportCaReply *ret_reply)
+{
+    Pb__ImportCaRequest request = PB__IMPORT_CA_REQUEST__INIT;
+    ProtobufCBinaryData chain = message_data(root);
+    Pb__ImportCaReply reply = PB__IMPORT_CA_REPLY__INIT;
+
+    request.name = name;
+    request.certificate = message_data(kit_certificate(rq->arena, wish));
+    request.chain = &chain;
+    request.n_chain = 1;
+    request.alternate = true;
+    enum error error = import_ca(&signer, rq, &request, &reply);
+    if (error == OK)
+        *ret_reply = reply;
+    return error;
+}
+
+static void
+a_cross_certificate_is_another_way_up(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    EVP_PKEY *key = key_of_csr(waiting_ca(rq, "crossed")->csr);
+    struct bytes root = foreign_root(rq);
+    struct kit_certificate wish = usual_certificate(rq, key);
+    Pb__ImportCaReply reply;
+
+    assert_int_equal(import_other_way(rq, "crossed", &wish, root, &reply), ERR_CONFLICT); /* it has no way up of its own yet */
+    failure_clear(rq);
+    assert_int_equal(import(rq, "crossed", kit_certificate(rq->arena, &wish), &root, 1, &reply), OK);
+    assert_int_equal(reply.ca->n_alternates, 0);
+    assert_int_equal(import_other_way(rq, "crossed", &wish, root, &reply), OK);
+    assert_int_equal(reply.ca->n_alternates, 1);
+    assert_int_equal(reply.ca->alternates[0]->n_certificates, 2);
+    assert_true(bytes_equal(message_bytes(reply.ca->alternates[0]->certificates[1]), root));
+    assert_int_equal(reply.ca->n_chain, 1); /* the usual way stays as it is */
+
+    struct kit_certificate renamed = wish;
+    renamed.subject = "/O=Foreign/CN=Another Name";
+    assert_int_equal(import_other_way(rq, "crossed", &renamed, root, &reply), ERR_BAD_REQUEST);
+    failure_clear(rq);
+    struct kit_certificate of_other_key = wish;
+    of_other_key.key = other_key;
+    assert_int_equal(import_other_way(rq, "crossed", &of_other_key, root, &reply), ERR_BAD_REQUEST);
+    EVP_PKEY_free(key);
+}
+
 static void
 refuses_what_does_not_fit(void **state)
 {
@@ -213,6 +260,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_right_certificate_makes_it_active_and_able_to_sign),
+        cmocka_unit_test(a_cross_certificate_is_another_way_up),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(whoever_comes_second_changes_nothing),
         cmocka_unit_test(a_chain_without_its_root_is_refused),
