@@ -47,9 +47,23 @@ explain(void *context, struct request *rq, const Pb__ExplainRequest *input, Pb__
     return fail_privately(rq, ERR_UNAVAILABLE, "try again", "the password is hunter2");
 }
 
+static enum error
+approve(void *context, struct request *rq, const Pb__ApproveRequest *input, Pb__ApproveReply *ret_reply)
+{
+    return OK;
+}
+
+static enum error
+list_pending(void *context, struct request *rq, const Pb__ListPendingRequest *input, Pb__ListPendingReply *ret_reply)
+{
+    return OK;
+}
+
 RPC_HANDLER(Ra, Enroll, enroll)
 RPC_HANDLER(Ra, Revoke, revoke)
 RPC_HANDLER(Ra, Explain, explain)
+RPC_HANDLER(Ra, Approve, approve)
+RPC_HANDLER(Ra, ListPending, list_pending)
 static Pb__Ra_Service table = PB__RA__INIT(serve_);
 
 static void
