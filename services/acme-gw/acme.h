@@ -88,15 +88,30 @@ struct acme {
 
 /* ---- nouns ---- */
 
+enum jws_algorithm {
+    JWS_RS256 = 1,
+    JWS_RS384,
+    JWS_RS512,
+    JWS_PS256,
+    JWS_PS384,
+    JWS_PS512,
+    JWS_ES256,
+    JWS_ES384,
+    JWS_ES512,
+    JWS_EDDSA,
+    JWS_ML_DSA_44,
+    JWS_ML_DSA_65,
+    JWS_ML_DSA_87
+};
+
 /* A public key as a client sent it (RFC 7517), imported. */
 struct jwk {
-    struct public_key key; /* without SPKI */
+    struct public_key key;        /* without SPKI; KEY_UNKNOWN with a point: ML-DSA */
+    enum jws_algorithm algorithm; /* the only one that the key is for (ML-DSA); 0: as its type says */
     EVP_PKEY *evp;
     const char *canonical; /* the members that the thumbprint covers, in its order (RFC 7638) */
     uint8_t thumbprint[THUMBPRINT_LEN];
 };
-
-enum jws_algorithm { JWS_RS256 = 1, JWS_RS384, JWS_RS512, JWS_PS256, JWS_PS384, JWS_PS512, JWS_ES256, JWS_ES384, JWS_ES512, JWS_EDDSA };
 
 struct jws {
     enum jws_algorithm algorithm;
@@ -278,7 +293,11 @@ bool jwk_is_key(const struct jwk *jwk, const struct public_key *key);
 enum error jws_parse(struct request *rq, struct bytes body, struct jws *ret_jws) MUST_CHECK;
 /* Algorithm fits the key, exact length, signature: malformed. */
 enum error jws_verify(struct request *rq, const struct jws *jws, const struct jwk *jwk) MUST_CHECK;
-extern const char *const jws_algorithm_names[]; /* NULL-terminated; for the badSignatureAlgorithm problem */
+/* By its name; 0 when it is not allowed, or when this OpenSSL has not got it. */
+enum jws_algorithm jws_algorithm_find(const char *name);
+const char *jws_algorithm_name(enum jws_algorithm algorithm);
+/* For the badSignatureAlgorithm problem: those that there are. */
+json_t *jws_algorithms_json(void);
 
 /* ---- nonce.c ---- */
 

@@ -1,9 +1,10 @@
 /*
- * Public keys in JSON (RFC 7517, RFC 7518 §6, RFC 8037): account keys, and certificate keys that sign their own revocation.
+ * Public keys in JSON (RFC 7517, RFC 7518 §6, RFC 8037, RFC 9964): account keys, and certificate keys that sign their own revocation.
  * The numbers must be canonical base64url, so that a key has exactly one thumbprint (RFC 7638).
  */
 #include "acme.h"
 
+#include <openssl/core_names.h>
 #include <openssl/sha.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #define NUMBER_TEXT_MAX 1400 /* 8192 bits */
 #define RSA_EXPONENT_MAX 32
 #define ED25519_KEY_LEN 32
+#define ML_DSA_TEXT_MAX 3456 /* 2592 octets of ML-DSA-87 */
 #define UNCOMPRESSED_POINT 0x04
 
 static const struct curve {
@@ -24,6 +26,8 @@ static const struct curve {
     {"P-384", KEY_P384, 384, 48},
     {"P-521", KEY_P521, 521, 66},
 };
+
+DEFINE_AUTO(EVP_PKEY_CTX, EVP_PKEY_CTX_free);
 
 static enum error
 bad_key(struct request *rq, const char *why)
@@ -113,10 +117,41 @@ parse_okp(struct request *rq, const json_t *json, struct jwk *jwk)
     return OK;
 }
 
+/* RFC 9964 §4: the key names its one algorithm. What is no key of it, OpenSSL refuses on import. */
+static enum error
+parse_akp(struct request *rq, const json_t *json, struct jwk *jwk)
+{
+    const char *name = json_text(json, "alg"), *text = json_text(json, "pub");
+    struct bytes octets;
+
+    jwk->algorithm = jws_algorithm_find(name);
+    if (jwk->algorithm < JWS_ML_DSA_44)
+        return bad_key(rq, "alg must be an ML-DSA that this server has");
+    if (text == NULL || strlen(text) > ML_DSA_TEXT_MAX || !base64url_decode(rq->arena, bytes_of_text(text), &octets))
+        return bad_key(rq, "pub must be base64url");
+    jwk->key = (struct public_key){.type = KEY_UNKNOWN, .point = octets};
+    jwk->canonical = arena_format(rq->arena, "{\"alg\":\"%s\",\"kty\":\"AKP\",\"pub\":\"%s\"}", name, text);
+    return OK;
+}
+
+static enum error
+import_akp(struct request *rq, const struct jwk *jwk, EVP_PKEY **ret_key)
+{
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)jwk->key.point.at, jwk->key.point.len),
+                           OSSL_PARAM_construct_end()};
+    AUTO(EVP_PKEY_CTX, context) = EVP_PKEY_CTX_new_from_name(NULL, jws_algorithm_name(jwk->algorithm), NULL);
+    EVP_PKEY *key = NULL;
+
+    if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 || EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+        return bad_key(rq, "pub is no key of this algorithm");
+    *ret_key = key;
+    return OK;
+}
+
 static enum error
 parse_shape(struct request *rq, const json_t *json, struct jwk *jwk)
 {
-    static const char *const private_members[] = {"d", "p", "q", "dp", "dq", "qi", "k"};
+    static const char *const private_members[] = {"d", "p", "q", "dp", "dq", "qi", "k", "priv"};
     const char *kty = json_text(json, "kty");
 
     for (size_t i = 0; i < sizeof private_members / sizeof private_members[0]; i++)
@@ -128,7 +163,9 @@ parse_shape(struct request *rq, const json_t *json, struct jwk *jwk)
         return parse_ec(rq, json, jwk);
     if (text_equal(kty, "OKP"))
         return parse_okp(rq, json, jwk);
-    return bad_key(rq, "kty must be RSA, EC or OKP");
+    if (text_equal(kty, "AKP"))
+        return parse_akp(rq, json, jwk);
+    return bad_key(rq, "kty must be RSA, EC, OKP or AKP");
 }
 
 /* The PKI layer speaks of CSRs; to an ACME client its refusal of a key is badPublicKey. */
@@ -158,7 +195,7 @@ jwk_parse(struct request *rq, const json_t *json, struct jwk *ret_jwk)
     enum error error = parse_shape(rq, json, &jwk);
     if (error)
         return error;
-    error = as_bad_key(rq, public_key_import(rq, &jwk.key, &jwk.evp));
+    error = jwk.algorithm != 0 ? import_akp(rq, &jwk, &jwk.evp) : as_bad_key(rq, public_key_import(rq, &jwk.key, &jwk.evp));
     if (error)
         return error;
     arena_defer(rq->arena, release_key, jwk.evp);
@@ -170,7 +207,7 @@ jwk_parse(struct request *rq, const json_t *json, struct jwk *ret_jwk)
 enum error
 jwk_check(struct request *rq, const struct jwk *jwk)
 {
-    return as_bad_key(rq, public_key_check(rq, &jwk->key));
+    return jwk->algorithm != 0 ? OK : as_bad_key(rq, public_key_check(rq, &jwk->key));
 }
 
 bool

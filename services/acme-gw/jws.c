@@ -5,6 +5,7 @@
  */
 #include "acme.h"
 
+#include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <string.h>
 
@@ -13,20 +14,69 @@
 #define KID_MAX 512
 #define URL_MAX 2048
 
-const char *const jws_algorithm_names[] = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", NULL};
-
 static const struct algorithm {
+    const char *name;
     enum key_type key;
     bool pss;
     const EVP_MD *(*digest)(void);
     size_t signature_len; /* 0: as long as the modulus */
+    bool is_new;          /* older OpenSSLs have not got it; its key is of this name, too */
 } algorithms[] = {
-    [JWS_RS256] = {KEY_RSA, false, EVP_sha256, 0},    [JWS_RS384] = {KEY_RSA, false, EVP_sha384, 0},
-    [JWS_RS512] = {KEY_RSA, false, EVP_sha512, 0},    [JWS_PS256] = {KEY_RSA, true, EVP_sha256, 0},
-    [JWS_PS384] = {KEY_RSA, true, EVP_sha384, 0},     [JWS_PS512] = {KEY_RSA, true, EVP_sha512, 0},
-    [JWS_ES256] = {KEY_P256, false, EVP_sha256, 64},  [JWS_ES384] = {KEY_P384, false, EVP_sha384, 96},
-    [JWS_ES512] = {KEY_P521, false, EVP_sha512, 132}, [JWS_EDDSA] = {KEY_ED25519, false, NULL, 64},
+    [JWS_RS256] = {"RS256", KEY_RSA, false, EVP_sha256, 0},
+    [JWS_RS384] = {"RS384", KEY_RSA, false, EVP_sha384, 0},
+    [JWS_RS512] = {"RS512", KEY_RSA, false, EVP_sha512, 0},
+    [JWS_PS256] = {"PS256", KEY_RSA, true, EVP_sha256, 0},
+    [JWS_PS384] = {"PS384", KEY_RSA, true, EVP_sha384, 0},
+    [JWS_PS512] = {"PS512", KEY_RSA, true, EVP_sha512, 0},
+    [JWS_ES256] = {"ES256", KEY_P256, false, EVP_sha256, 64},
+    [JWS_ES384] = {"ES384", KEY_P384, false, EVP_sha384, 96},
+    [JWS_ES512] = {"ES512", KEY_P521, false, EVP_sha512, 132},
+    [JWS_EDDSA] = {"EdDSA", KEY_ED25519, false, NULL, 64},
+    /* RFC 9964; FIPS 204, table 2 */
+    [JWS_ML_DSA_44] = {"ML-DSA-44", KEY_UNKNOWN, false, NULL, 2420, true},
+    [JWS_ML_DSA_65] = {"ML-DSA-65", KEY_UNKNOWN, false, NULL, 3309, true},
+    [JWS_ML_DSA_87] = {"ML-DSA-87", KEY_UNKNOWN, false, NULL, 4627, true},
 };
+#define ALGORITHM_COUNT (sizeof algorithms / sizeof algorithms[0])
+
+/* Asked of the library that runs, not of the one that was built with. */
+static bool
+is_there(const struct algorithm *algorithm)
+{
+    if (!algorithm->is_new)
+        return true;
+    (void)ERR_set_mark();
+    EVP_SIGNATURE *found = EVP_SIGNATURE_fetch(NULL, algorithm->name, NULL);
+    (void)ERR_pop_to_mark();
+    EVP_SIGNATURE_free(found);
+    return found != NULL;
+}
+
+enum jws_algorithm
+jws_algorithm_find(const char *name)
+{
+    for (size_t i = JWS_RS256; i < ALGORITHM_COUNT; i++)
+        if (text_equal(name, algorithms[i].name))
+            return is_there(&algorithms[i]) ? (enum jws_algorithm)i : 0;
+    return 0;
+}
+
+const char *
+jws_algorithm_name(enum jws_algorithm algorithm)
+{
+    return algorithms[algorithm].name;
+}
+
+json_t *
+jws_algorithms_json(void)
+{
+    json_t *list = json_array();
+
+    for (size_t i = JWS_RS256; i < ALGORITHM_COUNT; i++)
+        if (is_there(&algorithms[i]))
+            (void)json_array_append_new(list, json_string(algorithms[i].name));
+    return list;
+}
 
 static enum error
 malformed(struct request *rq, const char *why)
@@ -66,12 +116,9 @@ take_algorithm(struct request *rq, const json_t *header, struct jws *jws)
 
     if (name == NULL)
         return malformed(rq, "the protected header has no \"alg\"");
-    for (size_t i = 0; jws_algorithm_names[i] != NULL; i++) {
-        if (!text_equal(name, jws_algorithm_names[i]))
-            continue;
-        jws->algorithm = JWS_RS256 + (unsigned)i;
+    jws->algorithm = jws_algorithm_find(name);
+    if (jws->algorithm != 0)
         return OK;
-    }
     return refuse(rq, ERR_BAD_REQUEST, "badSignatureAlgorithm", "the signature algorithm \"%.20s\" cannot be used here", name);
 }
 
@@ -175,9 +222,9 @@ enum error
 jws_verify(struct request *rq, const struct jws *jws, const struct jwk *jwk)
 {
     const struct algorithm *algorithm = &algorithms[jws->algorithm];
-    const char *name = jws_algorithm_names[jws->algorithm - JWS_RS256];
+    const char *name = algorithm->name;
 
-    if (algorithm->key != jwk->key.type)
+    if (algorithm->key != jwk->key.type || (jwk->algorithm != 0 && jwk->algorithm != jws->algorithm))
         return malformed(rq, arena_format(rq->arena, "the algorithm %s does not fit the type of the key", name));
     size_t len = algorithm->signature_len != 0 ? algorithm->signature_len : jwk->key.modulus.len;
     if (jws->signature.len != len)

@@ -151,10 +151,7 @@ failure_json(struct request *rq, int status)
     if (!text_equal(type, "badSignatureAlgorithm"))
         return problem;
     /* RFC 8555 §6.2: the problem lists what can be used. */
-    json_t *algorithms = json_array();
-    for (size_t i = 0; jws_algorithm_names[i] != NULL; i++)
-        (void)json_array_append_new(algorithms, json_string(jws_algorithm_names[i]));
-    put(problem, "algorithms", algorithms);
+    put(problem, "algorithms", jws_algorithms_json());
     return problem;
 }
 

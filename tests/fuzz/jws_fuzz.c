@@ -16,7 +16,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size > ACME_BODY_MAX || jws_parse(rq, BYTES(data, size), &jws) != OK)
         return 0;
-    if ((jws.kid == NULL) == (jws.jwk == NULL) || jws.url == NULL || jws.algorithm < JWS_RS256 || jws.algorithm > JWS_EDDSA)
+    if ((jws.kid == NULL) == (jws.jwk == NULL) || jws.url == NULL || jws.algorithm < JWS_RS256 || jws.algorithm > JWS_ML_DSA_87)
         abort();
     if (memchr(jws.signing_input.at, '.', jws.signing_input.len) == NULL)
         abort();
