@@ -11,6 +11,7 @@
 #include "acme.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,7 @@ main(int argc, char **argv)
         die("usage: acme DIRECTORY CA_BUNDLE DOMAIN CLIENTS ORDERS http-01 PORT|pre-approved");
     if (server_of_url(rq, argv[1], argv[2], &server) != OK)
         die(rq->failure.message);
+    (void)signal(SIGPIPE, SIG_IGN); /* a server that closes is an error of its order */
     load.directory_url = argv[1];
     load.server = &server;
     load.orders = (size_t)orders;
