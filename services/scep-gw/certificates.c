@@ -28,7 +28,7 @@ give_certificate(struct conversation *c)
 {
     struct enrolled enrolled;
     struct peer certificate;
-    struct bytes serial;
+    struct bytes serial = BYTES_NONE;
 
     enum error error = read_issuer_and_serial(c, &serial);
     if (error == OK)
@@ -43,8 +43,8 @@ give_certificate(struct conversation *c)
 enum error
 give_crl(struct conversation *c)
 {
-    struct bytes serial, crl;
-    bool found;
+    struct bytes serial = BYTES_NONE, crl = BYTES_NONE;
+    bool found = false;
 
     enum error error = read_issuer_and_serial(c, &serial);
     if (error == OK)

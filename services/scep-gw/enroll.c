@@ -19,15 +19,10 @@ enroll_input(struct conversation *c, const struct transaction *transaction, Pb__
     pb__principal__init(principal);
     principal->kind = transaction->principal_kind;
     principal->id = transaction->principal_id;
+    /* Below ra's bound of 200 octets, because of TRANSACTION_ID_MAX. */
     input.channel = arena_format(c->rq->arena, "scep/%s", c->profile->about->name);
     input.idempotency_key = arena_format(c->rq->arena, "%s:%s:%d", bytes_hex(c->rq->arena, BYTES(transaction->request_sha256, 32), 0),
                                          transaction->transaction_id, transaction->round);
-    if (strlen(input.idempotency_key) > 200) {
-        uint8_t sha256[32];
-        (void)SHA256((const uint8_t *)transaction->transaction_id, strlen(transaction->transaction_id), sha256);
-        input.idempotency_key = arena_format(c->rq->arena, "%s:#%s:%d", bytes_hex(c->rq->arena, BYTES(transaction->request_sha256, 32), 0),
-                                             bytes_hex(c->rq->arena, BYTES(sha256, 32), 0), transaction->round);
-    }
     input.csr = message_data(transaction->csr);
     input.template_ = c->profile->about->template_;
     input.issuer = c->profile->about->issuer;
@@ -98,7 +93,7 @@ accept_new(struct conversation *c, const struct csr *csr, struct transaction *tr
 {
     const char *profile = c->profile->about->name;
     struct bytes challenge = BYTES_NONE;
-    bool added, found;
+    bool added = false, found = false;
 
     enum error error = authorize(c, csr, transaction, &challenge);
     if (error == OK)
@@ -154,9 +149,9 @@ enroll_request(struct conversation *c)
 {
     struct transaction transaction = {.transaction_id = c->message.transaction_id, .csr = c->content};
     struct csr *csr = arena_alloc(c->rq->arena, sizeof *csr);
-    const Pb__EnrollReply *reply;
+    const Pb__EnrollReply *reply = NULL;
     uint8_t signer[32];
-    bool found;
+    bool found = false;
 
     digest_request(c, transaction.request_sha256);
     public_key_sha256(&c->message.signer.key, signer);
@@ -179,8 +174,8 @@ enum error
 enroll_poll(struct conversation *c)
 {
     struct transaction transaction = {.transaction_id = c->message.transaction_id};
-    const Pb__EnrollReply *reply;
-    bool found;
+    const Pb__EnrollReply *reply = NULL;
+    bool found = false;
 
     /* The content names issuer and subject (RFC 8894 §3.3.3); what counts is the transaction, and that who polls has the key that began it. */
     public_key_sha256(&c->message.signer.key, transaction.signer_key_sha256);

@@ -13,7 +13,11 @@
 #include "scep.h"
 
 static const struct setting settings[] = {
-    SETTING_ADDRESS(struct scep_config, listen, "SIGNET_SCEP_LISTEN", "127.0.0.1:14082", "where devices are served, plain HTTP"),
+    SETTING_ADDRESS(struct scep_config, listen, "SIGNET_SCEP_LISTEN", "127.0.0.1:14082", "where devices are served, plain HTTP as SCEP wants it"),
+    SETTING_TEXT(struct scep_config, tls_listen, "SIGNET_SCEP_TLS_LISTEN", "",
+                 "the same by HTTPS, for administrators who read the challenge page; empty: not"),
+    SETTING_TEXT(struct scep_config, tls_cert_file, "SIGNET_SCEP_TLS_CERT_FILE", "", "PEM chain of the HTTPS server"),
+    SETTING_TEXT(struct scep_config, tls_key_file, "SIGNET_SCEP_TLS_KEY_FILE", "", "PEM key of the HTTPS server"),
     SETTING_NUMBER(struct scep_config, loops, "SIGNET_SCEP_LOOPS", "1", 1, 64, "event loops"),
     SETTING_TEXT(struct scep_config, http_ca_file, "SIGNET_SCEP_HTTP_CA_FILE", "",
                  "PEM file that webhooks and Intune are checked with; empty: the system's"),
@@ -41,6 +45,14 @@ listen_for_devices(struct service *service, struct scep *scep)
                                           .workers = scep->config.workers,
                                           .body_max = SCEP_BODY_MAX};
 
+    (void)service_http(service, &options);
+    if (scep->config.tls_listen[0] == '\0')
+        return;
+    /* No certificate of the client is ever asked for: macOS and WinHTTP fail over it. */
+    options.name = "scep-tls";
+    options.listen = scep->config.tls_listen;
+    options.tls_cert_file = scep->config.tls_cert_file;
+    options.tls_key_file = scep->config.tls_key_file;
     (void)service_http(service, &options);
 }
 

@@ -34,7 +34,7 @@
 #define CA_CHAIN_MAX 10
 
 struct scep_config {
-    const char *listen;
+    const char *listen, *tls_listen, *tls_cert_file, *tls_key_file;
     int loops, workers;
     const char *http_ca_file;
 };

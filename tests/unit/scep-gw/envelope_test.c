@@ -1,0 +1,358 @@
+/* Envelopes and messages with OpenSSL as the other side: what it encrypts and signs we read, what we seal it opens. */
+#include "unit/kit.h"
+
+#include <openssl/cms.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+#include "kit/pki_kit.h"
+#include "link/rpc.h"
+#include "pki/oid.h"
+#include "scep.h"
+
+static EVP_PKEY *device_key, *ra_key, *ec_key;
+static struct arena *house;
+static struct bytes device_der, ra_der, ec_der;
+
+/* The seam: the signer, with the key in hand. */
+static int asked;
+
+enum error
+rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *callee, const char *subject_suffix, const char *method,
+         const ProtobufCMessage *input, const ProtobufCMessage **ret_reply)
+{
+    if (strcmp(method, "GetScepRa") == 0) {
+        Pb__GetScepRaReply *reply = arena_alloc(rq->arena, sizeof *reply);
+        pb__get_scep_ra_reply__init(reply);
+        reply->certificate = message_data(ra_der);
+        reply->chain = arena_array(rq->arena, 1, sizeof *reply->chain);
+        reply->chain[reply->n_chain++] = message_data(ra_der);
+        *ret_reply = &reply->base;
+        return OK;
+    }
+    const Pb__OpenScepEnvelopeRequest *request = (const Pb__OpenScepEnvelopeRequest *)input;
+    Pb__OpenScepEnvelopeReply *reply = arena_alloc(rq->arena, sizeof *reply);
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(ra_key, NULL);
+    uint8_t *plain = arena_alloc(rq->arena, 512);
+    size_t len = 512;
+
+    pb__open_scep_envelope_reply__init(reply);
+    asked++;
+    assert_int_equal(EVP_PKEY_decrypt_init(context), 1);
+    if (EVP_PKEY_decrypt(context, plain, &len, request->encrypted_key.data, request->encrypted_key.len) != 1)
+        len = 16; /* zeros: a key that fits nothing */
+    EVP_PKEY_CTX_free(context);
+    reply->key = message_data(BYTES(plain, len));
+    *ret_reply = &reply->base;
+    return OK;
+}
+
+static int
+start(void **state)
+{
+    house = arena_new();
+    device_key = kit_key("rsa-2048");
+    ra_key = kit_key("rsa-2048");
+    ec_key = kit_key("p256");
+    device_der = kit_certificate(house, &(struct kit_certificate){.key = device_key, .subject = "/CN=device"});
+    ra_der = kit_certificate(house, &(struct kit_certificate){.key = ra_key, .subject = "/CN=ra"});
+    ec_der = kit_certificate(house, &(struct kit_certificate){.key = ec_key, .subject = "/CN=curve"});
+    return 0;
+}
+
+static int
+stop(void **state)
+{
+    EVP_PKEY_free(device_key);
+    EVP_PKEY_free(ra_key);
+    EVP_PKEY_free(ec_key);
+    arena_free(house);
+    return 0;
+}
+
+static X509 *
+x509_of(struct bytes der)
+{
+    const uint8_t *at = der.at;
+    X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
+
+    assert_non_null(certificate);
+    return certificate;
+}
+
+static struct bytes
+der_of_cms(struct arena *arena, CMS_ContentInfo *cms)
+{
+    uint8_t *der = NULL;
+    int len = i2d_CMS_ContentInfo(cms, &der);
+
+    assert_true(len > 0);
+    struct bytes copy = bytes_copy(arena, BYTES(der, (size_t)len));
+    OPENSSL_free(der);
+    CMS_ContentInfo_free(cms);
+    return copy;
+}
+
+/* By OpenSSL, for whoever is named. */
+static struct bytes
+openssl_envelope(struct arena *arena, struct bytes recipient, const EVP_CIPHER *cipher, struct bytes content)
+{
+    BIO *in = BIO_new_mem_buf(content.at, (int)content.len);
+    STACK_OF(X509) *recipients = sk_X509_new_null();
+
+    sk_X509_push(recipients, x509_of(recipient));
+    CMS_ContentInfo *cms = CMS_encrypt(recipients, in, cipher, CMS_BINARY);
+    assert_non_null(cms);
+    sk_X509_pop_free(recipients, X509_free);
+    BIO_free(in);
+    return der_of_cms(arena, cms);
+}
+
+static enum error
+open_with(struct request *rq, bool legacy, struct bytes envelope, struct bytes *ret_content, Pb__ScepCipher *ret_cipher)
+{
+    Pb__ScepProfile about = PB__SCEP_PROFILE__INIT;
+    struct profile profile = {.about = &about};
+    struct scep scep = {.ras = ra_cache_new()};
+
+    about.name = "phones";
+    about.issuer = "issuing";
+    about.legacy = legacy;
+    enum error error = envelope_open(&scep, rq, &profile, envelope, ret_content, ret_cipher);
+    ra_cache_free(scep.ras);
+    return error;
+}
+
+static void
+what_openssl_encrypts_opens(void **state)
+{
+    const EVP_CIPHER *ciphers[] = {EVP_aes_128_cbc(), EVP_aes_192_cbc(), EVP_aes_256_cbc()};
+
+    for (size_t i = 0; i < COUNT_OF(ciphers); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct bytes content = BYTES_NONE, said = bytes_of_text("the request");
+        Pb__ScepCipher cipher;
+        if (open_with(rq, false, openssl_envelope(rq->arena, ra_der, ciphers[i], said), &content, &cipher) != OK)
+            fail_msg("%s", rq->failure.message);
+        assert_true(bytes_equal(content, said));
+    }
+}
+
+static void
+triple_des_is_for_legacy_profiles(void **state)
+{
+    for (int legacy = 0; legacy < 2; legacy++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct bytes content = BYTES_NONE, envelope = openssl_envelope(rq->arena, ra_der, EVP_des_ede3_cbc(), bytes_of_text("old"));
+        Pb__ScepCipher cipher = PB__SCEP_CIPHER__SCEP_CIPHER_UNSPECIFIED;
+        asked = 0;
+        enum error error = open_with(rq, legacy == 1, envelope, &content, &cipher);
+        assert_int_equal(error, legacy == 1 ? OK : ERR_BAD_REQUEST);
+        assert_int_equal(asked, legacy);
+        if (legacy == 0)
+            assert_int_equal(fail_info_of(&rq->failure), FAIL_BAD_ALG);
+    }
+}
+
+static void
+what_is_for_somebody_else_is_a_bad_message_check(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct bytes content, envelope = openssl_envelope(rq->arena, device_der, EVP_aes_128_cbc(), bytes_of_text("not for us"));
+    Pb__ScepCipher cipher;
+
+    assert_int_equal(open_with(rq, false, envelope, &content, &cipher), ERR_BAD_REQUEST);
+    assert_int_equal(fail_info_of(&rq->failure), FAIL_BAD_MESSAGE_CHECK);
+    assert_string_equal(fail_info_rule(&rq->failure), "envelope");
+}
+
+static void
+openssl_opens_what_is_sealed(void **state)
+{
+    for (int i = PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC; i <= PB__SCEP_CIPHER__SCEP_CIPHER_DES_EDE3_CBC; i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct bytes envelope, said = bytes_of_text("the certificate");
+        struct peer peer;
+        char *text;
+        assert_true(peer_read(device_der, &peer));
+        assert_int_equal(envelope_seal(rq, &peer, (Pb__ScepCipher)i, said, &envelope), OK);
+        const uint8_t *at = envelope.at;
+        CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &at, (long)envelope.len);
+        assert_non_null(cms);
+        X509 *certificate = x509_of(device_der);
+        BIO *out = BIO_new(BIO_s_mem());
+        assert_int_equal(CMS_decrypt(cms, device_key, certificate, NULL, out, CMS_BINARY), 1);
+        long len = BIO_get_mem_data(out, &text);
+        assert_true(bytes_equal(BYTES(text, (size_t)len), said));
+        BIO_free(out);
+        X509_free(certificate);
+        CMS_ContentInfo_free(cms);
+    }
+}
+
+static void
+nothing_is_sealed_for_a_key_that_cannot_decrypt(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct bytes envelope;
+    struct peer peer;
+
+    assert_true(peer_read(ec_der, &peer));
+    assert_int_equal(envelope_seal(rq, &peer, PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC, bytes_of_text("x"), &envelope), ERR_BAD_REQUEST);
+    assert_int_equal(fail_info_of(&rq->failure), FAIL_BAD_ALG);
+}
+
+/* ---- messages ---- */
+
+static void
+add_text(CMS_SignerInfo *signer, const char *oid, int type, const char *text)
+{
+    assert_int_equal(CMS_signed_add1_attr_by_txt(signer, oid, type, text, (int)strlen(text)), 1);
+}
+
+static struct bytes
+openssl_message(struct arena *arena, EVP_PKEY *key, struct bytes certificate, const char *message_type, const char *transaction)
+{
+    BIO *in = BIO_new_mem_buf("envelope", 8);
+    X509 *x509 = x509_of(certificate);
+    CMS_ContentInfo *cms = CMS_sign(NULL, NULL, NULL, in, CMS_BINARY | CMS_PARTIAL);
+    CMS_SignerInfo *signer = CMS_add1_signer(cms, x509, key, EVP_sha256(), CMS_BINARY | CMS_NOSMIMECAP | CMS_PARTIAL);
+
+    assert_non_null(signer);
+    if (message_type != NULL)
+        add_text(signer, "2.16.840.1.113733.1.9.2", V_ASN1_PRINTABLESTRING, message_type);
+    if (transaction != NULL)
+        add_text(signer, "2.16.840.1.113733.1.9.7", V_ASN1_PRINTABLESTRING, transaction);
+    add_text(signer, "2.16.840.1.113733.1.9.5", V_ASN1_OCTET_STRING, "sixteen octets!!");
+    assert_int_equal(CMS_final(cms, in, NULL, CMS_BINARY), 1);
+    BIO_free(in);
+    X509_free(x509);
+    return der_of_cms(arena, cms);
+}
+
+static void
+a_message_of_openssl_is_read(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct pki_message message;
+
+    if (pki_message_read(rq, openssl_message(rq->arena, device_key, device_der, "19", "AB12"), &message) != OK)
+        fail_msg("%s", rq->failure.message);
+    assert_int_equal(message.type, PKCS_REQ);
+    assert_string_equal(message.transaction_id, "AB12");
+    assert_int_equal(message.sender_nonce.len, 16);
+    assert_int_equal(message.digest, PB__SCEP_DIGEST__SCEP_DIGEST_SHA256);
+    assert_true(bytes_equal(message.envelope, bytes_of_text("envelope")));
+    assert_true(bytes_equal(message.signer.der, device_der));
+}
+
+static void
+refuses_messages_that_lack_something_or_are_signed_by_curves(void **state)
+{
+    for (int i = 0; i < 4; i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct pki_message message;
+        struct bytes ber = i == 0   ? openssl_message(rq->arena, device_key, device_der, NULL, "AB12")
+                           : i == 1 ? openssl_message(rq->arena, device_key, device_der, "19", NULL)
+                           : i == 2 ? openssl_message(rq->arena, device_key, device_der, "3", "AB12")
+                                    : openssl_message(rq->arena, ec_key, ec_der, "19", "AB12");
+        assert_int_equal(pki_message_read(rq, ber, &message), ERR_BAD_REQUEST);
+    }
+}
+
+static void
+every_octet_of_the_signature_counts(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct bytes good = openssl_message(rq->arena, device_key, device_der, "19", "AB12");
+    uint8_t *spoiled = arena_alloc(rq->arena, good.len);
+    struct pki_message message;
+
+    for (size_t i = 1; i <= 256; i += 17) {
+        failure_clear(rq);
+        memcpy(spoiled, good.at, good.len);
+        spoiled[good.len - i] ^= 0x10;
+        assert_int_equal(pki_message_read(rq, BYTES(spoiled, good.len), &message), ERR_BAD_REQUEST);
+    }
+}
+
+/* ---- GET ---- */
+
+static void
+a_message_in_a_query_is_read_as_devices_write_it(void **state)
+{
+    static const struct {
+        const char *query, *octets; /* NULL: refused */
+    } queries[] = {
+        {"operation=PKIOperation&message=+/+/", "\xfb\xff\xbf"},
+        {"message=%2B%2F%2B%2F&operation=PKIOperation", "\xfb\xff\xbf"},
+        {"message=%20/ /", "\xfb\xff\xbf"},
+        {"message=YWI%3D%0A", "ab"},
+        {"message=YWI=", "ab"},
+        {"message=YWI", "ab"},
+        {"message=YW%0D%0AI%3D", "ab"},
+        {"message=", NULL},
+        {"massage=YWI=", NULL},
+        {"message=%zz", NULL},
+        {"message=*", NULL},
+        {"", NULL},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(queries); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct bytes message;
+        enum error error = get_message_decode(rq, queries[i].query, &message);
+        if ((error == OK) != (queries[i].octets != NULL))
+            fail_msg("%s: %s", queries[i].query, error == OK ? "taken" : rq->failure.message);
+        if (error == OK)
+            assert_true(bytes_equal(message, bytes_of_text(queries[i].octets)));
+    }
+}
+
+static void
+networks_are_read_and_compared(void **state)
+{
+    static const struct {
+        const char *network, *address;
+        bool covered;
+    } cases[] = {
+        {"10.0.0.0/8", "10.255.1.2", true},
+        {"10.0.0.0/8", "11.0.0.1", false},
+        {"192.0.2.7", "192.0.2.7", true},
+        {"192.0.2.7", "192.0.2.8", false},
+        {"0.0.0.0/0", "203.0.113.9", true},
+        {"2001:db8::/33", "2001:db8:1::1", true},
+        {"2001:db8::/33", "2001:db8:8000::1", false},
+        {"::/0", "10.0.0.1", true},
+        {"10.0.0.0/8", "nonsense", false},
+    };
+    static const char *const wrong[] = {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "host", "2001:db8::/129", "10.0.0.0/-1"};
+    struct network network;
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_true(network_read(cases[i].network, &network));
+        if (networks_cover(&network, 1, cases[i].address) != cases[i].covered)
+            fail_msg("%s, %s", cases[i].network, cases[i].address);
+    }
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_false(network_read(wrong[i], &network));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_openssl_encrypts_opens),
+        cmocka_unit_test(triple_des_is_for_legacy_profiles),
+        cmocka_unit_test(what_is_for_somebody_else_is_a_bad_message_check),
+        cmocka_unit_test(openssl_opens_what_is_sealed),
+        cmocka_unit_test(nothing_is_sealed_for_a_key_that_cannot_decrypt),
+        cmocka_unit_test(a_message_of_openssl_is_read),
+        cmocka_unit_test(refuses_messages_that_lack_something_or_are_signed_by_curves),
+        cmocka_unit_test(every_octet_of_the_signature_counts),
+        cmocka_unit_test(a_message_in_a_query_is_read_as_devices_write_it),
+        cmocka_unit_test(networks_are_read_and_compared),
+    };
+
+    return cmocka_run_group_tests(tests, start, stop);
+}
