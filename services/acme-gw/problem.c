@@ -208,12 +208,10 @@ problem_render(void *context, struct http_exchange *x)
         http_header_out(x, "Link", "<%s>;rel=\"terms-of-service\"", acme->terms_url);
     /* RFC 8555 §6.6; clients take a bare 429 for the end of everything. */
     if (text_equal(type_of_failure(&rq->failure), "rateLimited"))
-        http_header_out(x, "Link", "<%s>;rel=\"help\"", text_is_empty(acme->config.website) ? acme->base_url : acme->config.website);
+        http_header_out(x, "Link", "<%s/acme/limits>;rel=\"help\"", acme->base_url);
     const char *location = noted(rq, problem_location);
     if (location != NULL)
         http_header_out(x, "Location", "%s", location);
-    if (text_equal(type_of_failure(&rq->failure), "rateLimited"))
-        http_header_out(x, "Link", "<%s>;rel=\"help\"", policy_url(acme, rq->arena, default_policy, "limits"));
     if (rq->failure.retry_after_s == 0 && status >= 500)
         http_header_out(x, "Retry-After", "%d", TRY_AGAIN_S);
 }

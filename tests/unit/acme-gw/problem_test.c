@@ -75,7 +75,7 @@ who_has_asked_too_often_is_told_where_there_is_help(void **state)
     (void)fail(&x.rq, ERR_RATE_LIMITED, "too often");
     problem_render(&gateway, &x);
     for (size_t i = 0; i < x.answer.header_count; i++)
-        linked = linked || text_equal(x.answer.headers[i].value, "<https://acme.example>;rel=\"help\"");
+        linked = linked || text_equal(x.answer.headers[i].value, "<https://acme.example/acme/limits>;rel=\"help\"");
     assert_true(linked);
 }
 
