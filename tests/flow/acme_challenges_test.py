@@ -288,28 +288,46 @@ def test_caa_of_another_mind_does_not_matter_while_the_proof_is_fresh(world, cli
 # ---- perspectives ----
 
 
-def test_two_perspectives_must_see_the_same(world):
+@pytest.fixture
+def client_of_two(world):
+    """Of a gateway that wants two perspectives to agree; the second one does not run yet. The other gateway, which wants one, would take its leases."""
+    stack = world[0]
+    stack.stop("acme-gw")
+    stack.start("acme-gw@2")
+    stack.wait("acme-gw@2")
+    settings = dict(line.split("=", 1) for line in stack.command("env", "acme-gw@2").stdout.splitlines())
+    client = Client(stack)
+    client.base = client.base._replace(netloc=settings["SIGNET_ACME_LISTEN"])
+    client.register()
+    yield client
+    client.close()
+    for name in ("acme-gw@2", "validator@2"):
+        stack.stop(name)
+    stack.start("acme-gw")
+    stack.wait("acme-gw")
+
+
+def test_two_perspectives_must_see_the_same(world, client_of_two):
     stack, knot, elsewhere = world
-    for name in ("validator@2", "acme-gw@2"):
-        stack.start(name)
-    stack.wait("validator@2", "acme-gw@2")
-    try:
-        settings = dict(line.split("=", 1) for line in stack.command("env", "acme-gw@2").stdout.splitlines())
-        client = Client(stack)
-        client.base = client.base._replace(netloc=settings["SIGNET_ACME_LISTEN"])
-        client.register()
+    client = client_of_two
 
-        def put_everywhere(challenge):
-            for server in (knot, elsewhere):
-                server.put("_acme-challenge.seen.demo.test", "TXT", b64(digest(client, challenge)))
+    def put_everywhere(challenge):
+        for server in (knot, elsewhere):
+            server.put("_acme-challenge.seen.demo.test", "TXT", b64(digest(client, challenge)))
 
-        _, _, authorization = try_challenge(client, "seen.demo.test", "dns-01", put_everywhere)
-        assert authorization["status"] == "valid", why(authorization)
-        _, _, authorization = try_challenge(client, "half.demo.test", "dns-01", lambda challenge: knot.put(
-            "_acme-challenge.half.demo.test", "TXT", b64(digest(client, challenge))))
-        assert authorization["status"] == "invalid"
-        assert 'seen from "west"' in why(authorization)["detail"]
-        client.close()
-    finally:
-        for name in ("acme-gw@2", "validator@2"):
-            stack.stop(name)
+    # A perspective that is away decides nothing: the validation waits for it.
+    made = client.order("seen.demo.test").json()
+    url, challenge = challenge_of(client, made, "dns-01")
+    put_everywhere(challenge)
+    client.must(challenge["url"], {})
+    until(lambda: stack.sql("SELECT 1 FROM acme.challenge WHERE status = 'processing' AND lease_holder IS NULL"))
+    assert client.must(url).json()["status"] == "pending"
+    stack.start("validator@2")
+    stack.wait("validator@2")
+    authorization = client.poll(url, {"valid", "invalid"}).json()
+    assert authorization["status"] == "valid", why(authorization)
+
+    _, _, authorization = try_challenge(client, "half.demo.test", "dns-01", lambda challenge: knot.put(
+        "_acme-challenge.half.demo.test", "TXT", b64(digest(client, challenge))))
+    assert authorization["status"] == "invalid"
+    assert 'seen from "west"' in why(authorization)["detail"]
