@@ -90,9 +90,10 @@ eab_check(struct acme *acme, struct http_exchange *x, const struct policy *polic
     const json_t *binding = json_object_get(payload, "externalAccountBinding");
     struct eab_jws jws;
 
-    *ret_key_id = NULL;
-    if (policy->eab == EAB_NONE || (policy->eab == EAB_OPTIONAL && binding == NULL))
+    if (policy->eab == EAB_NONE || (policy->eab == EAB_OPTIONAL && binding == NULL)) {
+        *ret_key_id = NULL;
         return OK;
+    }
     if (binding == NULL)
         return refuse(&x->rq, ERR_DENIED, "externalAccountRequired",
                       "accounts of the policy %s are made with a key id and an HMAC key that the operator of this server hands out", policy->name);

@@ -46,6 +46,12 @@ enum error eab_parse(struct request *rq, const json_t *json, struct eab_jws *ret
 enum error eab_check(struct acme *acme, struct http_exchange *x, const struct policy *policy, const json_t *payload, const struct jwk *jwk,
                      const char **ret_key_id) MUST_CHECK;
 
+/* ---- new_order.c ---- */
+
+/* What the account's binding says of names: rejectedIdentifier. */
+struct identifier;
+enum error account_allows_name(struct request *rq, const struct account *account, const struct identifier *name) MUST_CHECK;
+
 /* ---- store_eab.c ---- */
 
 /* The sealed key of a credential of this policy that can be used. ERR_NOT_FOUND otherwise. */

@@ -113,6 +113,20 @@ limit_new_order(struct acme *acme, struct request *rq, const struct policy *poli
     return obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &obstacle);
 }
 
+/* An authorisation without an order is as much work as an order, and no certificate yet. */
+enum error
+limit_new_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id, const struct identifier *name)
+{
+    const struct order order = {.account_id = account_id, .names = name, .name_count = 1};
+    struct spending spending = spending_of(rq->arena, policy, "new-orders-per-account", account_id, policy->limits->new_orders);
+    struct obstacle obstacle = {0};
+
+    enum error error = store_spend_order(acme, rq, policy, &order, &spending, policy->limits->new_orders.count > 0, &obstacle);
+    if (error)
+        return error;
+    return obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &obstacle);
+}
+
 void
 limits_sweep(void *context, struct request *rq)
 {

@@ -32,6 +32,10 @@ struct limits {
 enum error limit_new_account(struct acme *acme, struct http_exchange *x, const struct policy *policy) MUST_CHECK;
 /* Before an order is recorded: rateLimited, with the rule. The policy's quotas, too. A replacement (RFC 9773) counts for nothing but failures. */
 enum error limit_new_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order) MUST_CHECK;
+/* The same for an authorisation without an order. */
+struct identifier;
+enum error limit_new_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
+                                   const struct identifier *name) MUST_CHECK;
 /* The page that rel="help" leads to. */
 http_handler limits_page;
 /* Forgets what is used up no more. */

@@ -71,7 +71,7 @@ hash(const struct request_limiter *limiter, const char *address)
 {
     struct network network = {.bits = 0};
     bool known = network_read(address, &network);
-    bool v6 = known && strchr(address, ':') != NULL;
+    bool v6 = known && !network_is_v4(&network);
     const uint8_t *at = known ? network.octets : (const uint8_t *)address;
     size_t len = v6 ? NETWORK_OF_V6 : known ? sizeof network.octets : strlen(address);
     uint64_t value = limiter->secret;

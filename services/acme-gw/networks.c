@@ -69,12 +69,18 @@ networks_cover(const struct network *networks, size_t count, const char *address
     return false;
 }
 
+bool
+network_is_v4(const struct network *network)
+{
+    return network->bits >= V4_PREFIX_BITS && memcmp(network->octets, v4_prefix, sizeof v4_prefix) == 0;
+}
+
 const char *
 network_text(struct arena *arena, const char *address)
 {
     struct network network;
 
-    if (strchr(address, ':') == NULL || !network_read(address, &network))
+    if (!network_read(address, &network) || network_is_v4(&network))
         return address;
-    return arena_format(arena, "%s::/64", bytes_hex(arena, BYTES(network.octets, 8), ':'));
+    return arena_format(arena, "%s/64", bytes_hex(arena, BYTES(network.octets, 8), 0));
 }

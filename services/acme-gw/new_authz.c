@@ -33,6 +33,10 @@ new_authz(void *context, struct http_exchange *x)
         error = policy_of_account(acme, x, signed_.account, &policy);
     if (!error)
         error = take_name(rq, signed_.payload, &name);
+    if (!error)
+        error = account_allows_name(rq, signed_.account, &name);
+    if (!error)
+        error = limit_new_authorization(acme, rq, policy, signed_.account->id, &name);
     if (error)
         return error;
     const char *wanted = new_id(rq->arena);

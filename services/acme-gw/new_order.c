@@ -19,9 +19,8 @@ check_can_be_proven(struct acme *acme, struct request *rq, const struct policy *
                   policy->name);
 }
 
-/* Of its external account binding. */
-static enum error
-check_is_allowed(struct request *rq, const struct account *account, const struct identifier *name)
+enum error
+account_allows_name(struct request *rq, const struct account *account, const struct identifier *name)
 {
     if (account->allowed_name_count == 0 || name_matches(account->allowed_names, account->allowed_name_count, name))
         return OK;
@@ -36,7 +35,7 @@ take_name(struct acme *acme, struct request *rq, const struct policy *policy, co
     enum error error = name_from_json(rq, json, ret_name);
 
     if (!error)
-        error = check_is_allowed(rq, account, ret_name);
+        error = account_allows_name(rq, account, ret_name);
     return error ? error : check_can_be_proven(acme, rq, policy, ret_name);
 }
 

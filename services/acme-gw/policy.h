@@ -28,6 +28,7 @@ struct network {
 /* "10.0.0.0/8", "fd00::/8", or one address. */
 bool network_read(const char *text, struct network *ret_network);
 bool networks_cover(const struct network *networks, size_t count, const char *address);
+bool network_is_v4(const struct network *network);
 /* Whom an address stands for: itself, or its /64. */
 const char *network_text(struct arena *arena, const char *address);
 

@@ -159,10 +159,10 @@ limits_of(struct arena *arena, Pb__AcmeLimits *const *rows, size_t count, const 
         };
         return limits;
     }
-    abort(); /* the column is a foreign key, and sets that policies name are not deleted */
+    return NULL;
 }
 
-/* The sets last: one that a policy names was there before the policy. */
+/* Two statements see two moments: a set that is gone in the second is named by nobody any more, and whoever took it away is heard of soon. */
 enum error
 store_load_policies(struct acme *acme, struct request *rq, struct policies *ret_policies)
 {
@@ -176,8 +176,12 @@ store_load_policies(struct acme *acme, struct request *rq, struct policies *ret_
     if (error)
         return error;
     struct policy *policies = arena_array(rq->arena, count, sizeof *policies);
-    for (size_t i = 0; i < count; i++)
-        policies[i] = policy_of(acme, rq->arena, rows[i], limits_of(rq->arena, limits, limits_count, rows[i]->limits));
+    for (size_t i = 0; i < count; i++) {
+        const struct limits *named = limits_of(rq->arena, limits, limits_count, rows[i]->limits);
+        if (named == NULL)
+            return fail(rq, ERR_UNAVAILABLE, "the policies were changed while they were read");
+        policies[i] = policy_of(acme, rq->arena, rows[i], named);
+    }
     *ret_policies = (struct policies){policies, count};
     return OK;
 }

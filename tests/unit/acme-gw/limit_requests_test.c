@@ -49,6 +49,9 @@ addresses_are_counted_apart_but_a_network_of_v6_together(void **state)
     assert_int_equal(taken(limiter, "2001:db8::1", SECOND, 5), 3);
     assert_int_equal(taken(limiter, "2001:db8::2", SECOND, 5), 0);
     assert_int_equal(taken(limiter, "2001:db8:0:1::2", SECOND, 5), 3);
+    /* As a socket for both families writes them. */
+    assert_int_equal(taken(limiter, "::ffff:192.0.2.1", SECOND, 5), 0);
+    assert_int_equal(taken(limiter, "::ffff:192.0.2.9", SECOND, 5), 3);
     request_limiter_free(limiter);
 }
 

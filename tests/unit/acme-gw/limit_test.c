@@ -179,6 +179,23 @@ a_name_that_fails_without_end_is_paused(void **state)
 }
 
 static void
+authorizations_without_an_order_are_no_way_around(void **state)
+{
+    static const char payload[] = "{\"identifier\":{\"type\":\"dns\",\"value\":\"a.example\"}}";
+
+    set_limits("failures_before_pause = 1");
+    fail_at("a.example");
+    assert_limited(client_post(&me, "/acme/new-authz", payload), "paused-names", false);
+    resume("a.example", OK);
+    set_limits("failures_before_pause = 0, new_orders_per_account = 1");
+    assert_status(client_post(&me, "/acme/new-authz", payload), 201);
+    assert_limited(client_post(&me, "/acme/new-authz", payload), "new-orders-per-account", true);
+    postgres_kit_run(postgres, "TRUNCATE acme.limit_state; UPDATE acme.account SET allowed_names = '{b.example}'");
+    account_cache_forget(gateway.accounts, me.kid + strlen("http://acme.example/acme/account/"));
+    assert_problem(&me, client_post(&me, "/acme/new-authz", payload), 400, "rejectedIdentifier");
+}
+
+static void
 a_success_forgets_the_failures(void **state)
 {
     set_limits("failures_before_pause = 2");
@@ -250,6 +267,7 @@ main(void)
         CASE(accounts_of_an_address),
         CASE(names_that_fail_often),
         CASE(a_name_that_fails_without_end_is_paused),
+        CASE(authorizations_without_an_order_are_no_way_around),
         CASE(a_success_forgets_the_failures),
         CASE(open_orders_of_an_account_have_a_quota),
         CASE(living_certificates_of_an_account_have_a_quota),
