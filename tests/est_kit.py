@@ -80,6 +80,13 @@ class Maker:
             builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False).sign(self.key, hashes.SHA256())
 
+    def authority(self, name):
+        """A CA below this one."""
+        below = Maker.__new__(Maker)
+        below.key, below.name = new_key(), name_of(f"CN={name} {next(_numbers)}")
+        below.certificate = self._sign(below.name, below.key.public_key(), is_ca=True)
+        return below
+
     def pem(self):
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
@@ -92,12 +99,12 @@ class Identity:
     """What a device comes with: a key and its certificate."""
 
     def __init__(self, key, certificate):
-        self.key, self.certificate = key, certificate
+        self.key, self.certificate, self.chain = key, certificate, []
 
     def files(self, directory):
         stem = directory / f"identity-{next(_numbers)}"
         cert, key = stem.with_suffix(".pem"), stem.with_suffix(".key")
-        cert.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+        cert.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in [self.certificate, *self.chain]))
         key.write_bytes(self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
         return cert, key
 

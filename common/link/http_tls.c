@@ -322,6 +322,18 @@ handshake_over(struct http_connection *connection)
     free(handshake);
 }
 
+/* Who is refused here reaches no handler, and would be refused in silence. */
+static void
+log_refused_certificate(const struct http_connection *connection)
+{
+    const struct http_server_options *options = &connection->loop->server->options;
+    long result = connection->ssl == NULL ? X509_V_OK : SSL_get_verify_result(connection->ssl);
+
+    if (options->tls_client_asked && result != X509_V_OK)
+        log_line(LOG_LEVEL_WARNING, "http.client_certificate_refused", "server", options->name, "caller", connection->peer, "message",
+                 X509_verify_cert_error_string(result), NULL);
+}
+
 static void
 on_handshake_end(h2o_socket_t *socket, const char *problem)
 {
@@ -329,6 +341,8 @@ on_handshake_end(h2o_socket_t *socket, const char *problem)
     const struct http_handshake *handshake = connection->handshake;
     struct timeval now;
 
+    if (problem != NULL)
+        log_refused_certificate(connection);
     if (problem != NULL && handshake->alert_written && handshake->last_len > 0)
         (void)!send(h2o_socket_get_fd(socket), handshake->last, handshake->last_len, MSG_NOSIGNAL | MSG_DONTWAIT);
     handshake_over(connection);

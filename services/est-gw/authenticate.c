@@ -170,7 +170,9 @@ check_password(struct est *est, const struct http_exchange *x, struct request *r
     if (error)
         return error;
     request_note(rq, "user", "%.100s", user);
-    if (!password_is(hash, password))
+    bool right = password_is(hash, password);
+    wipe((void *)password.at, password.len); /* ours, in the arena */
+    if (!right)
         return refuse_password(rq, "the name or the password is wrong");
     ret_client->user = user;
     if (ret_client->kind == NULL) {

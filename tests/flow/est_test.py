@@ -213,6 +213,17 @@ def test_strangers_expired_ones_and_servers_do_not_pass_tls(est, maker, factory)
     for identity in (Maker("Stranger CA").device("CN=SN1"), maker.device("CN=SN1", days=-1), maker.device("CN=SN1", purpose=ExtendedKeyUsageOID.SERVER_AUTH)):
         with pytest.raises((ssl.SSLError, ConnectionError, OSError)):
             est.enroll(factory, new_key(), "CN=sn1.example", identity=identity)
+    refused = {line["message"] for line in log_of(est, step="http.client_certificate_refused", caller="127.0.0.1")}
+    assert {"unable to get local issuer certificate", "certificate has expired", "unsuitable certificate purpose"} <= refused
+
+
+def test_a_device_may_hang_by_an_intermediate_that_it_sends_along(est):
+    root = Maker("Root CA")
+    middle = root.authority("Middle CA")
+    est.profile("deep", authentication="certificate", anchors=est.anchors(root))
+    device = middle.device("CN=SN1")
+    device.chain = [middle.certificate]
+    assert est.enroll("deep", new_key(), "CN=deep.example", identity=device).status == 200
 
 
 def test_an_anchor_that_is_taken_away_lets_nobody_in_any_more(est):
