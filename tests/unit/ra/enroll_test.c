@@ -189,6 +189,26 @@ proven_without_names(struct fixture *fixture, Pb__EnrollRequest *request)
 }
 
 static void
+preapproved_without_proof(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    static const char *preapproved[] = {"other.example"};
+
+    prove(fixture, request, "a.example", NULL);
+    request->preapproved = preapproved;
+    request->n_preapproved = 1;
+}
+
+static void
+sponsor_without_id(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    Pb__Principal *sponsor = arena_alloc(fixture->rq->arena, sizeof *sponsor);
+
+    pb__principal__init(sponsor);
+    sponsor->kind = "eab";
+    request->on_behalf_of = sponsor;
+}
+
+static void
 garbage_csr(struct fixture *fixture, Pb__EnrollRequest *request)
 {
     request->csr = message_data(BYTES("garbage", 7));
@@ -271,6 +291,8 @@ static const struct refusal_case refusals[] = {
     {"refuses_csr_beyond_the_limit", large_csr, ERR_TOO_LARGE, "", false},
     {"refuses_unknown_type_of_proven_name", unknown_name_type, ERR_BAD_REQUEST, "", false},
     {"refuses_proven_names_that_are_none", proven_without_names, ERR_BAD_REQUEST, "", false},
+    {"refuses_a_preapproved_name_that_is_not_proven", preapproved_without_proof, ERR_BAD_REQUEST, "", false},
+    {"refuses_whom_the_principal_acts_for_without_an_id", sponsor_without_id, ERR_BAD_REQUEST, "", false},
     {"refuses_garbage_as_csr", garbage_csr, ERR_BAD_CSR, "", true},
     {"refuses_csr_with_broken_signature", broken_signature, ERR_BAD_CSR, "", true},
     {"refuses_csr_with_weak_key", weak_key, ERR_BAD_CSR, "", true},

@@ -106,6 +106,27 @@ other_kind(struct subject *s)
 {
     s->application.principal_kind = "agent-of-nobody";
 }
+/* He stands in no role, but acts for somebody who does. */
+static void
+stranger_for_a_member(struct subject *s)
+{
+    s->application.principal_kind = "acme-account";
+    s->application.principal_id = "x";
+    s->application.sponsor_kind = "person";
+    s->application.sponsor_id = "dev-anna";
+}
+static void
+stranger_for_a_stranger(struct subject *s)
+{
+    stranger_for_a_member(s);
+    s->application.sponsor_kind = "eab";
+}
+static void
+owner_by_sponsor(struct subject *s)
+{
+    stranger_for_a_member(s);
+    s->request.asset = "db-01";
+}
 static void
 other_case(struct subject *s)
 {
@@ -359,6 +380,9 @@ static const struct {
     {"passes_what_is_allowed", nothing, PASSES, ""},
     {"identity_refuses_a_stranger", stranger, LAYER_IDENTITY, "User not authorized for certificate template: TLS-Server-Internal"},
     {"identity_refuses_another_kind_of_principal", other_kind, LAYER_IDENTITY, "User not authorized"},
+    {"identity_accepts_who_acts_for_a_member", stranger_for_a_member, PASSES, ""},
+    {"identity_refuses_who_acts_for_a_stranger", stranger_for_a_stranger, LAYER_IDENTITY, "User not authorized"},
+    {"resource_accepts_who_acts_for_the_owner", owner_by_sponsor, PASSES, ""},
     {"identity_tells_ids_apart_by_case", other_case, LAYER_IDENTITY, "User not authorized"},
     {"identity_accepts_the_same_id", same_case, PASSES, ""},
     {"identity_refuses_template_of_no_role", other_template, LAYER_IDENTITY, "User not authorized for certificate template: Device-Certificate"},
