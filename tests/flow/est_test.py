@@ -1,6 +1,7 @@
 """EST (RFC 7030) as devices use it: enrolment by password and by certificate, renewal, refusals, the layouts of base64, strongSwan and openssl."""
 
 import base64
+import http.client
 import json
 import ssl
 import subprocess
@@ -453,6 +454,38 @@ def test_every_replica_has_a_new_profile_and_forgets_what_is_taken_away(est, mak
         until(lambda: second.ask("late/cacerts").status == 404)
     finally:
         est.stack.stop("est-gw@2")
+
+
+def test_a_gateway_that_is_killed_at_any_moment_costs_no_certificate_and_makes_none_twice(est):
+    est.profile("killed")
+    user = est.password("killed")
+    second = Est(est.stack, est.directory)
+    second.port += int(est.stack.env["SIGNET_REPLICA_STEP"])
+    requests = [make_csr(new_key(), f"CN=killed-{number}.example") for number in range(12)]
+
+    def enrol(csr):
+        def attempt():
+            try:
+                reply = second.ask("killed/simpleenroll", csr, auth=user)
+            except (OSError, http.client.HTTPException):
+                return None
+            return reply.certificate.serial_number if reply.status == 200 else None
+        return until(attempt, seconds=40)
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            serials = [pool.submit(enrol, csr) for csr in requests]
+            for _ in range(3):
+                est.stack.start("est-gw@2")
+                until(lambda: any(serial.done() for serial in serials) or est.stack.ready("est-gw@2")[0])
+                est.stack.kill("est-gw@2")
+                est.stack.stop("est-gw@2")
+            est.stack.start("est-gw@2")
+            got = {serial.result() for serial in serials}
+    finally:
+        est.stack.stop("est-gw@2")
+    assert len(got) == len(requests)
+    assert est.stack.sql("SELECT count(*) FROM ra.certificate WHERE channel = 'est/killed'") == [[str(len(requests))]]
 
 
 # ---- stock clients
