@@ -147,6 +147,8 @@ enum error authorities_issuer(struct est *est, struct request *rq, const struct 
 
 struct trust *trust_new(void);
 void trust_free(struct trust *trust);
+/* In the drain, before the server closes: profiles may still be changed by calls that are under way. */
+void trust_stop(void *context);
 /* The anchors of all profiles and our own CAs, given to the server when they have changed. */
 enum error trust_apply(struct est *est, struct request *rq) MUST_CHECK;
 

@@ -60,6 +60,7 @@ main(int argc, char **argv)
     est.authorities = snapshot_slot_new();
     est.trust = trust_new();
     listen_for_devices(&est);
+    service_at_drain(service, trust_stop, &est);
     service_must(service, rq, rpc_serve(est.bus, rq, est_handlers(), &est, &(struct rpc_options){.threads = 2, .queue_limit = 64}));
     service_must(service, rq, profiles_follow(&est, rq));
     authorities_follow(&est);

@@ -66,6 +66,15 @@ collect(struct arena *arena, const struct profiles *profiles, const struct autho
     return anchors;
 }
 
+void
+trust_stop(void *context)
+{
+    struct est *est = context;
+
+    AUTO_LOCK(&est->trust->mutex);
+    est->http = NULL;
+}
+
 enum error
 trust_apply(struct est *est, struct request *rq)
 {
