@@ -2,6 +2,9 @@
 #ifndef SIGNET_ACME_GW_STORE_H
 #define SIGNET_ACME_GW_STORE_H
 
+/* Whose an order is, is a filter on the one row that its id finds. With `=` a plan made while the tables were empty goes through all orders of the
+ * account by the index that lists them, and stays in force for minutes after they have filled. */
+#define ACCOUNT_IS "account_id IS NOT DISTINCT FROM "
 /* What a policy approved beforehand looks valid, but nobody has proven it: it is worth nothing beyond its order. */
 #define IS_PROVEN "a.status = 'valid' AND NOT EXISTS (SELECT FROM acme.orders p WHERE p.id = a.order_id AND a.name = ANY (p.preapproved))"
 /* A proof that is about to run out is none to build an order on. */

@@ -1,10 +1,12 @@
 /* Certificates as the database knows them: to deliver, to renew, to be replaced. They are ra's; an order only names one. */
 #include "acme.h"
 
+#include "store.h"
+
 static const struct db_statement load_certificate = {
     "load_certificate", "SELECT i.certificate, ARRAY(SELECT c.pem FROM acme.chain c JOIN unnest(o.chain_sha256 || o.alternate_chains) WITH "
                         "ORDINALITY AS u (sha256, place) ON u.sha256 = c.sha256 ORDER BY u.place) FROM acme.orders o JOIN ra.issued_certificate i "
-                        "ON i.expiry_month = o.expiry_month AND i.serial = o.serial WHERE o.id = $1 AND o.account_id = $2 AND o.status = 'valid'"};
+                        "ON i.expiry_month = o.expiry_month AND i.serial = o.serial WHERE o.id = $1 AND o." ACCOUNT_IS "$2 AND o.status = 'valid'"};
 static const struct db_statement load_chain = {"load_chain", "SELECT pem FROM acme.chain WHERE sha256 = $1"};
 static const struct db_statement load_known = {
     "load_known", "SELECT i.certificate, i.issuer, s.revoked_at IS NOT NULL, o.account_id, o.finalized_at FROM ra.issued_certificate i "

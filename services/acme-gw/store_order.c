@@ -41,14 +41,14 @@ static const struct db_statement insert_challenges = {
                          "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (id, authorization_id, offered, token) "
                          "JOIN acme.authorization a ON a.id = new.authorization_id"};
 static const struct db_statement load_order = {"load_order",
-                                               "SELECT " ORDER_COLUMNS ", NULL::bytea FROM acme.orders o WHERE o.id = $1 AND o.account_id = $2"};
+                                               "SELECT " ORDER_COLUMNS ", NULL::bytea FROM acme.orders o WHERE o.id = $1 AND o." ACCOUNT_IS "$2"};
 static const struct db_statement list_orders = {
     "list_orders", "SELECT id, CASE WHEN status IN ('pending', 'ready') AND expires_at <= now() THEN 'invalid' ELSE status END, created_at "
                    "FROM acme.orders WHERE account_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4"};
 static const struct db_statement claim_order = {
     "claim_order", "UPDATE acme.orders SET status = 'processing', csr = $3, finalized_at = now(), due_at = now(), attempts = 1, "
                    "leased_until = now() + make_interval(secs => $5), lease_holder = $6 "
-                   "WHERE id = $1 AND account_id = $2 AND status = 'ready' AND expires_at > now() AND names = $4 "
+                   "WHERE id = $1 AND " ACCOUNT_IS "$2 AND status = 'ready' AND expires_at > now() AND names = $4 "
                    "AND NOT EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (authorization_ids) AND a.status <> 'valid')"};
 const struct db_statement store_take_finalizations = {
     "take_finalizations", "WITH due AS (SELECT id FROM acme.orders WHERE status = 'processing' AND due_at <= now() "
