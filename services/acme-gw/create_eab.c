@@ -7,6 +7,7 @@
 #include "base/clock.h"
 
 #define TEMPLATE_NAME_MAX 100
+#define BASE64URL_HYPHEN 62
 
 static enum error
 check_texts(struct request *rq, const Pb__EabCredential *credential)
@@ -43,6 +44,29 @@ check_lists(struct request *rq, const Pb__EabCredential *credential)
     return name_patterns_check(rq, "allowed_names", credential->allowed_names, credential->n_allowed_names);
 }
 
+/* Clients take both as values of options: what began with '-' would look like another option to them. */
+static const char *
+draw_key_id(struct arena *arena)
+{
+    const char *id;
+
+    do
+        id = new_id(arena);
+    while (id[0] == '-');
+    return id;
+}
+
+static struct secret *
+draw_key(void)
+{
+    struct secret *key = secret_new(EAB_KEY_LEN);
+
+    do
+        random_bytes(key->at, key->len);
+    while (key->at[0] >> 2 == BASE64URL_HYPHEN);
+    return key;
+}
+
 static void
 forget(void *text)
 {
@@ -64,9 +88,8 @@ create_eab(struct acme *acme, struct request *rq, const Pb__CreateEabRequest *in
         error = check_lists(rq, credential);
     if (error)
         return error;
-    const char *key_id = new_id(rq->arena);
-    AUTO_STRUCT(secret, key) = secret_new(EAB_KEY_LEN);
-    random_bytes(key->at, key->len);
+    const char *key_id = draw_key_id(rq->arena);
+    AUTO_STRUCT(secret, key) = draw_key();
     error = store_insert_eab(acme, rq, credential, key_id, secret_box_seal(acme->secrets, rq->arena, BYTES(key->at, key->len), key_id));
     if (error)
         return error;

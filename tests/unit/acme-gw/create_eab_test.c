@@ -62,12 +62,33 @@ a_name_exists_once_and_its_key_is_only_in_the_answer(void **state)
     postgres_kit_run(postgres, "TRUNCATE acme.eab");
 }
 
+/* certbot --eab-kid -x… is an error of certbot's. */
+static void
+nothing_that_looks_like_an_option_is_handed_out(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__CreateEabReply reply;
+
+    for (int i = 0; i < 500; i++) {
+        const Pb__EabCredential one = {.name = arena_format(rq->arena, "credential %d", i)};
+        assert_int_equal(create(rq, &one, &reply), OK);
+        assert_int_not_equal(reply.key_id[0], '-');
+        assert_int_not_equal(reply.hmac_key[0], '-');
+    }
+    postgres_kit_run(postgres, "TRUNCATE acme.eab");
+}
+
+#define CASES_BY_HAND 2
+
 int
 main(void)
 {
-    struct CMUnitTest tests[1 + COUNT_OF(refused)] = {cmocka_unit_test(a_name_exists_once_and_its_key_is_only_in_the_answer)};
+    struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(refused)] = {
+        cmocka_unit_test(a_name_exists_once_and_its_key_is_only_in_the_answer),
+        cmocka_unit_test(nothing_that_looks_like_an_option_is_handed_out),
+    };
 
     for (size_t i = 0; i < COUNT_OF(refused); i++)
-        tests[1 + i] = (struct CMUnitTest){.name = refused[i].name, .test_func = rejects, .initial_state = (void *)&refused[i]};
+        tests[CASES_BY_HAND + i] = (struct CMUnitTest){.name = refused[i].name, .test_func = rejects, .initial_state = (void *)&refused[i]};
     return _cmocka_run_group_tests("create_eab", tests, COUNT_OF(tests), open_gateway, close_gateway);
 }
