@@ -1,7 +1,7 @@
 /*
- * fullcmc (RFC 7030 §4.3) for a simple request: SignedData over PKIData with one PKCS#10 request and no controls. The answer is the simple PKI
- * response, which RFC 5272 §4.1 allows where there is nothing to report but the certificate. Who may have it is decided by the connection, as for
- * simpleenroll; the message must be signed by that device, or by the key that is to be certified.
+ * fullcmc (RFC 7030 §4.3) for a simple request: SignedData over PKIData with one PKCS#10 request and no controls. There is nothing to report but the
+ * certificate, so the answer is the simple PKI response. Who may have it is decided by the connection, as for simpleenroll; the message must be
+ * signed by that device, or by the key that is to be certified.
  */
 #include "est.h"
 

@@ -1,6 +1,8 @@
 /* From the request to the stored certificate, over repeats, refusals and the bad days of the signer. */
 #include "ra_fixture.h"
 
+#include "pki/oid.h"
+
 static void
 issues_stores_audits_and_announces(void **state)
 {
@@ -419,6 +421,54 @@ a_channel_can_want_approval_where_the_template_does_not(void **state)
     assert_int_equal(signer.signed_certificates, 0);
 }
 
+/* ---- renewal -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* A request for old.example whose changeSubjectName (RFC 6402 §2.8) has new.example. */
+static struct bytes
+renaming_csr(struct arena *arena, EVP_PKEY *key)
+{
+    struct buffer out = buffer_in(arena);
+    size_t info = der_open(&out, DER_SEQUENCE);
+
+    der_put_int(&out, 0);
+    der_put_whole(&out, kit_name(arena, "/CN=old.example"));
+    der_put_whole(&out, kit_spki(arena, key));
+    size_t attributes = der_open(&out, DER_CONTEXT_CONSTRUCTED(0)), attribute = der_open(&out, DER_SEQUENCE);
+    der_put_oid(&out, OID_CHANGE_SUBJECT_NAME);
+    size_t values = der_open(&out, DER_SET), change = der_open(&out, DER_SEQUENCE);
+    der_put_whole(&out, kit_name(arena, "/CN=new.example"));
+    der_close(&out, change);
+    der_close(&out, values);
+    der_close(&out, attribute);
+    der_close(&out, attributes);
+    der_close(&out, info);
+    return csr_join(arena, buffer_bytes(&out), SIG_ECDSA_SHA256, kit_sign(arena, key, NULL, buffer_bytes(&out)));
+}
+
+static void
+a_changed_name_counts_for_renewals_only(void **state)
+{
+    struct fixture *fixture = *state;
+    struct arena *arena = fixture->rq->arena;
+
+    for (int renews = 0; renews < 2; renews++) {
+        Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, renews ? "renewal" : "enrolment", "a.example");
+        Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+        request->csr = message_data(renaming_csr(arena, fixture->key));
+        request->names_are_proven = false;
+        request->n_proven_names = 0;
+        request->change_names = renews;
+        request->wants_approval = true; /* the plan is what matters here */
+        assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    }
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE idempotency_key = 'renewal' AND position('new.example'::bytea IN intent) > 0 "
+                                "AND position('old.example'::bytea IN intent) = 0"),
+                     1);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE idempotency_key = 'enrolment' AND position('old.example'::bytea IN intent) > 0 "
+                                "AND position('new.example'::bytea IN intent) = 0"),
+                     1);
+}
+
 /* ---- bad days --------------------------------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -626,6 +676,7 @@ main(void)
         CASE(refuses_a_blocked_key),
         CASE(approval_is_stored_and_audited_as_pending),
         CASE(a_channel_can_want_approval_where_the_template_does_not),
+        CASE(a_changed_name_counts_for_renewals_only),
         CASE(intent_stays_open_while_the_signer_is_away_and_the_repeat_continues_it),
         CASE(unknown_warrant_key_is_an_operators_trouble),
         CASE(signers_refusal_closes_the_intent_for_good),
