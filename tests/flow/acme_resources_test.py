@@ -154,6 +154,17 @@ def test_dates_of_an_order_are_those_of_the_certificate(stack, client, responder
             400, "malformed")
 
 
+def test_a_profile_chooses_how_long_a_certificate_lives(stack, client, responder):
+    assert set(client.http("GET", stack.acme_directory).json()["meta"]["profiles"]) == {"classic", "shortlived"}
+    name = f"short.{stack.demo_domain}"
+    made = client.order(name, profile="shortlived")
+    assert made.json()["profile"] == "shortlived"
+    client.authorise(made.json(), responder)
+    done = client.finalize(made.headers["Location"], made.json(), csr([name])).json()
+    certificate = x509.load_pem_x509_certificate(client.must(done["certificate"]).body)
+    assert datetime.timedelta(days=5) < certificate.not_valid_after - certificate.not_valid_before < datetime.timedelta(days=7)
+
+
 def test_a_profile_that_there_is_not(client, stack):
     refused(client.post(client.url("newOrder"), {"identifiers": [{"type": "dns", "value": f"p.{stack.demo_domain}"}], "profile": "none"}), 400, "invalidProfile")
 
