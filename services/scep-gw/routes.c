@@ -77,7 +77,9 @@ as_ndes(void *context, struct http_exchange *x)
 /* Windows does not tell the case of paths apart; these are the spellings that its documents and its clients have. */
 const struct http_route scep_routes[] = {
     BOTH("/scep/{profile}", by_name),
+    BOTH("/scep/{profile}/", by_name),
     BOTH("/scep/{profile}/pkiclient.exe", by_name),
+    BOTH("/scep/{profile}/cgi-bin/pkiclient.exe", by_name), /* Cisco IOS, where the URL has no program of its own */
     BOTH("/certsrv/mscep/mscep.dll", as_ndes),
     BOTH("/certsrv/mscep/mscep.dll/pkiclient.exe", as_ndes),
     BOTH("/CertSrv/mscep/mscep.dll", as_ndes),

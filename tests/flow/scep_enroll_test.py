@@ -207,6 +207,27 @@ def test_the_old_certificate_authorises_its_renewal_and_nothing_else(stack, phon
     assert device.send(csr(new_key(), "renew.demo.test", names=["renew.demo.test"])).status == SUCCESS
 
 
+def test_renewal_is_for_the_last_days_and_some_days_after_where_the_profile_says_so(stack):
+    url = make_profile(stack, "windowed", "--renewal-window-days", "30")
+    passphrase = stack.signetctl("profile", "rotate-passphrase", "windowed", "--kind", "scep").stdout.strip()
+    device = enrolled((url, passphrase), "window.demo.test")
+    assert device.send(csr(new_key(), "window.demo.test", names=["window.demo.test"]), RENEWAL_REQ).fail_info == "2"
+    assert "it is too early" in stack.log("scep-gw")
+    stack.signetctl("profile", "set", "windowed", "--kind", "scep", "--renewal-window-days", "3650")
+    assert device.send(csr(new_key(), "window.demo.test", names=["window.demo.test"]), RENEWAL_REQ).status == SUCCESS
+    stack.signetctl("profile", "set", "windowed", "--kind", "scep", "--renewal", "false")
+    assert device.send(csr(new_key(), "window.demo.test", names=["window.demo.test"]), RENEWAL_REQ).fail_info == "2"
+    assert b"Renewal" not in device.get("operation=GetCACaps")[1]
+
+
+def test_the_authority_in_the_answer_where_the_profile_says_so(stack):
+    url = make_profile(stack, "with-ca", "--include-ca-in-reply", "true")
+    passphrase = stack.signetctl("profile", "rotate-passphrase", "with-ca", "--kind", "scep").stdout.strip()
+    device = Device(url + "/cgi-bin/pkiclient.exe", "with-ca.demo.test")
+    leaf, ca = device.enroll(passphrase).issued
+    assert leaf.issuer == ca.subject and leaf.public_key().public_numbers() == device.key.public_key().public_numbers()
+
+
 def test_a_revoked_certificate_and_a_self_signed_one_renew_nothing(stack, phones):
     device = enrolled(phones, "revoked.demo.test")
     until(lambda: stack.signetctl("cert", "revoke", f"{device.certificate.serial_number:034x}", "--reason", "superseded", check=False).returncode == 0)

@@ -55,7 +55,7 @@ refuses_each_field_that_is_wrong_by_its_name(void **state)
 {
     static const char *const long_network[] = {"10.0.0.0/33"};
 
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 12; i++) {
         struct fixture *fixture = *state;
         Pb__ScepProfile profile = good_profile("phones");
         const char *field = NULL;
@@ -78,6 +78,12 @@ refuses_each_field_that_is_wrong_by_its_name(void **state)
             field = "admin_user", profile.admin_user = "a:b";
         if (i == 8)
             field = "challenge_minutes", profile.challenge_minutes = 1000000;
+        if (i == 9)
+            field = "webhook_url", profile.authorization = "webhook", profile.webhook_url = "ftp://host";
+        if (i == 10)
+            field = "intune_tenant", profile.authorization = "intune", profile.intune_tenant = "contoso";
+        if (i == 11)
+            field = "renewal_window_days", profile.renewal_window_days = 100000;
         assert_int_equal(save(fixture, &profile, true, &changed), ERR_BAD_REQUEST);
         assert_true(text_starts_with(fixture->rq->failure.message, field));
     }
