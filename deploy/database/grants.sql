@@ -33,6 +33,11 @@ GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.policy TO acme_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (uses, revoked_at) ON acme.eab TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.limits, acme.limit_state, acme.failing_name TO acme_gw;
+-- Its statements go by key, so one plan each is enough, and one made while the tables were empty must not read them from end to end: planning anew at
+-- every call was a fifth of the database's work for an order.
+ALTER ROLE acme_gw SET plan_cache_mode = force_generic_plan;
+ALTER ROLE acme_gw SET enable_seqscan = off;
+ALTER ROLE acme_gw SET jit = off;
 
 -- est-gw: profiles and their users as operators write them, deliveries as they happen; of certificates the view for what devices show
 GRANT USAGE ON SCHEMA est, ra TO est_gw;
