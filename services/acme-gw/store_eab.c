@@ -79,7 +79,7 @@ store_insert_bound_account(struct acme *acme, struct request *rq, const struct a
 static struct db_value
 time_or_null(int64_t time_s)
 {
-    return time_s == 0 ? (struct db_value){.type = DB_IS_NULL} : DB_TIME_S(time_s);
+    return time_s == 0 ? DB_NULL : DB_TIME_S(time_s);
 }
 
 enum error
