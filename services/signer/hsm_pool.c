@@ -263,12 +263,12 @@ doom_broken(struct hsm_pool *pool, struct hsm_worker *worker, enum hsm_received 
 }
 
 static void
-settle_answered(struct hsm_pool *pool, struct hsm_worker *worker, const struct hsm_call *call)
+settle_answered(struct hsm_pool *pool, struct hsm_worker *worker, const struct hsm_call *call, const struct hsm_answer *answer)
 {
     if (call->operation != HSM_PING)
         pool->failures = 0;
     /* While the PIN is refused nothing could follow a retired worker. */
-    worker->calls += call->operation == HSM_SIGN && call->count > 1 ? (int)call->count : 1;
+    worker->calls += answer->count > 1 ? (int)answer->count : 1;
     if (worker->calls >= worker->retire_at && worker->state == WORKER_UP && !pool->pin_refused)
         doom(pool, worker, DOOM_RETIRED);
 }
@@ -284,7 +284,7 @@ hsm_pool_receive(struct hsm_pool *pool, struct hsm_worker *worker, const struct 
     bool answered = received == HSM_RECEIVED && ret_answer->status != HSM_LOST;
     AUTO_LOCK(&pool->mutex);
     if (answered)
-        settle_answered(pool, worker, call);
+        settle_answered(pool, worker, call, ret_answer);
     else
         doom_broken(pool, worker, received, ret_answer);
     take_back(pool, worker);

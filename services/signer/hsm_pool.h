@@ -30,7 +30,7 @@ struct hsm_pool_options {
     int start_ms;     /* until a new worker has logged in */
     int operation_ms; /* until it has answered a call */
     int generate_ms;  /* until it has made a key */
-    int retire_after; /* calls after which a worker is replaced */
+    int retire_after; /* calls, and signatures of a call that wants many, after which a worker is replaced */
 };
 
 /* Returns at once; the workers start in the background. */

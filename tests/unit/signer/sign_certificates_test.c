@@ -329,6 +329,29 @@ an_hsm_that_dies_with_some_of_many_costs_none(void **state)
         assert_string_equal(reply.signings[i]->error, "");
 }
 
+/* 300 ms for each signature: longer than a worker goes on before it answers with what it has. */
+static void
+a_slow_token_answers_in_parts_until_all_are_signed(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct wish wish = usual_wish(rq);
+    Pb__SignCertificatesReply reply;
+    struct bytes intents[7]; /* several of them in one message */
+    struct certificate read;
+
+    for (size_t i = 0; i < COUNT_OF(intents); i++)
+        intents[i] = pack_intent(rq, &wish);
+    softhsm_kit_disturb(softhsm, "sign slow\n");
+    enum error error = ask_all(rq, intents, COUNT_OF(intents), warrant_for_all(rq, intents, COUNT_OF(intents)), &reply);
+    softhsm_kit_disturb(softhsm, "");
+    assert_int_equal(error, OK);
+    for (size_t i = 0; i < COUNT_OF(intents); i++) {
+        assert_string_equal(reply.signings[i]->error, "");
+        assert_int_equal(certificate_parse(rq, message_bytes(reply.signings[i]->certificate), &read), OK);
+        assert_string_equal(bytes_hex(rq->arena, read.serial, 0), serial_of(rq, intents[i]));
+    }
+}
+
 static void
 a_name_makes_an_empty_subject_enough(void **state)
 {
@@ -513,6 +536,7 @@ main(void)
         cmocka_unit_test(a_warrant_is_for_its_intents_in_their_order_and_no_others),
         cmocka_unit_test(more_than_a_log_line_can_name_are_not_signed_at_once),
         cmocka_unit_test(an_hsm_that_dies_with_some_of_many_costs_none),
+        cmocka_unit_test(a_slow_token_answers_in_parts_until_all_are_signed),
         cmocka_unit_test(a_name_makes_an_empty_subject_enough),
         cmocka_unit_test(refuses_warrants_that_are_not_ras),
         cmocka_unit_test(refuses_a_warranted_text_that_is_no_intent),
