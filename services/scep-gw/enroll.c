@@ -11,6 +11,8 @@
 #include "link/rpc.h"
 #include "scep.h"
 
+#define WAITING_RETRY_AFTER_S 3600
+
 static Pb__EnrollRequest
 enroll_input(struct conversation *c, const struct transaction *transaction, Pb__Principal *principal)
 {
@@ -87,6 +89,13 @@ refuse_challenge(struct conversation *c)
     return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "challenge", "the challenge password is not known, has expired or was used before");
 }
 
+static enum error
+refuse_waiting(struct conversation *c)
+{
+    (void)refuse(c->rq, ERR_BUSY, FAIL_BAD_REQUEST, "waiting", "as many devices wait for a person as may; come again");
+    return fail_retry_after(c->rq, WAITING_RETRY_AFTER_S);
+}
+
 /* Authorised and committed; of two that come at one moment with one challenge, one. */
 static enum error
 accept_new(struct conversation *c, const struct csr *csr, struct transaction *transaction)
@@ -104,7 +113,7 @@ accept_new(struct conversation *c, const struct csr *csr, struct transaction *tr
     error = store_find_transaction(c->scep, c->rq, profile, transaction, &found);
     if (error != OK || found)
         return error;
-    return refuse_challenge(c);
+    return transaction->needs_approval ? refuse_waiting(c) : refuse_challenge(c);
 }
 
 static enum error

@@ -81,17 +81,14 @@ envelope_decrypt(struct request *rq, const struct cms_enveloped *enveloped, Pb__
 static bool
 is_for(const struct cms_recipient *recipient, const struct certificate *ra)
 {
+    struct bytes magnitude = recipient->serial;
     uint8_t key_id[20];
-    struct der in;
-    struct bytes magnitude;
 
     if (recipient->key_id.len > 0) {
         public_key_identifier(&ra->key, key_id);
         return bytes_equal(recipient->key_id, BYTES(key_id, sizeof key_id));
     }
     /* The serial's content octets, with or without a sign octet. */
-    in = der_of(recipient->serial);
-    magnitude = BYTES(in.at, in.len);
     while (magnitude.len > 1 && magnitude.at[0] == 0)
         magnitude = BYTES(magnitude.at + 1, magnitude.len - 1);
     return bytes_equal(magnitude, ra->serial);

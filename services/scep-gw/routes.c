@@ -101,5 +101,7 @@ scep_render_failure(void *context, struct http_exchange *x)
 
     if (failure->kind != ERR_INTERNAL)
         request_note(&x->rq, "rule", "%s", fail_info_rule(failure));
+    if (failure->retry_after_s > 0)
+        http_header_out(x, "Retry-After", "%d", failure->retry_after_s);
     (void)http_answer_text(x, status, "text/plain; charset=utf-8", arena_format(x->rq.arena, "%s\n", failure->message));
 }

@@ -308,7 +308,8 @@ enum error store_find_transaction(struct scep *scep, struct request *rq, const c
 /* The newest with this id and this key. */
 enum error store_find_polled(struct scep *scep, struct request *rq, const char *profile, struct transaction *transaction, bool *ret_found) MUST_CHECK;
 enum error store_set_notified(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction) MUST_CHECK;
-/* With `challenge`: uses it up in the same statement, and ret_added is false when it is not to be had. */
+/* With `challenge`: uses it up in the same statement, and ret_added is false when it is not to be had. False, too, when too many wait for a person.
+ */
 enum error store_add_transaction(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction,
                                  struct bytes challenge, bool *ret_added) MUST_CHECK;
 

@@ -7,6 +7,7 @@
 
 #define MINUTES_DEFAULT 60
 #define CHALLENGES_DEFAULT 1000
+#define WAITING_MOST 1000 /* devices that nobody has vouched for, in a day */
 
 /* ---- profiles ---- */
 
@@ -183,8 +184,10 @@ store_find_polled(struct scep *scep, struct request *rq, const char *profile, st
     " ON CONFLICT (profile, transaction_id, request_sha256) DO UPDATE SET round = excluded.round, principal_kind = excluded.principal_kind," \
     " principal_id = excluded.principal_id, notified = false WHERE t.round < excluded.round"
 
-static const struct db_statement add_transaction = {"add_transaction", "INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS
-                                                                       ") VALUES (" ADD_TRANSACTION_VALUES ")" NEXT_ROUND};
+static const struct db_statement add_transaction = {
+    "add_transaction",
+    "INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS ") SELECT " ADD_TRANSACTION_VALUES " WHERE NOT $9"
+    " OR (SELECT count(*) FROM scep.transaction WHERE profile = $1 AND needs_approval AND created_at > now() - interval '1 day') < $10" NEXT_ROUND};
 /* Of two that come with one challenge at one moment, the second waits for the first's commit and then finds it used. */
 static const struct db_statement use_challenge = {
     "use_challenge",
@@ -205,12 +208,12 @@ store_add_transaction(struct scep *scep, struct request *rq, const char *profile
         DB_TEXT(transaction->principal_kind),
         DB_TEXT(transaction->principal_id),
         DB_BOOL(transaction->needs_approval),
-        DB_BYTES(challenge),
+        challenge.len > 0 ? DB_BYTES(challenge) : DB_INT(WAITING_MOST),
     };
     struct db_rows *rows;
 
     enum error error =
-        challenge.len > 0 ? db_query(scep->db, rq, &use_challenge, values, 10, &rows) : db_query(scep->db, rq, &add_transaction, values, 9, &rows);
+        challenge.len > 0 ? db_query(scep->db, rq, &use_challenge, values, 10, &rows) : db_query(scep->db, rq, &add_transaction, values, 10, &rows);
     if (error == OK)
         *ret_added = db_affected(rows) == 1;
     return error;

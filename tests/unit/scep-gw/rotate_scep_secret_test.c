@@ -137,6 +137,32 @@ an_expired_challenge_and_one_of_another_profile_are_worth_nothing(void **state)
     assert_false(racer.added);
 }
 
+/* ---- strangers ---- */
+
+static void
+strangers_who_wait_for_a_person_do_not_fill_the_table(void **state)
+{
+    struct fixture *fixture = *state;
+    struct transaction stranger = {.transaction_id = "new", .csr = BYTES("csr", 3), .principal_kind = "scep-challenge", .principal_id = "x"};
+    bool added;
+
+    (void)must_save(fixture, "phones");
+    stranger.needs_approval = true;
+    postgres_kit_run(postgres,
+                     "INSERT INTO scep.transaction (profile, transaction_id, request_sha256, csr, signer_key_sha256, principal_kind, "
+                     "principal_id, needs_approval) SELECT 'phones', n::text, 'x', 'x', 'x', 'x', 'x', true FROM generate_series(1, 1000) n");
+    assert_int_equal(store_add_transaction(&fixture->scep, fixture->rq, "phones", &stranger, BYTES_NONE, &added), OK);
+    assert_false(added);
+    stranger.needs_approval = false;
+    assert_int_equal(store_add_transaction(&fixture->scep, fixture->rq, "phones", &stranger, BYTES_NONE, &added), OK);
+    assert_true(added);
+    postgres_kit_run(postgres, "UPDATE scep.transaction SET created_at = now() - interval '2 days' WHERE transaction_id = '7'");
+    stranger.needs_approval = true;
+    stranger.transaction_id = "newer";
+    assert_int_equal(store_add_transaction(&fixture->scep, fixture->rq, "phones", &stranger, BYTES_NONE, &added), OK);
+    assert_true(added);
+}
+
 int
 main(void)
 {
@@ -145,6 +171,7 @@ main(void)
         CASE(the_two_secrets_do_not_open_each_other),
         CASE(refuses_unknown_profiles_and_secrets),
         CASE(of_many_who_bring_one_challenge_one_wins),
+        CASE(strangers_who_wait_for_a_person_do_not_fill_the_table),
         CASE(an_expired_challenge_and_one_of_another_profile_are_worth_nothing),
     };
 

@@ -56,6 +56,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/crl-publisher/sql/002_current_crl.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/001_tables.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/002_notified.sql");
+    postgres_kit_run_file(postgres, "services/scep-gw/sql/003_waiting.sql");
     postgres_kit_grant(postgres, "scep_gw");
     return 0;
 }
