@@ -79,7 +79,9 @@ store_insert_bound_account(struct acme *acme, struct request *rq, const struct a
 static struct db_value
 time_or_null(int64_t time_s)
 {
-    return time_s == 0 ? DB_NULL : DB_TIME_S(time_s);
+    if (time_s == 0)
+        return DB_NULL;
+    return DB_TIME_S(time_s);
 }
 
 enum error

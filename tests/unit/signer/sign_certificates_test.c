@@ -196,7 +196,7 @@ the_same_intent_gives_the_same_to_be_signed_octets(void **state)
     AUTO_STRUCT(request, rq) = request_new();
     struct wish wish = usual_wish(rq);
     struct bytes intent = pack_intent(rq, &wish), warrant = warrant_for(rq, intent);
-    struct bytes first, second;
+    struct bytes first = BYTES_NONE, second = BYTES_NONE;
     struct certificate one, two;
 
     assert_int_equal(ask(rq, intent, warrant, &first), OK);
