@@ -221,14 +221,16 @@ bench: deps
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all benches
 	@tests/bench/run
 
-ACME_BENCH_PARTS := acme_client acme_https acme_jws acme_responder
-BENCHES := $(filter-out $(addprefix $(BUILD)/bench/,$(ACME_BENCH_PARTS)),$(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c)))
+ACME_BENCH_PARTS := acme_client acme_jws acme_responder connection
+DEVICE_BENCH_PARTS := connection device_messages
+BENCHES := $(filter-out $(addprefix $(BUILD)/bench/,$(ACME_BENCH_PARTS) $(DEVICE_BENCH_PARTS)),$(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c)))
 .PHONY: benches
 benches: $(BENCHES)
 # The signing bench drives the signer's own pool of workers; the others speak to a running suite.
 $(BUILD)/bench/hsm_sign: $(addprefix $(BUILD)/services/signer/,hsm_pool.o hsm_keeper.o hsm_process.o) | $(BIN)/hsm-worker
 $(BUILD)/bench/acme: $(patsubst %,$(BUILD)/tests/bench/%.o,$(ACME_BENCH_PARTS))
-$(addprefix $(BUILD)/tests/bench/,hsm_sign.o acme.o acme_cryptography.o): CPPFLAGS += -Itests
+$(BUILD)/bench/device: $(patsubst %,$(BUILD)/tests/bench/%.o,$(DEVICE_BENCH_PARTS))
+$(addprefix $(BUILD)/tests/bench/,hsm_sign.o acme.o acme_cryptography.o device_messages.o): CPPFLAGS += -Itests
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(KIT) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

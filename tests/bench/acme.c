@@ -114,6 +114,7 @@ main(int argc, char **argv)
     if (server_of_url(rq, argv[1], argv[2], &server) != OK)
         die(rq->failure.message);
     (void)signal(SIGPIPE, SIG_IGN); /* a server that closes is an error of its order */
+    server.content_type = "application/jose+json";
     load.directory_url = argv[1];
     load.server = &server;
     load.orders = (size_t)orders;

@@ -1,5 +1,5 @@
 /*
- * The ACME load generator's parts: HTTPS connections, signed requests, the http-01 responder, one client's way through its orders.
+ * The ACME load generator's parts: signed requests, the http-01 responder, one client's way through its orders.
  *
  * It shares its processors with the server that it measures, so that everything here is made once where that is possible, and nothing is looked at
  * twice. Failures are told with fail() in the request of the order at hand.
@@ -10,42 +10,12 @@
 #include <stdatomic.h>
 
 #include <openssl/evp.h>
-#include <openssl/ssl.h>
 
 #include "base/bytes.h"
 #include "base/request.h"
+#include "connection.h"
 
 DEFINE_AUTO(EVP_PKEY, EVP_PKEY_free);
-
-/* ---- acme_https.c: one keep-alive connection (HTTP/1.1) ---- */
-
-struct server {
-    SSL_CTX *tls;
-    char authority[256]; /* "127.0.0.1:14000" */
-    char host[200];
-    char port[8];
-};
-
-struct answer {
-    int status;
-    int retry_after_s; /* 0: none */
-    const char *nonce; /* or NULL, as the next */
-    const char *location;
-    struct bytes body;
-};
-
-struct connection;
-
-/* From any URL of the server. */
-enum error server_of_url(struct request *rq, const char *url, const char *ca_bundle, struct server *ret_server) MUST_CHECK;
-struct connection *connection_new(const struct server *server);
-void connection_free(struct connection *connection);
-DEFINE_AUTO_STRUCT(connection, connection_free);
-/* `url` is the server's own; a body is sent by POST, without one it is a GET. What the answer holds lives in rq's arena. */
-enum error connection_call(struct connection *connection, struct request *rq, const char *url, struct bytes body, struct answer *ret_answer)
-    MUST_CHECK;
-/* Whatever was on its way is forgotten; the next call connects anew. */
-void connection_drop(struct connection *connection);
 
 /* ---- acme_jws.c: an account's key (ES256) ---- */
 

@@ -1,5 +1,5 @@
-/* Requests and answers of one client: HTTP/1.1 over TLS, as little of it as ACME servers use. */
-#include "acme.h"
+/* Requests and answers of one client: HTTP/1.1, mostly over TLS, as little of it as the measured servers use. */
+#include "connection.h"
 
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -18,37 +18,57 @@
 
 struct connection {
     const struct server *server;
-    SSL *ssl; /* NULL: not connected */
-    int fd;
+    SSL *ssl;   /* NULL: not connected, or without TLS */
+    int fd;     /* -1: not connected */
     size_t len; /* of what was received and not yet taken */
     char received[ANSWER_MAX];
 };
 
 DEFINE_AUTO(SSL_CTX, SSL_CTX_free);
 
-static const char scheme[] = "https://", version[] = "HTTP/1.1 ";
+static const char with_tls[] = "https://", without_tls[] = "http://", version[] = "HTTP/1.1 ";
+
+/* The URL behind its scheme, or NULL. */
+static const char *
+behind_scheme(const char *url, bool has_tls)
+{
+    const char *scheme = has_tls ? with_tls : without_tls;
+
+    return text_starts_with(url, scheme) ? url + strlen(scheme) : NULL;
+}
+
+static enum error
+make_tls(struct request *rq, const char *ca_bundle, struct server *server)
+{
+    AUTO(SSL_CTX, tls) = SSL_CTX_new(TLS_client_method());
+
+    if (tls == NULL || SSL_CTX_load_verify_locations(tls, ca_bundle, NULL) != 1)
+        return fail(rq, ERR_BAD_REQUEST, "%s has no CA certificates", ca_bundle);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
+    server->tls = TAKE(tls);
+    return OK;
+}
 
 enum error
 server_of_url(struct request *rq, const char *url, const char *ca_bundle, struct server *ret_server)
 {
-    AUTO(SSL_CTX, tls) = SSL_CTX_new(TLS_client_method());
-    struct server server = {0};
+    struct server server = {.content_type = "application/octet-stream", .fields = ""};
+    const char *authority = behind_scheme(url, ca_bundle != NULL);
 
-    if (!text_starts_with(url, scheme))
-        return fail(rq, ERR_BAD_REQUEST, "%s is no https URL", url);
-    size_t len = strcspn(url + strlen(scheme), "/");
+    if (authority == NULL)
+        return fail(rq, ERR_BAD_REQUEST, "%s is no %s URL", url, ca_bundle != NULL ? "https" : "http");
+    size_t len = strcspn(authority, "/");
     if (len >= sizeof server.host)
         return fail(rq, ERR_BAD_REQUEST, "the host of %s is too long", url);
-    memcpy(server.authority, url + strlen(scheme), len);
+    memcpy(server.authority, authority, len);
     memcpy(server.host, server.authority, len);
     char *colon = strrchr(server.host, ':');
-    snprintf(server.port, sizeof server.port, "%s", colon == NULL ? "443" : colon + 1);
+    snprintf(server.port, sizeof server.port, "%s", colon != NULL ? colon + 1 : ca_bundle != NULL ? "443" : "80");
     if (colon != NULL)
         *colon = '\0';
-    if (tls == NULL || SSL_CTX_load_verify_locations(tls, ca_bundle, NULL) != 1)
-        return fail(rq, ERR_BAD_REQUEST, "%s has no CA certificates", ca_bundle);
-    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
-    server.tls = TAKE(tls);
+    enum error error = ca_bundle != NULL ? make_tls(rq, ca_bundle, &server) : OK;
+    if (error)
+        return error;
     *ret_server = server;
     return OK;
 }
@@ -108,13 +128,10 @@ dial(const struct server *server)
 }
 
 static enum error
-open_tls(struct connection *connection, struct request *rq)
+start_tls(struct connection *connection, struct request *rq)
 {
     const struct server *server = connection->server;
 
-    connection->fd = dial(server);
-    if (connection->fd < 0)
-        return fail(rq, ERR_UNAVAILABLE, "%s does not take connections", server->authority);
     connection->ssl = SSL_new(server->tls);
     if (connection->ssl == NULL || SSL_set_fd(connection->ssl, connection->fd) != 1)
         abort();
@@ -128,11 +145,22 @@ open_tls(struct connection *connection, struct request *rq)
 }
 
 static enum error
+open_connection(struct connection *connection, struct request *rq)
+{
+    connection->fd = dial(connection->server);
+    if (connection->fd < 0)
+        return fail(rq, ERR_UNAVAILABLE, "%s does not take connections", connection->server->authority);
+    return connection->server->tls != NULL ? start_tls(connection, rq) : OK;
+}
+
+static enum error
 receive(struct connection *connection, struct request *rq)
 {
     if (connection->len + 1 >= sizeof connection->received)
         return fail(rq, ERR_TOO_LARGE, "the answer is longer than %d octets", ANSWER_MAX);
-    int len = SSL_read(connection->ssl, connection->received + connection->len, (int)(sizeof connection->received - connection->len - 1));
+    char *at = connection->received + connection->len;
+    size_t room = sizeof connection->received - connection->len - 1;
+    ssize_t len = connection->ssl != NULL ? SSL_read(connection->ssl, at, (int)room) : recv(connection->fd, at, room, 0);
     if (len <= 0)
         return fail(rq, ERR_UNAVAILABLE, "the server does not answer, or has closed the connection");
     connection->len += (size_t)len;
@@ -267,21 +295,37 @@ take_body(struct connection *connection, struct request *rq, const struct head *
     return OK;
 }
 
+static bool
+send_octets(struct connection *connection, struct bytes octets)
+{
+    if (connection->ssl != NULL)
+        return SSL_write(connection->ssl, octets.at, (int)octets.len) == (int)octets.len;
+    while (octets.len > 0) {
+        ssize_t sent = send(connection->fd, octets.at, octets.len, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+        octets = BYTES(octets.at + sent, octets.len - (size_t)sent);
+    }
+    return true;
+}
+
 static enum error
 send_request(struct connection *connection, struct request *rq, const char *url, struct bytes body)
 {
     struct buffer out = buffer_in(rq->arena);
-    const char *authority = connection->server->authority;
+    const struct server *server = connection->server;
+    const char *path = behind_scheme(url, server->tls != NULL);
 
-    if (!text_starts_with(url, scheme) || strncmp(url + strlen(scheme), authority, strlen(authority)) != 0)
+    if (path == NULL || strncmp(path, server->authority, strlen(server->authority)) != 0)
         return fail(rq, ERR_BAD_REQUEST, "the server names a URL elsewhere: %.200s", url);
-    const char *path = url + strlen(scheme) + strlen(authority);
-    buffer_append_format(&out, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: signet-bench\r\n", body.at == NULL ? "GET" : "POST", path, authority);
+    path += strlen(server->authority);
+    buffer_append_format(&out, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: signet-bench\r\n%s", body.at == NULL ? "GET" : "POST", path,
+                         server->authority, server->fields);
     if (body.at != NULL)
-        buffer_append_format(&out, "Content-Type: application/jose+json\r\nContent-Length: %zu\r\n", body.len);
+        buffer_append_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n", server->content_type, body.len);
     buffer_append_text(&out, "\r\n");
     buffer_append(&out, body.at, body.len);
-    if (SSL_write(connection->ssl, out.at, (int)out.len) != (int)out.len)
+    if (!send_octets(connection, buffer_bytes(&out)))
         return fail(rq, ERR_UNAVAILABLE, "the server has closed the connection");
     return OK;
 }
@@ -292,7 +336,7 @@ connection_call(struct connection *connection, struct request *rq, const char *u
     struct head head = {.content_length = -1};
     struct answer answer = {0};
 
-    enum error error = connection->ssl == NULL ? open_tls(connection, rq) : OK;
+    enum error error = connection->fd < 0 ? open_connection(connection, rq) : OK;
     if (!error)
         error = send_request(connection, rq, url, body);
     if (!error)
