@@ -41,6 +41,17 @@ refuse_limited(struct request *rq, const struct policy *policy, const struct obs
     return fail_retry_after(rq, obstacle->wait_s < RETRY_AFTER_MAX_S ? obstacle->wait_s : RETRY_AFTER_MAX_S);
 }
 
+/* Who has one address of a /64 has all of them. */
+static const char *
+whom_it_stands_for(struct arena *arena, const char *address)
+{
+    struct address parsed;
+
+    if (!address_parse(address, &parsed) || address_is_v4(&parsed))
+        return address;
+    return arena_format(arena, "%s/64", bytes_hex(arena, BYTES(parsed.octets, 8), 0));
+}
+
 enum error
 limit_new_account(struct acme *acme, struct http_exchange *x, const struct policy *policy)
 {
@@ -50,7 +61,7 @@ limit_new_account(struct acme *acme, struct http_exchange *x, const struct polic
     if (policy->limits->new_accounts.count == 0)
         return OK;
     struct spending spending =
-        spending_of(rq->arena, policy, "new-accounts-per-address", network_text(rq->arena, x->peer), policy->limits->new_accounts);
+        spending_of(rq->arena, policy, "new-accounts-per-address", whom_it_stands_for(rq->arena, x->peer), policy->limits->new_accounts);
     enum error error = store_spend(acme, rq, &spending, 1, &obstacle);
     if (error)
         return error;

@@ -47,7 +47,7 @@ request_limiter_new(struct request *rq, int per_minute, int burst, const char *u
     limiter->step_us = per_minute == 0 ? 0 : MINUTE_US / per_minute;
     limiter->ahead_us = limiter->step_us * burst;
     for (size_t i = 0; i < count; i++) {
-        if (i < NETWORKS_MAX && network_read(texts[i], &limiter->unlimited[i]))
+        if (i < NETWORKS_MAX && network_parse(texts[i], &limiter->unlimited[i]))
             continue;
         request_limiter_free(limiter);
         return fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_UNLIMITED_NETWORKS: \"%s\" is not a network, or one too many (%d)", texts[i], NETWORKS_MAX);
@@ -69,11 +69,11 @@ request_limiter_free(struct request_limiter *limiter)
 static uint64_t
 hash(const struct request_limiter *limiter, const char *address)
 {
-    struct network network = {.bits = 0};
-    bool known = network_read(address, &network);
-    bool v6 = known && !network_is_v4(&network);
-    const uint8_t *at = known ? network.octets : (const uint8_t *)address;
-    size_t len = v6 ? NETWORK_OF_V6 : known ? sizeof network.octets : strlen(address);
+    struct address parsed;
+    bool known = address_parse(address, &parsed);
+    bool v6 = known && !address_is_v4(&parsed);
+    const uint8_t *at = known ? parsed.octets : (const uint8_t *)address;
+    size_t len = v6 ? NETWORK_OF_V6 : known ? sizeof parsed.octets : strlen(address);
     uint64_t value = limiter->secret;
 
     /* FNV-1a, then mixed (MurmurHash3's finalizer): all bits depend on all. */
@@ -105,7 +105,7 @@ place_of(struct request_limiter *limiter, uint64_t subject)
 bool
 request_limiter_take(struct request_limiter *limiter, const char *address, int64_t now_us, int *ret_wait_s)
 {
-    if (limiter->step_us == 0 || networks_cover(limiter->unlimited, limiter->unlimited_count, address))
+    if (limiter->step_us == 0 || networks_cover_text(limiter->unlimited, limiter->unlimited_count, address))
         return true;
     uint64_t subject = hash(limiter, address);
     AUTO_LOCK(&limiter->mutex);

@@ -98,10 +98,10 @@ name_matches(const char *const *patterns, size_t count, const struct identifier 
     struct network network;
 
     for (size_t i = 0; i < count; i++) {
-        bool is_network = network_read(patterns[i], &network);
+        bool is_network = network_parse(patterns[i], &network);
         if (name->type == IDENTIFIER_DNS && !is_network && pattern_covers(patterns[i], name->value))
             return true;
-        if (name->type == IDENTIFIER_IP && is_network && networks_cover(&network, 1, name->value))
+        if (name->type == IDENTIFIER_IP && is_network && networks_cover_text(&network, 1, name->value))
             return true;
     }
     return false;
@@ -116,7 +116,7 @@ name_patterns_check(struct request *rq, const char *what, const char **patterns,
     if (count > POLICY_LIST_MAX)
         return fail(rq, ERR_TOO_LARGE, "%s: at most %d can be given", what, POLICY_LIST_MAX);
     for (size_t i = 0; i < count; i++) {
-        if (network_read(patterns[i], &network))
+        if (network_parse(patterns[i], &network))
             continue;
         const char *why = identifier_read(rq->arena, IDENTIFIER_DNS, patterns[i], &name);
         if (why != NULL)

@@ -121,7 +121,7 @@ check_client(struct http_exchange *x, const struct policy *policy)
 {
     if (policy->disabled)
         return refuse(&x->rq, ERR_DENIED, "unauthorized", "the policy %s is disabled", policy->name);
-    if (policy->client_network_count > 0 && !networks_cover(policy->clients, policy->client_network_count, x->peer))
+    if (policy->client_network_count > 0 && !networks_cover_text(policy->clients, policy->client_network_count, x->peer))
         return refuse(&x->rq, ERR_DENIED, "unauthorized", "the policy %s is not for clients at %s", policy->name, x->peer);
     return OK;
 }

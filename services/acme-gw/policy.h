@@ -7,6 +7,7 @@
 #ifndef SIGNET_ACME_GW_POLICY_H
 #define SIGNET_ACME_GW_POLICY_H
 
+#include "base/network.h"
 #include "link/http_server.h"
 #include "pki/identifier.h"
 #include "signet/v1/acme_gw.pb-c.h"
@@ -17,20 +18,6 @@
 
 struct acme;
 struct account;
-
-/* ---- networks.c ---- */
-
-struct network {
-    uint8_t octets[16]; /* IPv4 as ::ffff:a.b.c.d */
-    int bits;           /* of all 128 */
-};
-
-/* "10.0.0.0/8", "fd00::/8", or one address. */
-bool network_read(const char *text, struct network *ret_network);
-bool networks_cover(const struct network *networks, size_t count, const char *address);
-bool network_is_v4(const struct network *network);
-/* Whom an address stands for: itself, or its /64. */
-const char *network_text(struct arena *arena, const char *address);
 
 /* ---- policy.c ---- */
 

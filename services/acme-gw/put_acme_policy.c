@@ -72,7 +72,7 @@ check_networks(struct request *rq, const char *what, const char *const *texts, s
     if (count > POLICY_LIST_MAX)
         return fail(rq, ERR_TOO_LARGE, "%s: at most %d can be given", what, POLICY_LIST_MAX);
     for (size_t i = 0; i < count; i++)
-        if (!network_read(texts[i], &network))
+        if (!network_parse(texts[i], &network))
             return fail(rq, ERR_BAD_REQUEST, "%s: \"%.60s\" is not a network; write 10.0.0.0/8 or fd00::/8", what, texts[i]);
     return OK;
 }

@@ -85,7 +85,7 @@ networks_of(struct arena *arena, const char *const *texts, size_t count)
     struct network *networks = arena_array(arena, count, sizeof *networks);
 
     for (size_t i = 0; i < count; i++)
-        if (!network_read(texts[i], &networks[i]))
+        if (!network_parse(texts[i], &networks[i]))
             networks[i] = (struct network){.bits = 128}; /* "::", nobody: put_acme_policy.c lets no such text in */
     return networks;
 }

@@ -106,7 +106,7 @@ ask_for_password(struct http_exchange *x)
 static bool
 may_see(struct http_exchange *x, const struct profile *profile)
 {
-    return profile->admin_network_count == 0 || networks_cover(profile->admin_networks, profile->admin_network_count, x->peer);
+    return profile->admin_network_count == 0 || networks_cover_text(profile->admin_networks, profile->admin_network_count, x->peer);
 }
 
 /* ---- the page ---- */

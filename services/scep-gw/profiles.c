@@ -36,7 +36,7 @@ read_networks(struct request *rq, const char *field, const char *const *texts, s
     if (count > NETWORKS_MAX)
         return fail(rq, ERR_BAD_REQUEST, "%s: at most %d networks", field, NETWORKS_MAX);
     for (size_t i = 0; i < count; i++)
-        if (!network_read(texts[i], &networks[i]))
+        if (!network_parse(texts[i], &networks[i]))
             return fail(rq, ERR_BAD_REQUEST, "%s: \"%.60s\" is no network in CIDR notation", field, texts[i]);
     *ret_networks = networks;
     return OK;

@@ -7,7 +7,7 @@
 static enum error
 check_network(struct http_exchange *x, const struct profile *profile)
 {
-    if (profile->request_network_count == 0 || networks_cover(profile->request_networks, profile->request_network_count, x->peer))
+    if (profile->request_network_count == 0 || networks_cover_text(profile->request_networks, profile->request_network_count, x->peer))
         return OK;
     return refuse(&x->rq, ERR_DENIED, FAIL_BAD_REQUEST, "network", "clients at %s may not use this profile", x->peer);
 }

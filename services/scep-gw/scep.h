@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "base/config.h"
+#include "base/network.h"
 #include "base/request.h"
 #include "base/snapshot.h"
 #include "link/bus.h"
@@ -54,11 +55,6 @@ struct scep {
 
 enum authorization { BY_PASSPHRASE, BY_CHALLENGE, BY_WEBHOOK, BY_INTUNE, BY_APPROVAL };
 
-struct network {
-    uint8_t octets[16]; /* IPv4 as ::ffff:a.b.c.d */
-    int bits;
-};
-
 struct profile {
     const Pb__ScepProfile *about;
     enum authorization authorization;
@@ -84,10 +80,6 @@ enum error profiles_follow(struct service *service, struct scep *scep, struct re
 enum error profile_find(struct scep *scep, struct request *rq, const char *name, const struct profile **ret_profile) MUST_CHECK;
 enum error profile_find_ndes(struct scep *scep, struct request *rq, const struct profile **ret_profile) MUST_CHECK;
 enum error profiles_hold(struct scep *scep, struct request *rq, const struct profiles **ret_profiles) MUST_CHECK;
-
-/* networks.c */
-bool network_read(const char *text, struct network *ret_network);
-bool networks_cover(const struct network *networks, size_t count, const char *address);
 
 /* ---- ra_cache.c: the RA certificate of a profile and the CAs above it ---- */
 

@@ -6,16 +6,12 @@
  */
 #include "validator.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/config.h"
 
-#define V4_PREFIX_BITS 96
 #define PORT_HTTP 80
 #define PORT_HTTPS 443
-
-static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 /* The first that fits decides. */
 static const struct special {
@@ -51,79 +47,6 @@ static const struct special {
     {"3fff::/20", false, "for documentation"},
     {"198.18.0.0/15", false, "for benchmarks"},
 };
-
-bool
-address_parse(const char *text, struct address *ret_address)
-{
-    struct address address;
-
-    if (inet_pton(AF_INET, text, address.octets + sizeof v4_prefix) == 1)
-        memcpy(address.octets, v4_prefix, sizeof v4_prefix);
-    else if (inet_pton(AF_INET6, text, address.octets) != 1)
-        return false;
-    *ret_address = address;
-    return true;
-}
-
-bool
-address_is_v4(const struct address *address)
-{
-    return memcmp(address->octets, v4_prefix, sizeof v4_prefix) == 0;
-}
-
-void
-address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX])
-{
-    bool v4 = address_is_v4(address);
-    (void)inet_ntop(v4 ? AF_INET : AF_INET6, address->octets + (v4 ? sizeof v4_prefix : 0), ret_text, ADDRESS_TEXT_MAX);
-}
-
-bool
-network_parse(const char *text, struct network *ret_network)
-{
-    const char *slash = strchr(text, '/');
-    size_t len = slash == NULL ? strlen(text) : (size_t)(slash - text);
-    char host[ADDRESS_TEXT_MAX];
-    struct network network;
-    int64_t bits = 0;
-
-    if (len >= sizeof host)
-        return false;
-    memcpy(host, text, len);
-    host[len] = '\0';
-    if (!address_parse(host, &network.address))
-        return false;
-    bool v4 = strchr(host, ':') == NULL;
-    int most = v4 ? 32 : 128;
-    if (slash != NULL && !text_parse_number(slash + 1, 0, most, &bits))
-        return false;
-    network.bits = (slash == NULL ? most : (int)bits) + (v4 ? V4_PREFIX_BITS : 0);
-    *ret_network = network;
-    return true;
-}
-
-static bool
-network_has(const struct network *network, const struct address *address)
-{
-    size_t whole = (size_t)network->bits / 8;
-    int rest = network->bits % 8;
-
-    if (memcmp(network->address.octets, address->octets, whole) != 0)
-        return false;
-    if (rest == 0)
-        return true;
-    uint8_t mask = (uint8_t)(0xff << (8 - rest));
-    return ((network->address.octets[whole] ^ address->octets[whole]) & mask) == 0;
-}
-
-static bool
-networks_have(const struct networks *networks, const struct address *address)
-{
-    for (size_t i = 0; i < networks->count; i++)
-        if (network_has(&networks->at[i], address))
-            return true;
-    return false;
-}
 
 enum error
 networks_parse(struct request *rq, const char *text, struct networks *ret_networks)
@@ -163,7 +86,7 @@ special_of(const struct address *address)
     struct network network;
 
     for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++)
-        if (network_parse(specials[i].network, &network) && network_has(&network, address))
+        if (network_parse(specials[i].network, &network) && networks_cover(&network, 1, address))
             return &specials[i];
     return NULL;
 }
@@ -177,6 +100,12 @@ is_denied_endpoint(const struct address_rules *rules, const struct address *addr
     return false;
 }
 
+static bool
+is_in(const struct networks *networks, const struct address *address)
+{
+    return networks_cover(networks->at, networks->count, address);
+}
+
 const char *
 address_refusal(const struct address_rules *rules, const struct address *address, int port)
 {
@@ -186,11 +115,11 @@ address_refusal(const struct address_rules *rules, const struct address *address
         return special->why;
     if (is_denied_endpoint(rules, address, port))
         return "part of this service";
-    if (networks_have(&rules->denied, address) || networks_have(&rules->not_to, address))
+    if (is_in(&rules->denied, address) || is_in(&rules->not_to, address))
         return "in a network that is not asked";
-    if (special != NULL && !networks_have(&rules->allowed, address))
+    if (special != NULL && !is_in(&rules->allowed, address))
         return special->why;
-    if (rules->only.count > 0 && !networks_have(&rules->only, address))
+    if (rules->only.count > 0 && !is_in(&rules->only, address))
         return "outside the networks that this policy asks";
     return NULL;
 }

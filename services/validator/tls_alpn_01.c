@@ -38,7 +38,7 @@ tls_alpn_01_server_name(struct arena *arena, const struct identifier *name)
     if (name->type != IDENTIFIER_IP || !address_parse(name->value, &address))
         return name->value;
     if (address_is_v4(&address)) {
-        const uint8_t *v4 = address.octets + 12;
+        const uint8_t *v4 = address.octets + ADDRESS_V4_AT;
         return arena_format(arena, "%d.%d.%d.%d.in-addr.arpa", v4[3], v4[2], v4[1], v4[0]);
     }
     for (size_t i = sizeof address.octets; i-- > 0;)
@@ -57,7 +57,7 @@ socket_address(const struct address *address, int port, struct sockaddr_storage 
     if (address_is_v4(address)) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons((uint16_t)port);
-        memcpy(&v4->sin_addr, address->octets + 12, 4);
+        memcpy(&v4->sin_addr, address->octets + ADDRESS_V4_AT, 4);
         return sizeof *v4;
     }
     v6->sin6_family = AF_INET6;

@@ -23,7 +23,7 @@ octets_of(struct arena *arena, const struct identifier *name)
     if (name->type != IDENTIFIER_IP || !address_parse(name->value, &address))
         return bytes_of_text(name->value);
     bool v4 = address_is_v4(&address);
-    return bytes_copy(arena, BYTES(address.octets + (v4 ? 12 : 0), v4 ? 4 : 16));
+    return bytes_copy(arena, BYTES(address.octets + (v4 ? ADDRESS_V4_AT : 0), v4 ? 4 : 16));
 }
 
 /* Octet for octet, in its own kind of GeneralName. */

@@ -7,6 +7,7 @@
 #ifndef SIGNET_VALIDATOR_VALIDATOR_H
 #define SIGNET_VALIDATOR_VALIDATOR_H
 
+#include "base/network.h"
 #include "base/text.h"
 #include "link/rpc.h"
 #include "pki/identifier.h"
@@ -27,18 +28,7 @@ struct validator_config {
 
 /* ---- address_rules.c ---- */
 
-/* IPv6, or IPv4 in its mapped form ::ffff:a.b.c.d: one kind of address, so that no rule can be passed by the other spelling. */
-struct address {
-    uint8_t octets[16];
-};
-
-#define ADDRESS_TEXT_MAX 46
 #define NETWORKS_MAX 256
-
-struct network {
-    struct address address;
-    int bits;
-};
 
 struct networks {
     const struct network *at;
@@ -62,11 +52,6 @@ struct address_rules {
     struct networks not_to;
 };
 
-bool address_parse(const char *text, struct address *ret_address);
-bool address_is_v4(const struct address *address);
-void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX]);
-/* "10.0.0.0/8", "fd00::/8", or one address. */
-bool network_parse(const char *text, struct network *ret_network);
 /* Comma-separated; ERR_BAD_REQUEST names the part that is no network, or no "address:port". Live as long as the arena of rq. */
 enum error networks_parse(struct request *rq, const char *text, struct networks *ret_networks) MUST_CHECK;
 enum error endpoints_parse(struct request *rq, const char *text, const struct endpoint **ret_endpoints, size_t *ret_count) MUST_CHECK;

@@ -5,7 +5,7 @@ FUZZ_NEEDS_http_conditional := services/crl-publisher/conditional.c
 FUZZ_NEEDS_jws := services/acme-gw/jws.c services/acme-gw/jwk.c services/acme-gw/json.c services/acme-gw/problem.c common/link/http_answer.c
 FUZZ_NEEDS_eab := services/acme-gw/eab_jws.c services/acme-gw/jws.c services/acme-gw/jwk.c services/acme-gw/json.c services/acme-gw/problem.c common/link/http_answer.c
 FUZZ_NEEDS_jwk := $(FUZZ_NEEDS_jws)
-FUZZ_NEEDS_order_names := $(FUZZ_NEEDS_jws) services/acme-gw/names.c services/acme-gw/networks.c
+FUZZ_NEEDS_order_names := $(FUZZ_NEEDS_jws) services/acme-gw/names.c
 FUZZ_NEEDS_certificate_id := $(FUZZ_NEEDS_jws) services/acme-gw/certificate_id.c
 FUZZ_NEEDS_http_01 := services/validator/http_01_body.c services/validator/dns_records.c services/validator/redirect.c \
                       services/validator/address_rules.c
