@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import pathlib
 import stat
 import subprocess
@@ -127,7 +128,7 @@ def test_uacme_issues_renews_changes_its_key_and_says_goodbye(stack, webroot):
     def uacme(*arguments):
         # It trusts what the system trusts: in a mount namespace of its own that is this suite's CA.
         command = 'mount --bind "$0" /etc/ssl/certs/ca-certificates.crt && exec "$@"'
-        return run(stack, "unshare", "-rm", "sh", "-c", command, stack.ca_bundle, "uacme", "-v", "-o", "-y", "-t", "EC", "-c", home, "-a", stack.acme_directory,
+        return run(stack, "unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", command, stack.ca_bundle, "uacme", "-v", "-o", "-y", "-t", "EC", "-c", home, "-a", stack.acme_directory,
                    "-h", hook, *arguments)
 
     uacme("new", f"owner@{stack.demo_domain}")

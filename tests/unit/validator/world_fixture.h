@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "validator.h"
@@ -44,28 +46,29 @@ listen_on_loopback(int type, int *ret_port)
     return fd;
 }
 
-static inline void
-wait_for_dns(void)
+/* False when the server has ended: somebody took its port in the meantime. */
+static inline bool
+dns_answers(pid_t server, int port)
 {
     static const uint8_t question[] = {0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 'o', 'k', 4, 't', 'e', 's', 't', 0, 0, 1, 0, 1};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)world.dns_port)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     uint8_t answer[512];
+    bool answers = false;
 
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 500 && !answers && waitpid(server, NULL, WNOHANG) == 0; i++) {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
         (void)sendto(fd, question, sizeof question, 0, (struct sockaddr *)&to, sizeof to);
-        if (poll(&wait, 1, 50) > 0 && recv(fd, answer, sizeof answer, 0) > 0) {
-            close(fd);
-            return;
-        }
-        clock_sleep_ms(20);
+        answers = poll(&wait, 1, 50) > 0 && recv(fd, answer, sizeof answer, 0) > 0;
+        if (!answers)
+            clock_sleep_ms(20);
     }
-    fail_msg("dnsmasq does not answer");
+    close(fd);
+    return answers;
 }
 
 static inline void
-start_dnsmasq(void)
+start_dnsmasq_once(void)
 {
     char port[32];
 
@@ -82,7 +85,17 @@ start_dnsmasq(void)
               "--host-record=localhost,127.0.0.1", "--txt-record=text.test,only a text", "--cname=alias.test,ok.test", NULL);
         _exit(127);
     }
-    wait_for_dns();
+}
+
+static inline void
+start_dnsmasq(void)
+{
+    for (int i = 0; i < 5; i++) {
+        start_dnsmasq_once();
+        if (dns_answers(world.dnsmasq, world.dns_port))
+            return;
+    }
+    fail_msg("dnsmasq does not answer");
 }
 
 static inline void
