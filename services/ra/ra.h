@@ -1,8 +1,8 @@
 /*
  * The registration authority's own nouns, and what its files offer each other, grouped by the file that defines it.
  *
- * The way of an enrolment: enroll.c → application.c (read and resolve) → layers.c (judge) → intent.c (what becomes of the intent) → commit_queue.c
- * (with others that come at the same moment) → issue.c (commit the intents, have them signed, close them) → store.c (all SQL).
+ * The way of an enrolment: enroll.c → application.c (read and resolve) → layers.c (judge) → intent.c (what becomes of the intent) →
+ * link/commit_queue.c (with others that come at the same moment) → issue.c (commit the intents, have them signed, close them) → store.c (all SQL).
  * recover.c finishes the intents of processes that died.
  */
 #ifndef SIGNET_RA_H
@@ -12,6 +12,7 @@
 
 #include "base/request.h"
 #include "base/snapshot.h"
+#include "link/commit_queue.h"
 #include "link/db.h"
 #include "link/events.h"
 #include "link/message.h"
@@ -268,18 +269,6 @@ struct issue {
 
 /* Does what is left to do for this one, together with others that come at the same time. The result is in `issue`. */
 void issue_run(struct ra *ra, struct issue *issue);
-
-/* ---- commit_queue.c: one commit for many requests ----------------------------------------------------------------------------------------- */
-
-#define COMMIT_BATCH_MAX 64
-
-/* Does the work of all items in one transaction, or none. Runs again, item by item, when a batch was refused. */
-typedef enum error commit_batch(void *context, struct request *rq, void *const *items, size_t count);
-
-struct commit_queue *commit_queue_new(commit_batch *commit, void *context);
-void commit_queue_free(struct commit_queue *queue);
-/* Returns when the item was committed, alone or with others; the failure is recorded in rq. */
-enum error commit_queue_run(struct commit_queue *queue, struct request *rq, void *item) MUST_CHECK;
 
 commit_batch issue_batch; /* issue.c: items are struct issue, context is struct ra */
 

@@ -1,11 +1,11 @@
 /*
  * Group commit across requests. A worker that comes alone commits at once. Workers that come while a batch is on its way wait for the
  * next one, which one of them leads; so the batch grows with the load, and an idle queue adds no latency and needs no thread. Under load
- * batches are let grow for a moment more: a third of PostgreSQL's work for a certificate is in the number of transactions, not of rows.
- * Called for each intent; issue.c does the work of a batch.
+ * batches are let grow for a moment more: a third of PostgreSQL's work for a row is in the number of transactions, not of rows.
  */
-#include "ra.h"
+#include "link/commit_queue.h"
 
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
-#include "ra.h"
+#include "link/commit_queue.h"
 
 struct item {
     bool bad;
