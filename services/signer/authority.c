@@ -5,7 +5,6 @@
  */
 #include "signer.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,16 +13,8 @@
 
 #define FRESH_MS 5000
 
-struct entry {
-    struct entry *next;
-    struct authority *authority;
-    int64_t read_ms;
-    unsigned epoch;
-};
-
 struct authority_cache {
-    pthread_mutex_t mutex;
-    struct entry *entries; /* as many as there are CAs */
+    struct held_table *table;
     atomic_uint epoch;
 };
 
@@ -34,30 +25,14 @@ authority_cache_new(void)
 
     if (cache == NULL)
         abort();
-    pthread_mutex_init(&cache->mutex, NULL);
+    cache->table = held_table_new();
     return cache;
-}
-
-static void
-let_go(void *held)
-{
-    struct authority *authority = held;
-
-    if (atomic_fetch_sub(&authority->holders, 1) > 1)
-        return;
-    hsm_key_close(&authority->key);
-    arena_free(authority->arena); /* authority itself lies in it */
 }
 
 void
 authority_cache_free(struct authority_cache *cache)
 {
-    for (struct entry *entry = cache->entries, *next; entry != NULL; entry = next) {
-        next = entry->next;
-        let_go(entry->authority);
-        free(entry);
-    }
-    pthread_mutex_destroy(&cache->mutex);
+    held_table_free(cache->table);
     free(cache);
 }
 
@@ -67,57 +42,23 @@ authority_cache_forget(struct authority_cache *cache)
     atomic_fetch_add(&cache->epoch, 1);
 }
 
-static struct entry *
-find_entry(struct authority_cache *cache, const char *name)
+static void
+close_authority(struct held *held)
 {
-    struct entry *entry = cache->entries;
-
-    while (entry != NULL && !text_equal(entry->authority->row.name, name))
-        entry = entry->next;
-    return entry;
-}
-
-static const struct authority *
-hold(struct request *rq, struct authority *authority)
-{
-    atomic_fetch_add(&authority->holders, 1);
-    arena_defer(rq->arena, let_go, authority);
-    return authority;
+    hsm_key_close(&((struct authority *)held)->key);
 }
 
 /* NULL when there is none, or only an old one and `any_age` is false. */
 static const struct authority *
 hold_cached(struct authority_cache *cache, struct request *rq, const char *name, bool any_age)
 {
-    AUTO_LOCK(&cache->mutex);
-    struct entry *entry = find_entry(cache, name);
+    const struct authority *authority = (const struct authority *)held_find(cache->table, rq, name);
 
-    if (entry == NULL)
+    if (authority == NULL)
         return NULL;
-    if (!any_age && (entry->epoch != atomic_load(&cache->epoch) || clock_monotonic_ms() - entry->read_ms > FRESH_MS))
+    if (!any_age && (authority->epoch != atomic_load(&cache->epoch) || clock_monotonic_ms() - authority->read_ms > FRESH_MS))
         return NULL;
-    return hold(rq, entry->authority);
-}
-
-static void
-put(struct authority_cache *cache, struct authority *authority, unsigned epoch)
-{
-    AUTO_LOCK(&cache->mutex);
-    struct entry *entry = find_entry(cache, authority->row.name);
-
-    if (entry == NULL) {
-        entry = calloc(1, sizeof *entry);
-        if (entry == NULL)
-            abort();
-        entry->next = cache->entries;
-        cache->entries = entry;
-    } else {
-        let_go(entry->authority);
-    }
-    atomic_fetch_add(&authority->holders, 1);
-    entry->authority = authority;
-    entry->read_ms = clock_monotonic_ms();
-    entry->epoch = epoch;
+    return authority;
 }
 
 static void
@@ -198,9 +139,12 @@ authority_load(struct signer *signer, struct request *rq, const char *name, cons
     enum error error = read_anew(signer, own, name, &authority);
     rq->sql_round_trips += own->sql_round_trips;
     if (error == OK) {
-        authority->arena = TAKE(own->arena);
-        *ret_authority = hold(rq, authority);
-        put(cache, authority, epoch);
+        authority->read_ms = clock_monotonic_ms();
+        authority->epoch = epoch;
+        authority->held = (struct held){.name = authority->row.name, .close = close_authority};
+        authority->held.arena = TAKE(own->arena);
+        held_put(cache->table, rq, &authority->held);
+        *ret_authority = authority;
         return OK;
     }
     cached = error_is_retriable(error) ? hold_cached(cache, rq, name, true) : NULL;

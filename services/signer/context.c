@@ -8,8 +8,8 @@ signer_init(struct signer *signer)
 {
     signer->authorities = authority_cache_new();
     signer->templates = template_cache_new();
-    signer->responders = responder_cache_new();
-    signer->scep_ras = scep_ra_cache_new();
+    signer->responders = delegates_new(&responder_kind);
+    signer->scep_ras = delegates_new(&scep_ra_kind);
     signer->crew = workers_new("sign", CREW_SIZE, 0, NULL);
     signer->certificates = metric_counter("signet_signer_signed_total", "what was signed", "what", "certificate");
     signer->crls = metric_counter("signet_signer_signed_total", "what was signed", "what", "crl");
@@ -24,8 +24,8 @@ signer_free(struct signer *signer)
 {
     authority_cache_free(signer->authorities);
     template_cache_free(signer->templates);
-    responder_cache_free(signer->responders);
-    scep_ra_cache_free(signer->scep_ras);
+    delegates_free(signer->responders);
+    delegates_free(signer->scep_ras);
     workers_free(signer->crew);
     warrant_keys_free(signer);
 }

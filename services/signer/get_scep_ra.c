@@ -5,7 +5,7 @@ enum error
 get_scep_ra(struct signer *signer, struct request *rq, const Pb__GetScepRaRequest *request, Pb__GetScepRaReply *ret_reply)
 {
     const struct authority *authority;
-    const struct scep_ra *ra;
+    const struct delegate *ra;
 
     enum error error = scep_ra_of(signer, rq, request->profile, request->issuer, &ra);
     if (error == OK)

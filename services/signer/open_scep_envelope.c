@@ -28,12 +28,12 @@ key_length(Pb__ScepCipher cipher)
 }
 
 static struct bytes
-rejection_key(struct request *rq, const struct scep_ra *ra, struct bytes encrypted_key, size_t len)
+rejection_key(struct request *rq, const struct delegate *ra, struct bytes encrypted_key, size_t len)
 {
     uint8_t *key = arena_alloc(rq->arena, EVP_MAX_MD_SIZE);
     unsigned int made = 0;
 
-    (void)HMAC(EVP_sha256(), ra->rejection, sizeof ra->rejection, encrypted_key.at, encrypted_key.len, key, &made);
+    (void)HMAC(EVP_sha256(), ra->secret, sizeof ra->secret, encrypted_key.at, encrypted_key.len, key, &made);
     return BYTES(key, len);
 }
 
@@ -42,7 +42,7 @@ open_scep_envelope(struct signer *signer, struct request *rq, const Pb__OpenScep
 {
     struct bytes encrypted_key = message_bytes(request->encrypted_key), plain = BYTES_NONE;
     size_t len = key_length(request->cipher);
-    const struct scep_ra *ra;
+    const struct delegate *ra;
 
     if (len == 0)
         return fail(rq, ERR_BAD_REQUEST, "the cipher is not known");

@@ -71,7 +71,7 @@ enum error
 sign_ocsp(struct signer *signer, struct request *rq, const Pb__SignOcspRequest *request, Pb__SignOcspReply *ret_reply)
 {
     const struct authority *authority;
-    const struct responder *responder;
+    const struct delegate *responder;
     struct ocsp_plan plan = {.produced_at_s = clock_now_s(), .this_update_s = request->this_update_s, .nonce = message_bytes(request->nonce)};
     struct bytes signature;
 
@@ -86,15 +86,15 @@ sign_ocsp(struct signer *signer, struct request *rq, const Pb__SignOcspRequest *
     if (error != OK)
         return error;
     /* An answer does not outlive the certificate that vouches for it. */
-    plan.next_update_s = request->next_update_s < responder->not_after_s ? request->next_update_s : responder->not_after_s;
-    plan.responder_key_id = responder->key_id;
+    plan.next_update_s = request->next_update_s < responder->certificate.not_after_s ? request->next_update_s : responder->certificate.not_after_s;
+    plan.responder_key_id = BYTES(responder->key_id, sizeof responder->key_id);
     struct bytes data = ocsp_encode_response_data(rq->arena, &plan);
     error = hsm_key_sign(signer, rq, &responder->key, data, &signature);
     if (error != OK)
         return error;
     metric_add(signer->ocsp_responses, 1);
-    ret_reply->response = message_data(ocsp_join(rq->arena, data, responder->key.algorithm, signature, responder->certificate));
+    ret_reply->response = message_data(ocsp_join(rq->arena, data, responder->key.algorithm, signature, responder->certificate.der));
     ret_reply->produced_at_s = plan.produced_at_s;
-    ret_reply->responder_not_after_s = responder->not_after_s;
+    ret_reply->responder_not_after_s = responder->certificate.not_after_s;
     return OK;
 }

@@ -164,7 +164,7 @@ put_content(struct buffer *out, const Pb__SignScepReplyRequest *request)
 }
 
 static void
-put_signer(struct buffer *out, const struct scep_ra *ra, const struct digest *digest, struct bytes attributes, struct bytes signature)
+put_signer(struct buffer *out, const struct delegate *ra, const struct digest *digest, struct bytes attributes, struct bytes signature)
 {
     size_t info = der_open(out, DER_SEQUENCE);
 
@@ -181,7 +181,8 @@ put_signer(struct buffer *out, const struct scep_ra *ra, const struct digest *di
 }
 
 static struct bytes
-encode_message(struct request *rq, const Pb__SignScepReplyRequest *request, const struct scep_ra *ra, struct bytes attributes, struct bytes signature)
+encode_message(struct request *rq, const Pb__SignScepReplyRequest *request, const struct delegate *ra, struct bytes attributes,
+               struct bytes signature)
 {
     const struct digest *digest = &digests[request->digest];
     struct buffer out = buffer_in(rq->arena);
@@ -205,7 +206,7 @@ encode_message(struct request *rq, const Pb__SignScepReplyRequest *request, cons
 }
 
 static enum error
-sign(struct signer *signer, struct request *rq, const struct scep_ra *ra, const struct digest *digest, struct bytes attributes,
+sign(struct signer *signer, struct request *rq, const struct delegate *ra, const struct digest *digest, struct bytes attributes,
      struct bytes *ret_signature)
 {
     struct buffer set = buffer_in(rq->arena);
@@ -222,7 +223,7 @@ sign(struct signer *signer, struct request *rq, const struct scep_ra *ra, const 
 enum error
 sign_scep_reply(struct signer *signer, struct request *rq, const Pb__SignScepReplyRequest *request, Pb__SignScepReplyReply *ret_reply)
 {
-    const struct scep_ra *ra;
+    const struct delegate *ra;
     struct bytes signature;
 
     enum error error = check_request(rq, request);

@@ -43,11 +43,28 @@ struct signer {
     size_t warrant_key_count;
     struct authority_cache *authorities;
     struct template_cache *templates;
-    struct responder_cache *responders;
-    struct scep_ra_cache *scep_ras;
+    struct delegates *responders, *scep_ras;
     struct workers *crew; /* of sign_certificates.c */
     struct metric *certificates, *crls, *ocsp_responses, *scep_replies, *lint_refusals, *bad_signatures;
 };
+
+/* ---- held.c: what is made once, never changed, and used by many requests at a time ---- */
+
+/* The first member of what is held. */
+struct held {
+    atomic_int holders;
+    struct arena *arena; /* it lies in it, and so does the name */
+    const char *name;
+    void (*close)(struct held *held); /* what the arena does not free */
+    struct held *next;                /* the table's */
+};
+
+struct held_table *held_table_new(void);
+void held_table_free(struct held_table *table);
+/* NULL, or held until the request ends. */
+const struct held *held_find(struct held_table *table, struct request *rq, const char *name);
+/* In the place of the one with its name; held by rq, too. Takes its arena. */
+void held_put(struct held_table *table, struct request *rq, struct held *held);
 
 /* ---- keys on the token ---- */
 
@@ -132,8 +149,9 @@ const char *authority_status_name(enum authority_status status);
 
 /* A CA that can sign: from the cache, unchanging. */
 struct authority {
-    atomic_int holders;
-    struct arena *arena;
+    struct held held;
+    int64_t read_ms; /* when, and in which epoch of the cache */
+    unsigned epoch;
     struct authority_row row;
     struct certificate certificate;
     struct token_key key;
@@ -209,35 +227,53 @@ enum error issue_certificate(struct signer *signer, struct request *rq, const st
 enum error issue_encode(struct signer *signer, struct request *rq, const struct certificate_plan *plan, struct bytes *ret_tbs) MUST_CHECK;
 struct bytes issue_join(struct signer *signer, struct request *rq, struct bytes tbs, const struct token_key *key, struct bytes signature);
 
-/* responder.c: the delegated OCSP responder of a CA, renewed by itself. Held until the request ends. */
-struct responder {
-    atomic_int holders;
-    struct arena *arena;
-    struct token_key key;
-    struct bytes certificate;
-    struct bytes key_id; /* SHA-1 */
-    int64_t not_before_s, not_after_s;
-};
-struct responder_cache *responder_cache_new(void);
-void responder_cache_free(struct responder_cache *cache);
-enum error responder_load(struct signer *signer, struct request *rq, const struct authority *authority, const struct responder **ret_responder)
-    MUST_CHECK;
-
-/* scep_ra.c: the RA certificate of a SCEP profile, renewed by itself. Held until the request ends. */
-#define SCEP_REJECTION_LEN 32
-struct scep_ra {
-    atomic_int holders;
-    struct arena *arena;
+/* delegate.c: a certificate of the signer's own below a CA, with a key of its own, renewed by itself. Held until the request ends. */
+#define DELEGATE_SECRET_LEN 32
+struct delegate {
+    struct held held;
     struct token_key key;
     struct certificate certificate;
-    uint8_t rejection[SCEP_REJECTION_LEN]; /* what keys for envelopes that do not open are made of */
+    uint8_t key_id[20];                  /* SHA-1 */
+    uint8_t secret[DELEGATE_SECRET_LEN]; /* what its kind derives from the key */
 };
-struct scep_ra_cache *scep_ra_cache_new(void);
-void scep_ra_cache_free(struct scep_ra_cache *cache);
-enum error scep_ra_load(struct signer *signer, struct request *rq, const char *profile, const struct authority *authority,
-                        const struct scep_ra **ret_ra) MUST_CHECK;
-/* The same for a request that names both. ERR_BAD_REQUEST: such a name no profile has. */
-enum error scep_ra_of(struct signer *signer, struct request *rq, const char *profile, const char *issuer, const struct scep_ra **ret_ra) MUST_CHECK;
+
+/* Whose it is: `name` is that of the SCEP profile, or once more that of the CA. */
+struct delegate_place {
+    const char *name;
+    const struct authority *authority;
+};
+
+/* What is particular to OCSP responders, and to SCEP's RAs. */
+struct delegate_kind {
+    const char *note;        /* how log lines call it */
+    const char *key_prefix;  /* its key is the service key "<prefix>:<name>" */
+    const char *common_name; /* the name follows */
+    const char *expired;     /* what that means for a CA that has expired */
+    enum signature_algorithm algorithm;
+    int (*life_days)(const struct signer *signer);
+    /* Usages and extensions. */
+    void (*fill)(const struct authority *authority, struct certificate_plan *plan);
+    enum error (*find)(struct signer *signer, struct request *rq, const struct delegate_place *place, bool *ret_found, struct bytes *ret_certificate);
+    enum error (*begin)(struct signer *signer, struct request *rq, const struct delegate_place *place, const struct certificate_plan *plan);
+    enum error (*set)(struct signer *signer, struct request *rq, struct bytes serial, struct bytes certificate);
+    /* With its key open; NULL: nothing more to do. */
+    enum error (*finish)(struct signer *signer, struct request *rq, struct delegate *delegate);
+};
+
+struct delegates *delegates_new(const struct delegate_kind *kind);
+void delegates_free(struct delegates *delegates);
+enum error delegate_load(struct signer *signer, struct request *rq, struct delegates *delegates, const struct delegate_place *place,
+                         const struct delegate **ret_delegate) MUST_CHECK;
+
+/* responder.c: the delegated OCSP responder of a CA. */
+extern const struct delegate_kind responder_kind;
+enum error responder_load(struct signer *signer, struct request *rq, const struct authority *authority, const struct delegate **ret_responder)
+    MUST_CHECK;
+
+/* scep_ra.c: the RA certificate of a SCEP profile. Its secret is what keys for envelopes that do not open are made of. ERR_BAD_REQUEST: such a name
+ * no profile has. */
+extern const struct delegate_kind scep_ra_kind;
+enum error scep_ra_of(struct signer *signer, struct request *rq, const char *profile, const char *issuer, const struct delegate **ret_ra) MUST_CHECK;
 
 /* ca_profile.c: the certificate of a CA, its request, and its contract form. */
 enum error ca_profile_subject(struct request *rq, const Pb__CreateCaRequest *request, struct bytes *ret_subject) MUST_CHECK;
@@ -247,7 +283,7 @@ Pb__Ca *ca_profile_message(struct request *rq, const struct authority_row *row);
 /* Chain, default, event: everything that makes a CA active, in one transaction. */
 enum error ca_profile_activate(struct signer *signer, struct request *rq, struct authority_row *row) MUST_CHECK;
 
-/* ---- store.c, store_authority.c, store_template.c: all SQL ---- */
+/* ---- store.c, store_authority.c, store_delegate.c, store_template.c: all SQL ---- */
 
 /* The same again changes nothing. */
 enum error store_add_alternate(struct signer *signer, struct request *rq, const char *name, const struct way_up *way) MUST_CHECK;
@@ -276,17 +312,16 @@ enum error store_find_service_key(struct signer *signer, struct request *rq, con
 enum error store_claim_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, bool *ret_claimed) MUST_CHECK;
 enum error store_set_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, const struct made_key *key) MUST_CHECK;
 
-enum error store_find_responder(struct signer *signer, struct request *rq, const char *authority, bool *ret_found, struct bytes *ret_certificate)
+/* store_delegate.c: the newest of the place; a row that is begun, and what it becomes. */
+enum error store_find_responder(struct signer *signer, struct request *rq, const struct delegate_place *place, bool *ret_found,
+                                struct bytes *ret_certificate) MUST_CHECK;
+enum error store_begin_responder(struct signer *signer, struct request *rq, const struct delegate_place *place, const struct certificate_plan *plan)
     MUST_CHECK;
-enum error store_begin_responder(struct signer *signer, struct request *rq, const char *authority, struct bytes serial, int64_t not_before_s,
-                                 int64_t not_after_s) MUST_CHECK;
 enum error store_set_responder(struct signer *signer, struct request *rq, struct bytes serial, struct bytes certificate) MUST_CHECK;
-
-/* store_scep.c */
-enum error store_find_scep_ra(struct signer *signer, struct request *rq, const char *profile, const char *authority, bool *ret_found,
+enum error store_find_scep_ra(struct signer *signer, struct request *rq, const struct delegate_place *place, bool *ret_found,
                               struct bytes *ret_certificate) MUST_CHECK;
-enum error store_begin_scep_ra(struct signer *signer, struct request *rq, const char *profile, const char *authority,
-                               const struct certificate_plan *plan) MUST_CHECK;
+enum error store_begin_scep_ra(struct signer *signer, struct request *rq, const struct delegate_place *place, const struct certificate_plan *plan)
+    MUST_CHECK;
 enum error store_set_scep_ra(struct signer *signer, struct request *rq, struct bytes serial, struct bytes certificate) MUST_CHECK;
 
 /* version 0: the newest. `name` "": the newest of each. */

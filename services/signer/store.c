@@ -1,4 +1,4 @@
-/* The SQL of everything but CAs and templates: CRL numbers and entries, keys beside the CAs', responder certificates. */
+/* The SQL of everything but CAs, delegates and templates: CRL numbers and entries, keys beside the CAs'. */
 #include "signer.h"
 
 #include <assert.h>
@@ -92,42 +92,4 @@ store_set_service_key(struct signer *signer, struct request *rq, const char *nam
         "set_service_key", "UPDATE ca.service_key SET public_key = $3, evidence = $4 WHERE name = $1 AND key_uri = $2 AND public_key IS NULL"};
 
     return DB_QUERY(signer->db, rq, &set_service_key, NULL, DB_TEXT(name), DB_TEXT(uri), DB_BYTES(key->spki), DB_TEXT(key->evidence));
-}
-
-/* ---- responder certificates ---- */
-
-enum error
-store_find_responder(struct signer *signer, struct request *rq, const char *authority, bool *ret_found, struct bytes *ret_certificate)
-{
-    static const struct db_statement find_responder = {
-        "find_responder",
-        "SELECT certificate FROM ca.responder_certificate WHERE authority = $1 AND certificate IS NOT NULL ORDER BY not_after DESC LIMIT 1"};
-    struct db_rows *rows;
-
-    enum error error = DB_QUERY(signer->db, rq, &find_responder, &rows, DB_TEXT(authority));
-    if (error != OK)
-        return error;
-    *ret_found = db_count(rows) > 0;
-    if (*ret_found)
-        *ret_certificate = db_bytes(rows, 0, 0);
-    return OK;
-}
-
-enum error
-store_begin_responder(struct signer *signer, struct request *rq, const char *authority, struct bytes serial, int64_t not_before_s,
-                      int64_t not_after_s)
-{
-    static const struct db_statement begin_responder = {
-        "begin_responder", "INSERT INTO ca.responder_certificate (serial, authority, not_before, not_after) VALUES ($1, $2, $3, $4)"};
-
-    return DB_QUERY(signer->db, rq, &begin_responder, NULL, DB_BYTES(serial), DB_TEXT(authority), DB_TIME_S(not_before_s), DB_TIME_S(not_after_s));
-}
-
-enum error
-store_set_responder(struct signer *signer, struct request *rq, struct bytes serial, struct bytes certificate)
-{
-    static const struct db_statement set_responder = {
-        "set_responder", "UPDATE ca.responder_certificate SET certificate = $2 WHERE serial = $1 AND certificate IS NULL"};
-
-    return DB_QUERY(signer->db, rq, &set_responder, NULL, DB_BYTES(serial), DB_BYTES(certificate));
 }
