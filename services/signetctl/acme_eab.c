@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "link/rpc.h"
 #include "signetctl.h"
 
 #define USES_MAX 1000000
@@ -14,26 +13,10 @@ static enum error
 ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListEabsReply **ret_reply)
 {
     Pb__ListEabsRequest request = PB__LIST_EABS_REQUEST__INIT;
-    enum error error = ctl_bus(ctl, rq);
 
-    if (error)
-        return error;
     request.name = name;
-    error = RPC_CALL(ctl->bus, rq, acme_admin, ListEabs, &request, ret_reply);
-    if (!error && name[0] != '\0' && (*ret_reply)->n_credentials == 0)
-        return fail(rq, ERR_NOT_FOUND, "there is no credential named \"%s\": see signetctl acme eab list", name);
-    return error;
-}
-
-static const char *
-joined(struct arena *arena, const char *const *texts, size_t count)
-{
-    struct buffer list = buffer_in(arena);
-    size_t i;
-
-    for (i = 0; i < count; i++)
-        buffer_append_format(&list, "%s%s", i ? "," : "", texts[i]);
-    return buffer_text(&list);
+    enum error error = CTL_CALL(ctl, rq, acme_admin, ListEabs, &request, ret_reply);
+    return error ? error : list_check_found(rq, name, (*ret_reply)->n_credentials, "credential", "acme eab list");
 }
 
 static const char *
@@ -49,33 +32,33 @@ time_text(struct arena *arena, int64_t time_s)
     return time_s == 0 ? "" : clock_format_rfc3339(arena, time_s);
 }
 
+static void
+add_credential(struct request *rq, struct table *table, const void *element)
+{
+    const Pb__EabCredential *one = element;
+    const char *const cells[] = {one->name,
+                                 one->policy,
+                                 one->status,
+                                 uses_text(rq->arena, one),
+                                 time_text(rq->arena, one->expires_at_s),
+                                 one->owner,
+                                 list_joined(rq->arena, (const char *const *)one->allowed_names, one->n_allowed_names),
+                                 one->key_id};
+    table_row(table, cells);
+}
+
+static const struct listing credentials = {.heads = {"NAME", "POLICY", "STATUS", "USES", "EXPIRES", "OWNER", "NAMES", "KEY ID"},
+                                           .add_row = add_credential};
+
 enum error
 acme_eab_list(struct ctl *ctl, struct request *rq)
 {
-    static const char *const heads[] = {"NAME", "POLICY", "STATUS", "USES", "EXPIRES", "OWNER", "NAMES", "KEY ID"};
     const Pb__ListEabsReply *reply;
-    struct table *table;
     enum error error = ask(ctl, rq, "", &reply);
-    size_t i;
 
-    if (error)
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
-    for (i = 0; i < reply->n_credentials; i++) {
-        const Pb__EabCredential *one = reply->credentials[i];
-        const char *const cells[] = {one->name,
-                                     one->policy,
-                                     one->status,
-                                     uses_text(rq->arena, one),
-                                     time_text(rq->arena, one->expires_at_s),
-                                     one->owner,
-                                     joined(rq->arena, (const char *const *)one->allowed_names, one->n_allowed_names),
-                                     one->key_id};
-        table_row(table, cells);
-    }
-    table_print(table, stdout);
+    list_print(rq, &credentials, (const void *const *)reply->credentials, reply->n_credentials);
     return OK;
 }
 
@@ -88,8 +71,8 @@ acme_eab_show(struct ctl *ctl, struct request *rq)
     if (error)
         return error;
     const Pb__EabCredential *one = reply->credentials[0];
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &one->base)), OK;
+    if (answer_json(ctl, rq, &one->base))
+        return OK;
     const char *const facts[][2] = {
         {"name", one->name},
         {"key id", one->key_id},
@@ -99,8 +82,9 @@ acme_eab_show(struct ctl *ctl, struct request *rq)
         {"expires", one->expires_at_s != 0 ? time_text(rq->arena, one->expires_at_s) : "never"},
         {"owner", one->owner[0] ? one->owner : NULL},
         {"principal", arena_format(rq->arena, "eab:%s", one->principal[0] ? one->principal : one->name)},
-        {"names", one->n_allowed_names ? joined(rq->arena, (const char *const *)one->allowed_names, one->n_allowed_names) : NULL},
-        {"templates", one->n_allowed_templates ? joined(rq->arena, (const char *const *)one->allowed_templates, one->n_allowed_templates) : NULL},
+        {"names", one->n_allowed_names ? list_joined(rq->arena, (const char *const *)one->allowed_names, one->n_allowed_names) : NULL},
+        {"templates",
+         one->n_allowed_templates ? list_joined(rq->arena, (const char *const *)one->allowed_templates, one->n_allowed_templates) : NULL},
         {"created", arena_format(rq->arena, "%s by %s", time_text(rq->arena, one->created_at_s), one->created_by)},
     };
     table_facts(stdout, facts, sizeof(facts) / sizeof(facts[0]));
@@ -145,13 +129,9 @@ acme_eab_create(struct ctl *ctl, struct request *rq)
 
     request.credential = &credential;
     if (!error)
-        error = ctl_bus(ctl, rq);
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, acme_admin, CreateEab, &request, &reply);
-    if (error)
+        error = CTL_CALL(ctl, rq, acme_admin, CreateEab, &request, &reply);
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
     const char *const facts[][2] = {{"key id", reply->key_id}, {"HMAC key", reply->hmac_key}};
     table_facts(stdout, facts, 2);
     fputs("The HMAC key is shown this once: it cannot be read again.\n", stderr);
@@ -163,17 +143,10 @@ acme_eab_delete(struct ctl *ctl, struct request *rq)
 {
     Pb__DeleteEabRequest request = PB__DELETE_EAB_REQUEST__INIT;
     const Pb__DeleteEabReply *reply;
-    enum error error = ctl_bus(ctl, rq);
 
     request.name = ctl->arguments.words[0];
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, acme_admin, DeleteEab, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("credential %s: deleted; its accounts stay\n", request.name);
-    return OK;
+    enum error error = CTL_CALL(ctl, rq, acme_admin, DeleteEab, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "credential %s: deleted; its accounts stay\n", request.name);
 }
 
 enum error
@@ -181,16 +154,9 @@ acme_eab_revoke(struct ctl *ctl, struct request *rq)
 {
     Pb__RevokeEabRequest request = PB__REVOKE_EAB_REQUEST__INIT;
     const Pb__RevokeEabReply *reply;
-    enum error error = ctl_bus(ctl, rq);
 
     request.name = ctl->arguments.words[0];
     request.cascade = argument(ctl, "cascade") != NULL;
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, acme_admin, RevokeEab, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("credential %s: revoked, with %u accounts\n", request.name, reply->accounts);
-    return OK;
+    enum error error = CTL_CALL(ctl, rq, acme_admin, RevokeEab, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "credential %s: revoked, with %u accounts\n", request.name, reply->accounts);
 }

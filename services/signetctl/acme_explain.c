@@ -1,7 +1,6 @@
 /* acme explain: why an order is where it is, on one screen. */
 #include "base/clock.h"
 #include "base/text.h"
-#include "link/rpc.h"
 #include "signetctl.h"
 
 DEFINE_AUTO(json_t, json_decref);
@@ -73,16 +72,11 @@ acme_explain(struct ctl *ctl, struct request *rq)
 {
     Pb__ExplainOrderRequest request = PB__EXPLAIN_ORDER_REQUEST__INIT;
     const Pb__ExplainOrderReply *reply;
-    enum error error = ctl_bus(ctl, rq);
 
-    if (error)
-        return error;
     request.order = ctl->arguments.words[0];
-    error = RPC_CALL(ctl->bus, rq, acme_admin, ExplainOrder, &request, &reply);
-    if (error)
+    enum error error = CTL_CALL(ctl, rq, acme_admin, ExplainOrder, &request, &reply);
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
     print_order(rq->arena, reply);
     print_authorizations(rq->arena, reply);
     return OK;

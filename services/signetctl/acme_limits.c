@@ -1,15 +1,13 @@
 /* acme limits list, show, set, delete; acme resume: rate limits, and names that ran into them. */
-#include "link/rpc.h"
 #include "signetctl.h"
 
 static enum error
 ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListAcmeLimitsReply **ret_reply)
 {
     Pb__ListAcmeLimitsRequest request = PB__LIST_ACME_LIMITS_REQUEST__INIT;
-    enum error error = ctl_bus(ctl, rq);
 
     request.name = name;
-    return error ? error : RPC_CALL(ctl->bus, rq, acme_admin, ListAcmeLimits, &request, ret_reply);
+    return CTL_CALL(ctl, rq, acme_admin, ListAcmeLimits, &request, ret_reply);
 }
 
 static const char *
@@ -18,33 +16,33 @@ rule_text(struct arena *arena, uint32_t count, uint32_t period_s)
     return count == 0 ? "" : arena_format(arena, "%u in %u s", count, period_s);
 }
 
+static void
+add_limits(struct request *rq, struct table *table, const void *element)
+{
+    const Pb__AcmeLimits *limits = element;
+    const char *const cells[] = {
+        limits->name,
+        rule_text(rq->arena, limits->new_accounts_per_address, limits->new_accounts_period_s),
+        rule_text(rq->arena, limits->new_orders_per_account, limits->new_orders_period_s),
+        rule_text(rq->arena, limits->failed_authorizations_per_name, limits->failed_authorizations_period_s),
+        rule_text(rq->arena, limits->certificates_per_domain, limits->certificates_period_s),
+        limits->failures_before_pause ? arena_format(rq->arena, "%u", limits->failures_before_pause) : "",
+    };
+    table_row(table, cells);
+}
+
+static const struct listing limit_sets = {
+    .heads = {"NAME", "ACCOUNTS/ADDRESS", "ORDERS/ACCOUNT", "FAILURES/NAME", "CERTIFICATES/DOMAIN", "PAUSE AFTER"}, .add_row = add_limits};
+
 enum error
 acme_limits_list(struct ctl *ctl, struct request *rq)
 {
-    static const char *const heads[] = {"NAME", "ACCOUNTS/ADDRESS", "ORDERS/ACCOUNT", "FAILURES/NAME", "CERTIFICATES/DOMAIN", "PAUSE AFTER"};
     const Pb__ListAcmeLimitsReply *reply;
-    struct table *table;
     enum error error = ask(ctl, rq, "", &reply);
-    size_t i;
 
-    if (error)
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
-    for (i = 0; i < reply->n_limits; i++) {
-        const Pb__AcmeLimits *limits = reply->limits[i];
-        const char *const cells[] = {
-            limits->name,
-            rule_text(rq->arena, limits->new_accounts_per_address, limits->new_accounts_period_s),
-            rule_text(rq->arena, limits->new_orders_per_account, limits->new_orders_period_s),
-            rule_text(rq->arena, limits->failed_authorizations_per_name, limits->failed_authorizations_period_s),
-            rule_text(rq->arena, limits->certificates_per_domain, limits->certificates_period_s),
-            limits->failures_before_pause ? arena_format(rq->arena, "%u", limits->failures_before_pause) : "",
-        };
-        table_row(table, cells);
-    }
-    table_print(table, stdout);
+    list_print(rq, &limit_sets, (const void *const *)reply->limits, reply->n_limits);
     return OK;
 }
 
@@ -52,18 +50,13 @@ enum error
 acme_limits_show(struct ctl *ctl, struct request *rq)
 {
     const Pb__ListAcmeLimitsReply *reply;
-    struct buffer yaml = buffer_in(rq->arena);
     enum error error = ask(ctl, rq, ctl->arguments.words[0], &reply);
 
     if (error)
         return error;
     if (reply->n_limits == 0)
         return fail(rq, ERR_NOT_FOUND, "there are no limits named \"%s\": see signetctl acme limits list", ctl->arguments.words[0]);
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->limits[0]->base)), OK;
-    message_to_yaml(rq->arena, &reply->limits[0]->base, &yaml);
-    fputs(buffer_text(&yaml), stdout);
-    return OK;
+    return yaml_show(ctl, rq, &reply->limits[0]->base, &reply->limits[0]->base);
 }
 
 /* A set that is not there yet begins without limits. */
@@ -82,13 +75,8 @@ acme_limits_set(struct ctl *ctl, struct request *rq)
     request.limits = found->n_limits > 0 ? found->limits[0] : &fresh;
     error = message_from_options(ctl, rq, &request.limits->base);
     if (!error)
-        error = RPC_CALL(ctl->bus, rq, acme_admin, PutAcmeLimits, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("limits %s: %s\n", request.limits->name, reply->created ? "created" : "changed");
-    return OK;
+        error = CTL_CALL(ctl, rq, acme_admin, PutAcmeLimits, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "limits %s: %s\n", request.limits->name, reply->created ? "created" : "changed");
 }
 
 enum error
@@ -96,17 +84,10 @@ acme_limits_delete(struct ctl *ctl, struct request *rq)
 {
     Pb__DeleteAcmeLimitsRequest request = PB__DELETE_ACME_LIMITS_REQUEST__INIT;
     const Pb__DeleteAcmeLimitsReply *reply;
-    enum error error = ctl_bus(ctl, rq);
 
     request.name = ctl->arguments.words[0];
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, acme_admin, DeleteAcmeLimits, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("limits %s: deleted\n", request.name);
-    return OK;
+    enum error error = CTL_CALL(ctl, rq, acme_admin, DeleteAcmeLimits, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "limits %s: deleted\n", request.name);
 }
 
 enum error
@@ -114,16 +95,9 @@ acme_resume(struct ctl *ctl, struct request *rq)
 {
     Pb__ResumeNameRequest request = PB__RESUME_NAME_REQUEST__INIT;
     const Pb__ResumeNameReply *reply;
-    enum error error = ctl_bus(ctl, rq);
 
     request.name = ctl->arguments.words[0];
     request.account_id = argument_or(ctl, "account", "");
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, acme_admin, ResumeName, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("%s: resumed for %u accounts\n", request.name, reply->resumed);
-    return OK;
+    enum error error = CTL_CALL(ctl, rq, acme_admin, ResumeName, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "%s: resumed for %u accounts\n", request.name, reply->resumed);
 }

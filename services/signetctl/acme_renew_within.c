@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "link/rpc.h"
 #include "signetctl.h"
 
 #define WITHIN_MAX_S (INT64_C(400) * 86400)
@@ -58,14 +57,8 @@ acme_renew_within(struct ctl *ctl, struct request *rq)
     enum error error = read_request(ctl, rq, &request);
 
     if (!error)
-        error = ctl_bus(ctl, rq);
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, acme_admin, MoveRenewalWindow, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("clients are told to renew between %s and %s\n", clock_format_rfc3339(rq->arena, reply->starts_at_s),
-           clock_format_rfc3339(rq->arena, reply->ends_at_s));
-    return OK;
+        error = CTL_CALL(ctl, rq, acme_admin, MoveRenewalWindow, &request, &reply);
+    return error ? error
+                 : answer(ctl, rq, &reply->base, "clients are told to renew between %s and %s\n", clock_format_rfc3339(rq->arena, reply->starts_at_s),
+                          clock_format_rfc3339(rq->arena, reply->ends_at_s));
 }

@@ -1,6 +1,5 @@
 /* ca create: a root, an intermediate below a CA of ours (--parent), or a request for a foreign CA (--csr-only). The key is made on the token. */
 #include "base/text.h"
-#include "link/rpc.h"
 #include "pki/pem.h"
 #include "signetctl.h"
 
@@ -39,14 +38,12 @@ ca_create(struct ctl *ctl, struct request *rq)
     error = argument_number(ctl, rq, "days", 1, 36500, request.parent[0] != '\0' ? 3650 : 7300, &days);
     if (!error)
         error = argument_number(ctl, rq, "path-length", -1, 10, -1, &path_length);
-    if (!error)
-        error = ctl_bus(ctl, rq);
     if (error)
         return error;
     request.validity_days = (uint32_t)days;
     request.path_length = (int32_t)path_length;
 
-    error = RPC_CALL(ctl->bus, rq, signer, CreateCa, &request, &reply);
+    error = CTL_CALL(ctl, rq, signer, CreateCa, &request, &reply);
     if (error)
         return error;
     if (ctl->json)

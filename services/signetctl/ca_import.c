@@ -1,6 +1,5 @@
 /* ca import: completes a CA made with --csr-only; --alternate: adds a cross certificate of an active one. The signer checks that the certificate
  * belongs to its key and chains. */
-#include "link/rpc.h"
 #include "pki/pem.h"
 #include "signetctl.h"
 
@@ -42,20 +41,12 @@ ca_import(struct ctl *ctl, struct request *rq)
     error = file_read_der(rq, path, "CERTIFICATE", &der);
     if (!error)
         error = read_chain(ctl, rq, &request);
-    if (!error)
-        error = ctl_bus(ctl, rq);
     if (error)
         return error;
     request.name = ctl->arguments.words[0];
     request.certificate = message_data(der);
     request.alternate = argument(ctl, "alternate") != NULL;
 
-    error = RPC_CALL(ctl->bus, rq, signer, ImportCa, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        json_print(message_json(rq->arena, &reply->ca->base));
-    else
-        printf("CA %s is %s\n", reply->ca->name, reply->ca->status);
-    return OK;
+    error = CTL_CALL(ctl, rq, signer, ImportCa, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->ca->base, "CA %s is %s\n", reply->ca->name, reply->ca->status);
 }

@@ -1,7 +1,6 @@
 /* ca list, ca show: what the signer says of its CAs. */
 #include "base/clock.h"
 #include "base/text.h"
-#include "link/rpc.h"
 #include "pki/certificate.h"
 #include "pki/name.h"
 #include "pki/pem.h"
@@ -11,12 +10,9 @@ static enum error
 ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListCasReply **ret_reply)
 {
     Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
-    enum error error = ctl_bus(ctl, rq);
 
-    if (error)
-        return error;
     request.name = name;
-    error = RPC_CALL(ctl->bus, rq, signer, ListCas, &request, ret_reply);
+    enum error error = CTL_CALL(ctl, rq, signer, ListCas, &request, ret_reply);
     if (!error && name[0] != '\0' && (*ret_reply)->n_cas == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no CA named %s: see signetctl ca list", name);
     return error;
@@ -34,34 +30,33 @@ read_certificate(struct request *rq, const Pb__Ca *ca, struct certificate *ret_c
     return false;
 }
 
+static void
+add_ca(struct request *rq, struct table *table, const void *element)
+{
+    const Pb__Ca *ca = element;
+    struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
+    bool known = read_certificate(rq, ca, certificate);
+    const char *const cells[] = {ca->name,
+                                 ca->status,
+                                 ca->is_default ? "yes" : "",
+                                 known ? name_format(rq->arena, certificate->subject) : "",
+                                 ca->key_type,
+                                 ca->parent,
+                                 known ? clock_format_rfc3339(rq->arena, certificate->not_after_s) : ""};
+    table_row(table, cells);
+}
+
+static const struct listing cas = {.heads = {"NAME", "STATUS", "DEFAULT", "SUBJECT", "KEY", "PARENT", "EXPIRES"}, .add_row = add_ca};
+
 enum error
 ca_list(struct ctl *ctl, struct request *rq)
 {
-    static const char *const heads[] = {"NAME", "STATUS", "DEFAULT", "SUBJECT", "KEY", "PARENT", "EXPIRES"};
     const Pb__ListCasReply *reply;
-    struct table *table;
     enum error error = ask(ctl, rq, "", &reply);
-    size_t i;
 
-    if (error)
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
-    for (i = 0; i < reply->n_cas; i++) {
-        const Pb__Ca *ca = reply->cas[i];
-        struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
-        bool known = read_certificate(rq, ca, certificate);
-        const char *const cells[] = {ca->name,
-                                     ca->status,
-                                     ca->is_default ? "yes" : "",
-                                     known ? name_format(rq->arena, certificate->subject) : "",
-                                     ca->key_type,
-                                     ca->parent,
-                                     known ? clock_format_rfc3339(rq->arena, certificate->not_after_s) : ""};
-        table_row(table, cells);
-    }
-    table_print(table, stdout);
+    list_print(rq, &cas, (const void *const *)reply->cas, reply->n_cas);
     return OK;
 }
 
@@ -95,8 +90,8 @@ ca_show(struct ctl *ctl, struct request *rq)
         return print_pem(rq, ca, "CERTIFICATE REQUEST", ca->csr);
     if (argument(ctl, "evidence") != NULL)
         return puts(ca->evidence), OK;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &ca->base)), OK;
+    if (answer_json(ctl, rq, &ca->base))
+        return OK;
 
     known = read_certificate(rq, ca, &certificate);
     const char *const facts[][2] = {

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "link/rpc.h"
 #include "pki/certificate.h"
 #include "pki/pem.h"
 #include "signet/v1/ra.pb-c.h"
@@ -59,38 +58,36 @@ fill_filter(struct ctl *ctl, struct request *rq, Pb__FindCertificatesRequest *re
     return OK;
 }
 
+static void
+add_entry(struct request *rq, struct table *table, const void *element)
+{
+    const Pb__CatalogEntry *entry = element;
+    const char *const cells[] = {hex(rq->arena, entry->serial),
+                                 name_in_short(rq->arena, entry),
+                                 entry->status,
+                                 clock_format_rfc3339(rq->arena, entry->not_after_s),
+                                 entry->issuer,
+                                 entry->template_,
+                                 entry->protocol,
+                                 entry->owner};
+    table_row(table, cells);
+}
+
+static const struct listing catalogue = {.heads = {"SERIAL", "NAMES", "STATUS", "EXPIRES", "ISSUER", "TEMPLATE", "PROTOCOL", "OWNER"},
+                                         .add_row = add_entry};
+
 enum error
 cert_list(struct ctl *ctl, struct request *rq)
 {
-    static const char *const heads[] = {"SERIAL", "NAMES", "STATUS", "EXPIRES", "ISSUER", "TEMPLATE", "PROTOCOL", "OWNER"};
     Pb__FindCertificatesRequest request = PB__FIND_CERTIFICATES_REQUEST__INIT;
     const Pb__FindCertificatesReply *reply;
-    struct table *table;
-    size_t i;
     enum error error = fill_filter(ctl, rq, &request);
 
     if (!error)
-        error = ctl_bus(ctl, rq);
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, inventory, FindCertificates, &request, &reply);
-    if (error)
+        error = CTL_CALL(ctl, rq, inventory, FindCertificates, &request, &reply);
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
-    for (i = 0; i < reply->n_entries; i++) {
-        const Pb__CatalogEntry *entry = reply->entries[i];
-        const char *const cells[] = {hex(rq->arena, entry->serial),
-                                     name_in_short(rq->arena, entry),
-                                     entry->status,
-                                     clock_format_rfc3339(rq->arena, entry->not_after_s),
-                                     entry->issuer,
-                                     entry->template_,
-                                     entry->protocol,
-                                     entry->owner};
-        table_row(table, cells);
-    }
-    table_print(table, stdout);
+    list_print(rq, &catalogue, (const void *const *)reply->entries, reply->n_entries);
     if (reply->next_cursor[0] != '\0')
         fprintf(stderr, "there are more: --cursor %s\n", reply->next_cursor);
     return OK;
@@ -101,7 +98,6 @@ cert_find(struct ctl *ctl, struct request *rq, const char *name, const Pb__ShowC
 {
     Pb__ShowCertificateRequest request = PB__SHOW_CERTIFICATE_REQUEST__INIT;
     struct bytes id;
-    enum error error;
 
     if (strlen(name) > 200 || !bytes_from_hex(rq->arena, name, &id))
         return fail(rq, ERR_BAD_REQUEST, "\"%.100s\" is neither a serial number nor a SHA-256 fingerprint in hexadecimal", name);
@@ -109,10 +105,7 @@ cert_find(struct ctl *ctl, struct request *rq, const char *name, const Pb__ShowC
         request.sha256 = message_data(id);
     else
         request.serial = message_data(id);
-    error = ctl_bus(ctl, rq);
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, inventory, ShowCertificate, &request, ret_reply);
-    return error;
+    return CTL_CALL(ctl, rq, inventory, ShowCertificate, &request, ret_reply);
 }
 
 enum error
@@ -129,8 +122,8 @@ cert_show(struct ctl *ctl, struct request *rq)
     pem_append(&pem, "CERTIFICATE", message_bytes(reply->certificate));
     if (argument(ctl, "pem") != NULL)
         return fputs(buffer_text(&pem), stdout), OK;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
+    if (answer_json(ctl, rq, &reply->base))
+        return OK;
     const char *const facts[][2] = {
         {"serial", hex(rq->arena, entry->serial)},
         {"sha256", hex(rq->arena, entry->sha256)},
@@ -207,8 +200,6 @@ cert_revoke(struct ctl *ctl, struct request *rq)
 
     if (!error)
         error = load_certificate(ctl, rq, &der);
-    if (!error)
-        error = ctl_bus(ctl, rq);
     if (error)
         return error;
     principal.kind = "operator";
@@ -218,12 +209,9 @@ cert_revoke(struct ctl *ctl, struct request *rq)
     request.principal = &principal;
     request.certificate = message_data(der);
 
-    error = RPC_CALL(ctl->bus, rq, ra, Revoke, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("%s at %s, %s\n", reply->already_revoked ? "was revoked before," : "revoked", clock_format_rfc3339(rq->arena, reply->revoked_at_s),
-           enum_short_name(rq->arena, &pb__revocation_reason__descriptor, (int)reply->reason));
-    return OK;
+    error = CTL_CALL(ctl, rq, ra, Revoke, &request, &reply);
+    return error ? error
+                 : answer(ctl, rq, &reply->base, "%s at %s, %s\n", reply->already_revoked ? "was revoked before," : "revoked",
+                          clock_format_rfc3339(rq->arena, reply->revoked_at_s),
+                          enum_short_name(rq->arena, &pb__revocation_reason__descriptor, (int)reply->reason));
 }

@@ -1,7 +1,6 @@
 /* cert pending, approve, deny: the enrolments that wait for a person. */
 #include "base/clock.h"
 #include "base/text.h"
-#include "link/rpc.h"
 #include "signet/v1/ra.pb-c.h"
 #include "signetctl.h"
 
@@ -15,34 +14,34 @@ names_text(struct arena *arena, const Pb__PendingEnrollment *pending)
     return buffer_text(&text);
 }
 
+static void
+add_pending(struct request *rq, struct table *table, const void *element)
+{
+    const Pb__PendingEnrollment *pending = element;
+    const char *const cells[] = {bytes_hex(rq->arena, message_bytes(pending->intent_id), 0),
+                                 clock_format_rfc3339(rq->arena, pending->created_at_s),
+                                 pending->channel,
+                                 pending->template_,
+                                 pending->principal,
+                                 pending->client_address,
+                                 pending->subject,
+                                 names_text(rq->arena, pending)};
+    table_row(table, cells);
+}
+
+static const struct listing waiting = {.heads = {"INTENT", "SINCE", "CHANNEL", "TEMPLATE", "PRINCIPAL", "CLIENT", "SUBJECT", "NAMES"},
+                                       .add_row = add_pending};
+
 enum error
 cert_pending(struct ctl *ctl, struct request *rq)
 {
-    static const char *const heads[] = {"INTENT", "SINCE", "CHANNEL", "TEMPLATE", "PRINCIPAL", "CLIENT", "SUBJECT", "NAMES"};
     Pb__ListPendingRequest request = PB__LIST_PENDING_REQUEST__INIT;
     const Pb__ListPendingReply *reply;
-    enum error error = ctl_bus(ctl, rq);
+    enum error error = CTL_CALL(ctl, rq, ra, ListPending, &request, &reply);
 
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, ra, ListPending, &request, &reply);
-    if (error)
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    struct table *table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
-    for (size_t i = 0; i < reply->n_enrollments; i++) {
-        const Pb__PendingEnrollment *pending = reply->enrollments[i];
-        const char *const cells[] = {bytes_hex(rq->arena, message_bytes(pending->intent_id), 0),
-                                     clock_format_rfc3339(rq->arena, pending->created_at_s),
-                                     pending->channel,
-                                     pending->template_,
-                                     pending->principal,
-                                     pending->client_address,
-                                     pending->subject,
-                                     names_text(rq->arena, pending)};
-        table_row(table, cells);
-    }
-    table_print(table, stdout);
+    list_print(rq, &waiting, (const void *const *)reply->enrollments, reply->n_enrollments);
     return OK;
 }
 
@@ -62,13 +61,10 @@ decide(struct ctl *ctl, struct request *rq, bool deny)
     request.deny = deny;
     request.reason = argument_or(ctl, "reason", "");
     request.operator_ = operator_name(rq->arena);
-    error = RPC_CALL(ctl->bus, rq, ra, Approve, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    puts(reply->approved ? "approved: it is issued when the device asks again, or in a moment" : "denied");
-    return OK;
+    error = CTL_CALL(ctl, rq, ra, Approve, &request, &reply);
+    return error ? error
+                 : answer(ctl, rq, &reply->base, "%s\n",
+                          reply->approved ? "approved: it is issued when the device asks again, or in a moment" : "denied");
 }
 
 enum error

@@ -1,7 +1,6 @@
 /* cert request, cert explain: the operator's own way to ra, with the same layers as every protocol. */
 #include "base/clock.h"
 #include "base/text.h"
-#include "link/rpc.h"
 #include "pki/certificate.h"
 #include "pki/csr.h"
 #include "pki/pem.h"
@@ -60,14 +59,12 @@ cert_request(struct ctl *ctl, struct request *rq)
     enum error error = fill(ctl, rq, &request, &principal);
     uint8_t digest[32];
 
-    if (!error)
-        error = ctl_bus(ctl, rq);
     if (error)
         return error;
     /* The same CSR asked again is the same request, unless --key says that it is another one. */
     certificate_sha256(message_bytes(request.csr), digest);
     request.idempotency_key = argument_or(ctl, "key", bytes_hex(rq->arena, BYTES(digest, sizeof(digest)), 0));
-    error = RPC_CALL(ctl->bus, rq, ra, Enroll, &request, &reply);
+    error = CTL_CALL(ctl, rq, ra, Enroll, &request, &reply);
     if (error)
         return error;
     if (ctl->json)
@@ -79,36 +76,32 @@ cert_request(struct ctl *ctl, struct request *rq)
     return write_chain(ctl, rq, reply);
 }
 
+static void
+add_layer(struct request *rq, struct table *table, const void *element)
+{
+    const Pb__LayerVerdict *verdict = element;
+    const char *const cells[] = {verdict->layer, verdict->code, verdict->passed ? "passed" : "refused", verdict->message};
+    table_row(table, cells);
+}
+
+static const struct listing layers = {.heads = {"LAYER", "CODE", "VERDICT", "WHY"}, .add_row = add_layer};
+
 enum error
 cert_explain(struct ctl *ctl, struct request *rq)
 {
-    static const char *const heads[] = {"LAYER", "CODE", "VERDICT", "WHY"};
     Pb__ExplainRequest request = PB__EXPLAIN_REQUEST__INIT;
     Pb__EnrollRequest enroll = PB__ENROLL_REQUEST__INIT;
     Pb__Principal principal = PB__PRINCIPAL__INIT;
     const Pb__ExplainReply *reply;
-    struct table *table;
     enum error error = fill(ctl, rq, &enroll, &principal);
-    size_t i;
 
-    if (!error)
-        error = ctl_bus(ctl, rq);
-    if (error)
-        return error;
     enroll.idempotency_key = "explain";
     request.request = &enroll;
-    error = RPC_CALL(ctl->bus, rq, ra, Explain, &request, &reply);
-    if (error)
+    if (!error)
+        error = CTL_CALL(ctl, rq, ra, Explain, &request, &reply);
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
-    for (i = 0; i < reply->n_layers; i++) {
-        const Pb__LayerVerdict *verdict = reply->layers[i];
-        const char *const cells[] = {verdict->layer, verdict->code, verdict->passed ? "passed" : "refused", verdict->message};
-        table_row(table, cells);
-    }
-    table_print(table, stdout);
+    list_print(rq, &layers, (const void *const *)reply->layers, reply->n_layers);
     puts(reply->would_issue ? (reply->needs_approval ? "it would wait for an approval" : "it would be issued") : "it would be refused");
     return OK;
 }

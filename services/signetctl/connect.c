@@ -26,6 +26,15 @@ ctl_bus(struct ctl *ctl, struct request *rq)
 }
 
 enum error
+ctl_call(struct ctl *ctl, struct request *rq, const ProtobufCServiceDescriptor *callee, const char *method, const ProtobufCMessage *input,
+         const ProtobufCMessage **ret_reply)
+{
+    enum error error = ctl_bus(ctl, rq);
+
+    return error ? error : rpc_call(ctl->bus, rq, callee, "", method, input, ret_reply);
+}
+
+enum error
 ctl_database(struct ctl *ctl, struct request *rq)
 {
     const struct db_options options = {

@@ -237,7 +237,8 @@ message_from_yaml(struct request *rq, struct bytes yaml, const char *noun, Proto
 
     if (!yaml_parser_initialize(&parser))
         abort();
-    yaml_parser_set_input_string(&parser, yaml.at, yaml.len);
+    /* libyaml asserts that there is a text, even of no octets. */
+    yaml_parser_set_input_string(&parser, yaml.len > 0 ? yaml.at : (const uint8_t *)"", yaml.len);
     if (!yaml_parser_load(&parser, &document)) {
         error = not_yaml(rq, &parser);
         yaml_parser_delete(&parser);

@@ -1,7 +1,4 @@
-/*
- * profile list, show, export, create, set, import, delete, and what belongs to passwords: the profiles of the gateways of devices. Each kind is a
- * file of its own and a line of the table.
- */
+/* profile VERB --kind KIND: the profiles of the gateways of devices. Each kind is a file of its own, with a table of its verbs. */
 #include "base/text.h"
 #include "profile.h"
 
@@ -24,74 +21,16 @@ find_kind(struct ctl *ctl, struct request *rq)
     return NULL;
 }
 
-/* What not every kind has is refused by name. */
-static enum error
-run(struct ctl *ctl, struct request *rq, const struct profile_kind *kind, enum error (*act)(struct ctl *ctl, struct request *rq))
-{
-    if (act == NULL)
-        return argument_refused(rq, "a profile of the kind %s has no \"%s\"", kind->name, ctl->command->verb);
-    return act(ctl, rq);
-}
-
 enum error
-profile_list(struct ctl *ctl, struct request *rq)
+profile_run(struct ctl *ctl, struct request *rq)
 {
     const struct profile_kind *kind = find_kind(ctl, rq);
-    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->list);
-}
+    size_t i;
 
-enum error
-profile_show(struct ctl *ctl, struct request *rq)
-{
-    const struct profile_kind *kind = find_kind(ctl, rq);
-    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->show);
-}
-
-enum error
-profile_create(struct ctl *ctl, struct request *rq)
-{
-    const struct profile_kind *kind = find_kind(ctl, rq);
-    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->create);
-}
-
-enum error
-profile_set(struct ctl *ctl, struct request *rq)
-{
-    const struct profile_kind *kind = find_kind(ctl, rq);
-    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->set);
-}
-
-enum error
-profile_import(struct ctl *ctl, struct request *rq)
-{
-    const struct profile_kind *kind = find_kind(ctl, rq);
-    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->import);
-}
-
-enum error
-profile_delete(struct ctl *ctl, struct request *rq)
-{
-    const struct profile_kind *kind = find_kind(ctl, rq);
-    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->delete_);
-}
-
-enum error
-profile_reset_password(struct ctl *ctl, struct request *rq)
-{
-    const struct profile_kind *kind = find_kind(ctl, rq);
-    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->reset_password);
-}
-
-enum error
-profile_rotate_passphrase(struct ctl *ctl, struct request *rq)
-{
-    const struct profile_kind *kind = find_kind(ctl, rq);
-    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->rotate_passphrase);
-}
-
-enum error
-profile_delete_user(struct ctl *ctl, struct request *rq)
-{
-    const struct profile_kind *kind = find_kind(ctl, rq);
-    return kind == NULL ? rq->failure.kind : run(ctl, rq, kind, kind->delete_user);
+    if (kind == NULL)
+        return rq->failure.kind;
+    for (i = 0; kind->verbs[i].name != NULL; i++)
+        if (text_equal(kind->verbs[i].name, ctl->command->verb))
+            return kind->verbs[i].run(ctl, rq);
+    return argument_refused(rq, "a profile of the kind %s has no \"%s\"", kind->name, ctl->command->verb);
 }

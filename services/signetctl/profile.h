@@ -1,20 +1,19 @@
-/* A kind of profile: what `signetctl profile VERB --kind KIND` does. NULL where the kind has no such thing. */
+/* A kind of profile: what `signetctl profile VERB --kind KIND` does. */
 #ifndef SIGNET_SIGNETCTL_PROFILE_H
 #define SIGNET_SIGNETCTL_PROFILE_H
 
 #include "signetctl.h"
 
+#define PROFILE_VERBS_MAX 16
+
+struct profile_verb {
+    const char *name; /* as in commands.c */
+    enum error (*run)(struct ctl *ctl, struct request *rq);
+};
+
 struct profile_kind {
-    const char *name; /* of --kind */
-    enum error (*list)(struct ctl *ctl, struct request *rq);
-    enum error (*show)(struct ctl *ctl, struct request *rq); /* also export: what is shown is what can be imported */
-    enum error (*create)(struct ctl *ctl, struct request *rq);
-    enum error (*set)(struct ctl *ctl, struct request *rq);
-    enum error (*import)(struct ctl *ctl, struct request *rq);
-    enum error (*delete_)(struct ctl *ctl, struct request *rq);
-    enum error (*reset_password)(struct ctl *ctl, struct request *rq);
-    enum error (*rotate_passphrase)(struct ctl *ctl, struct request *rq);
-    enum error (*delete_user)(struct ctl *ctl, struct request *rq);
+    const char *name;                                 /* of --kind */
+    struct profile_verb verbs[PROFILE_VERBS_MAX + 1]; /* up to NULL; what the kind does not have is refused by name */
 };
 
 extern const struct profile_kind profile_est, profile_scep;

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "link/rpc.h"
 #include "profile.h"
 #include "signet/v1/est_gw.pb-c.h"
 
@@ -12,47 +11,43 @@ static enum error
 ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListEstProfilesReply **ret_reply)
 {
     Pb__ListEstProfilesRequest request = PB__LIST_EST_PROFILES_REQUEST__INIT;
-    enum error error = ctl_bus(ctl, rq);
 
-    if (error)
-        return error;
     request.name = name;
-    error = RPC_CALL(ctl->bus, rq, est_gw, ListEstProfiles, &request, ret_reply);
-    if (!error && name[0] != '\0' && (*ret_reply)->n_profiles == 0)
-        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%s\": see signetctl profile list --kind est", name);
-    return error;
+    enum error error = CTL_CALL(ctl, rq, est_gw, ListEstProfiles, &request, ret_reply);
+    return error ? error : list_check_found(rq, name, (*ret_reply)->n_profiles, "EST profile", "profile list --kind est");
 }
+
+static void
+add_profile(struct request *rq, struct table *table, const void *element)
+{
+    const Pb__EstProfileEntry *stored = element;
+    const Pb__EstProfile *profile = stored->profile;
+    const char *const cells[] = {profile->name,
+                                 profile->disabled ? "disabled" : "enabled",
+                                 profile->template_,
+                                 profile->issuer,
+                                 enum_short_name(rq->arena, &pb__est_authentication__descriptor, (int)profile->authentication),
+                                 profile->proof_required ? "required" : "checked",
+                                 profile->server_key_type,
+                                 profile->approval ? "yes" : "no",
+                                 arena_format(rq->arena, "%zu", stored->n_users),
+                                 profile->description};
+    table_row(table, cells);
+}
+
+static const struct listing profiles = {
+    .heads = {"NAME", "STATE", "TEMPLATE", "ISSUER", "AUTHENTICATION", "PROOF", "SERVER KEYS", "APPROVAL", "USERS", "DESCRIPTION"},
+    .add_row = add_profile};
 
 static enum error
 list(struct ctl *ctl, struct request *rq)
 {
-    static const char *const heads[] = {"NAME",  "STATE",       "TEMPLATE", "ISSUER", "AUTHENTICATION",
-                                        "PROOF", "SERVER KEYS", "APPROVAL", "USERS",  "DESCRIPTION"};
     const Pb__ListEstProfilesReply *reply;
-    struct table *table;
     enum error error = ask(ctl, rq, "", &reply);
-    size_t i;
 
-    if (error)
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
-    for (i = 0; i < reply->n_profiles; i++) {
-        const Pb__EstProfile *profile = reply->profiles[i]->profile;
-        const char *const cells[] = {profile->name,
-                                     profile->disabled ? "disabled" : "enabled",
-                                     profile->template_,
-                                     profile->issuer,
-                                     enum_short_name(rq->arena, &pb__est_authentication__descriptor, (int)profile->authentication),
-                                     profile->proof_required ? "required" : "checked",
-                                     profile->server_key_type,
-                                     profile->approval ? "yes" : "no",
-                                     arena_format(rq->arena, "%zu", reply->profiles[i]->n_users),
-                                     profile->description};
-        table_row(table, cells);
-    }
-    table_print(table, stdout);
+    list_print(rq, &profiles, (const void *const *)reply->profiles, reply->n_profiles);
     return OK;
 }
 
@@ -60,16 +55,9 @@ static enum error
 show(struct ctl *ctl, struct request *rq)
 {
     const Pb__ListEstProfilesReply *reply;
-    struct buffer yaml = buffer_in(rq->arena);
     enum error error = ask(ctl, rq, ctl->arguments.words[0], &reply);
 
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->profiles[0]->base)), OK;
-    message_to_yaml(rq->arena, &reply->profiles[0]->profile->base, &yaml);
-    fputs(buffer_text(&yaml), stdout);
-    return OK;
+    return error ? error : yaml_show(ctl, rq, &reply->profiles[0]->base, &reply->profiles[0]->profile->base);
 }
 
 static enum error
@@ -77,18 +65,11 @@ store(struct ctl *ctl, struct request *rq, Pb__EstProfile *profile, bool create)
 {
     Pb__StoreEstProfileRequest request = PB__STORE_EST_PROFILE_REQUEST__INIT;
     const Pb__StoreEstProfileReply *reply;
-    enum error error = ctl_bus(ctl, rq);
 
     request.profile = profile;
     request.create = create;
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, est_gw, StoreEstProfile, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("EST profile %s: %s\n", profile->name, reply->created ? "created" : "changed");
-    return OK;
+    enum error error = CTL_CALL(ctl, rq, est_gw, StoreEstProfile, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "EST profile %s: %s\n", profile->name, reply->created ? "created" : "changed");
 }
 
 static enum error
@@ -135,11 +116,8 @@ static enum error
 import(struct ctl *ctl, struct request *rq)
 {
     Pb__EstProfile profile = PB__EST_PROFILE__INIT;
-    struct bytes yaml;
-    enum error error = file_read(rq, ctl->arguments.words[0], PROFILE_FILE_MAX, &yaml);
+    enum error error = yaml_import(ctl, rq, PROFILE_FILE_MAX, "an EST profile", &profile.base);
 
-    if (!error)
-        error = message_from_yaml(rq, yaml, "an EST profile", &profile.base);
     return error ? error : store(ctl, rq, &profile, false);
 }
 
@@ -148,17 +126,10 @@ delete_profile(struct ctl *ctl, struct request *rq)
 {
     Pb__DeleteEstProfileRequest request = PB__DELETE_EST_PROFILE_REQUEST__INIT;
     const Pb__DeleteEstProfileReply *reply;
-    enum error error = ctl_bus(ctl, rq);
 
     request.name = ctl->arguments.words[0];
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, est_gw, DeleteEstProfile, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("EST profile %s: deleted\n", request.name);
-    return OK;
+    enum error error = CTL_CALL(ctl, rq, est_gw, DeleteEstProfile, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "EST profile %s: deleted\n", request.name);
 }
 
 /* The password is printed once; nobody can show it again. */
@@ -167,16 +138,12 @@ reset_password(struct ctl *ctl, struct request *rq)
 {
     Pb__ResetEstPasswordRequest request = PB__RESET_EST_PASSWORD_REQUEST__INIT;
     const Pb__ResetEstPasswordReply *reply;
-    enum error error = ctl_bus(ctl, rq);
 
     request.profile = ctl->arguments.words[0];
     request.user = argument_or(ctl, "user", "");
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, est_gw, ResetEstPassword, &request, &reply);
-    if (error)
+    enum error error = CTL_CALL(ctl, rq, est_gw, ResetEstPassword, &request, &reply);
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
     printf("%s\n", reply->password);
     fprintf(stderr, "this is the password of %s user %s; it is not shown again\n", reply->created ? "the new" : "the", request.user);
     return OK;
@@ -187,28 +154,22 @@ delete_user(struct ctl *ctl, struct request *rq)
 {
     Pb__DeleteEstUserRequest request = PB__DELETE_EST_USER_REQUEST__INIT;
     const Pb__DeleteEstUserReply *reply;
-    enum error error = ctl_bus(ctl, rq);
 
     request.profile = ctl->arguments.words[0];
     request.user = argument_or(ctl, "user", "");
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, est_gw, DeleteEstUser, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("EST profile %s: user %s deleted\n", request.profile, request.user);
-    return OK;
+    enum error error = CTL_CALL(ctl, rq, est_gw, DeleteEstUser, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "EST profile %s: user %s deleted\n", request.profile, request.user);
 }
 
-const struct profile_kind profile_est = {
-    .name = "est",
-    .list = list,
-    .show = show,
-    .create = create,
-    .set = set,
-    .import = import,
-    .delete_ = delete_profile,
-    .reset_password = reset_password,
-    .delete_user = delete_user,
-};
+const struct profile_kind profile_est = {.name = "est",
+                                         .verbs = {
+                                             {"list", list},
+                                             {"show", show},
+                                             {"export", show},
+                                             {"create", create},
+                                             {"set", set},
+                                             {"import", import},
+                                             {"delete", delete_profile},
+                                             {"reset-password", reset_password},
+                                             {"delete-user", delete_user},
+                                         }};

@@ -15,6 +15,7 @@
 #include "link/bus.h"
 #include "link/db.h"
 #include "link/message.h"
+#include "link/rpc.h"
 #include "signet/v1/acme_gw.pb-c.h"
 #include "signet/v1/inventory.pb-c.h"
 #include "signet/v1/signer.pb-c.h"
@@ -80,6 +81,12 @@ enum error arguments_parse(struct ctl *ctl, struct request *rq, int count, char 
 /* connect.c */
 enum error ctl_bus(struct ctl *ctl, struct request *rq) MUST_CHECK;
 enum error ctl_database(struct ctl *ctl, struct request *rq) MUST_CHECK;
+enum error ctl_call(struct ctl *ctl, struct request *rq, const ProtobufCServiceDescriptor *callee, const char *method, const ProtobufCMessage *input,
+                    const ProtobufCMessage **ret_reply) MUST_CHECK;
+/* RPC_CALL over the bus, which the first call opens. */
+#define CTL_CALL(ctl, rq, service, method, input, ret_reply)                                                              \
+    ctl_call((ctl), (rq), &pb__##service##__descriptor, #method, &(1 ? (input) : (const Pb__##method##Request *)0)->base, \
+             (const ProtobufCMessage **)(1 ? (ret_reply) : (const Pb__##method##Reply **)0))
 void ctl_close(struct ctl *ctl);
 /* Who sits at the keyboard, for the audit log: the login that started sudo, or the user. */
 const char *operator_name(struct arena *arena);
@@ -92,6 +99,7 @@ enum error file_read_der(struct request *rq, const char *path, const char *label
 enum error file_write(struct request *rq, const char *path, const char *text, const char *again) MUST_CHECK;
 
 /* table.c: columns as wide as their longest cell. What a terminal would obey is shown as '?': names in certificates are made by strangers. */
+#define TABLE_COLUMNS_MAX 16
 struct table;
 struct table *table_new(struct arena *arena, const char *const *heads, size_t columns);
 void table_row(struct table *table, const char *const *cells);
@@ -115,6 +123,30 @@ enum error message_from_yaml(struct request *rq, struct bytes yaml, const char *
 void message_to_yaml(struct arena *arena, const ProtobufCMessage *message, struct buffer *to);
 /* One value (of a list: one element) as people write it. NULL, or what is wrong with the text: "is true or false" */
 const char *field_from_text(struct arena *arena, const ProtobufCFieldDescriptor *field, const char *text, void *to) MUST_CHECK;
+
+/* answer.c: --json: the reply, else the line for people */
+enum error answer(const struct ctl *ctl, struct request *rq, const ProtobufCMessage *reply, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Whether --json was asked for, and the reply is printed. */
+bool answer_json(const struct ctl *ctl, struct request *rq, const ProtobufCMessage *reply);
+
+/* list_command.c */
+struct listing {
+    const char *heads[TABLE_COLUMNS_MAX + 1]; /* up to NULL */
+    void (*add_row)(struct request *rq, struct table *table, const void *element);
+};
+/* A repeated field of messages, as a table for people. */
+void list_print(struct request *rq, const struct listing *listing, const void *const *elements, size_t count);
+/* ERR_NOT_FOUND when nothing is listed for a name. `noun`: "ACME policy", `see`: "acme policy list" */
+enum error list_check_found(struct request *rq, const char *name, size_t count, const char *noun, const char *see) MUST_CHECK;
+/* "a,b,c" */
+const char *list_joined(struct arena *arena, const char *const *texts, size_t count);
+
+/* yaml_file.c */
+/* `message` as YAML; with --json `stored`: the same, or what it lies in. */
+enum error yaml_show(const struct ctl *ctl, struct request *rq, const ProtobufCMessage *stored, const ProtobufCMessage *message);
+/* From the file of at most `most` octets that the first word names. `noun` as in message_from_yaml. */
+enum error yaml_import(const struct ctl *ctl, struct request *rq, size_t most, const char *noun, ProtobufCMessage *message) MUST_CHECK;
 
 /* template.c */
 enum error template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_template) MUST_CHECK;
@@ -155,15 +187,7 @@ enum error cert_approve(struct ctl *ctl, struct request *rq);
 enum error cert_deny(struct ctl *ctl, struct request *rq);
 enum error crl_publish(struct ctl *ctl, struct request *rq);
 enum error migrate_run(struct ctl *ctl, struct request *rq);
-enum error profile_list(struct ctl *ctl, struct request *rq);
-enum error profile_show(struct ctl *ctl, struct request *rq);
-enum error profile_create(struct ctl *ctl, struct request *rq);
-enum error profile_set(struct ctl *ctl, struct request *rq);
-enum error profile_import(struct ctl *ctl, struct request *rq);
-enum error profile_delete(struct ctl *ctl, struct request *rq);
-enum error profile_reset_password(struct ctl *ctl, struct request *rq);
-enum error profile_rotate_passphrase(struct ctl *ctl, struct request *rq);
-enum error profile_delete_user(struct ctl *ctl, struct request *rq);
+enum error profile_run(struct ctl *ctl, struct request *rq);
 enum error audit_verify(struct ctl *ctl, struct request *rq);
 enum error status(struct ctl *ctl, struct request *rq);
 

@@ -4,17 +4,15 @@
 
 #include "signetctl.h"
 
-#define COLUMNS_MAX 16
-
 struct line {
     struct line *next;
-    const char *cells[COLUMNS_MAX];
+    const char *cells[TABLE_COLUMNS_MAX];
 };
 
 struct table {
     struct arena *arena;
     size_t columns;
-    int width[COLUMNS_MAX];
+    int width[TABLE_COLUMNS_MAX];
     struct line *first, **last;
 };
 
@@ -40,7 +38,7 @@ table_new(struct arena *arena, const char *const *heads, size_t columns)
     struct table *table = arena_alloc(arena, sizeof(*table));
 
     table->arena = arena;
-    assert(columns <= COLUMNS_MAX);
+    assert(columns <= TABLE_COLUMNS_MAX);
     table->columns = columns;
     table->last = &table->first;
     table_row(table, heads);

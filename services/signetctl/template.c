@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "link/rpc.h"
 #include "signetctl.h"
 
 static enum error
@@ -12,13 +11,10 @@ ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListTemplat
     int64_t version = 0;
     enum error error = argument_number(ctl, rq, "version", 1, INT32_MAX, 0, &version);
 
-    if (!error)
-        error = ctl_bus(ctl, rq);
-    if (error)
-        return error;
     request.name = name;
     request.version = (uint32_t)version;
-    error = RPC_CALL(ctl->bus, rq, signer, ListTemplates, &request, ret_reply);
+    if (!error)
+        error = CTL_CALL(ctl, rq, signer, ListTemplates, &request, ret_reply);
     if (!error && name[0] != '\0' && (*ret_reply)->n_templates == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no template named \"%s\"%s: see signetctl template list", name, version ? " with this version" : "");
     return error;
@@ -36,44 +32,33 @@ template_from_yaml(struct request *rq, struct bytes yaml, Pb__Template **ret_tem
     return error;
 }
 
-static const char *
-joined(struct arena *arena, char *const *texts, size_t count)
+static void
+add_template(struct request *rq, struct table *table, const void *element)
 {
-    struct buffer list = buffer_in(arena);
-    size_t i;
-
-    for (i = 0; i < count; i++)
-        buffer_append_format(&list, "%s%s", i ? "," : "", texts[i]);
-    return buffer_text(&list);
+    const Pb__Template *template = element;
+    const char *const cells[] = {template->name,
+                                 arena_format(rq->arena, "%u", template->version),
+                                 template->enabled ? "yes" : "no",
+                                 arena_format(rq->arena, "%u", template->validity_days),
+                                 list_joined(rq->arena, (const char *const *)template->key_types, template->n_key_types),
+                                 list_joined(rq->arena, (const char *const *)template->extended_key_usage, template->n_extended_key_usage),
+                                 template->requires_approval ? "yes" : "no",
+                                 template->description};
+    table_row(table, cells);
 }
+
+static const struct listing templates = {.heads = {"NAME", "VERSION", "ENABLED", "DAYS", "KEYS", "USAGES", "APPROVAL", "DESCRIPTION"},
+                                         .add_row = add_template};
 
 enum error
 template_list(struct ctl *ctl, struct request *rq)
 {
-    static const char *const heads[] = {"NAME", "VERSION", "ENABLED", "DAYS", "KEYS", "USAGES", "APPROVAL", "DESCRIPTION"};
     const Pb__ListTemplatesReply *reply;
-    struct table *table;
     enum error error = ask(ctl, rq, "", &reply);
-    size_t i;
 
-    if (error)
+    if (error || answer_json(ctl, rq, &reply->base))
         return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    table = table_new(rq->arena, heads, sizeof(heads) / sizeof(heads[0]));
-    for (i = 0; i < reply->n_templates; i++) {
-        const Pb__Template *template = reply->templates[i];
-        const char *const cells[] = {template->name,
-                                     arena_format(rq->arena, "%u", template->version),
-                                     template->enabled ? "yes" : "no",
-                                     arena_format(rq->arena, "%u", template->validity_days),
-                                     joined(rq->arena, (char *const *)template->key_types, template->n_key_types),
-                                     joined(rq->arena, (char *const *)template->extended_key_usage, template->n_extended_key_usage),
-                                     template->requires_approval ? "yes" : "no",
-                                     template->description};
-        table_row(table, cells);
-    }
-    table_print(table, stdout);
+    list_print(rq, &templates, (const void *const *)reply->templates, reply->n_templates);
     return OK;
 }
 
@@ -82,16 +67,9 @@ enum error
 template_show(struct ctl *ctl, struct request *rq)
 {
     const Pb__ListTemplatesReply *reply;
-    struct buffer yaml = buffer_in(rq->arena);
     enum error error = ask(ctl, rq, ctl->arguments.words[0], &reply);
 
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->templates[0]->base)), OK;
-    message_to_yaml(rq->arena, &reply->templates[0]->base, &yaml);
-    fputs(buffer_text(&yaml), stdout);
-    return OK;
+    return error ? error : yaml_show(ctl, rq, &reply->templates[0]->base, &reply->templates[0]->base);
 }
 
 enum error
@@ -106,13 +84,8 @@ template_import(struct ctl *ctl, struct request *rq)
     if (!error)
         error = template_from_yaml(rq, yaml, &request.template_);
     if (!error)
-        error = ctl_bus(ctl, rq);
-    if (!error)
-        error = RPC_CALL(ctl->bus, rq, signer, ImportTemplate, &request, &reply);
-    if (error)
-        return error;
-    if (ctl->json)
-        return json_print(message_json(rq->arena, &reply->base)), OK;
-    printf("template %s: version %u%s\n", request.template_->name, reply->version, reply->changed ? "" : " (unchanged)");
-    return OK;
+        error = CTL_CALL(ctl, rq, signer, ImportTemplate, &request, &reply);
+    return error ? error
+                 : answer(ctl, rq, &reply->base, "template %s: version %u%s\n", request.template_->name, reply->version,
+                          reply->changed ? "" : " (unchanged)");
 }

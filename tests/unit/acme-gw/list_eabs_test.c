@@ -1,21 +1,5 @@
 /* The list of credentials, with what has become of each. */
-#include "gateway_fixture.h"
-
-static enum error
-create_named(const char *name, const char *policy, uint32_t uses)
-{
-    AUTO_STRUCT(request, rq) = request_new();
-    Pb__CreateEabRequest input = PB__CREATE_EAB_REQUEST__INIT;
-    Pb__CreateEabReply reply = PB__CREATE_EAB_REPLY__INIT;
-    Pb__EabCredential credential = PB__EAB_CREDENTIAL__INIT;
-
-    credential.name = name;
-    credential.policy = policy;
-    credential.use_limit = uses;
-    credential.created_by = "tester";
-    input.credential = &credential;
-    return create_eab(&gateway, rq, &input, &reply);
-}
+#include "eab_fixture.h"
 
 static void
 tells_the_state_of_each(void **state)

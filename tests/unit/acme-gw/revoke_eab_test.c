@@ -1,40 +1,5 @@
 /* A credential that is revoked, alone and with its accounts. */
-#include "gateway_fixture.h"
-
-static enum error
-create_named(const char *name, const char *policy, uint32_t uses)
-{
-    AUTO_STRUCT(request, rq) = request_new();
-    Pb__CreateEabRequest input = PB__CREATE_EAB_REQUEST__INIT;
-    Pb__CreateEabReply reply = PB__CREATE_EAB_REPLY__INIT;
-    Pb__EabCredential credential = PB__EAB_CREDENTIAL__INIT;
-
-    credential.name = name;
-    credential.policy = policy;
-    credential.use_limit = uses;
-    credential.created_by = "tester";
-    input.credential = &credential;
-    return create_eab(&gateway, rq, &input, &reply);
-}
-
-static void
-make_account_of(const char *name)
-{
-    AUTO_STRUCT(arena, arena) = arena_new();
-    postgres_kit_run(postgres, arena_format(arena,
-                                            "INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address, eab_key_id) "
-                                            "SELECT md5(random()::text), decode(md5(random()::text), 'hex'), '{}', '{}', true, '', key_id "
-                                            "FROM acme.eab WHERE name = '%s'",
-                                            name));
-}
-
-static void
-assert_answer(const char *sql, const char *expected)
-{
-    char *found = postgres_kit_ask(postgres, sql);
-    assert_string_equal(found, expected);
-    free(found);
-}
+#include "eab_fixture.h"
 
 static void
 accounts_go_only_with_cascade(void **state)

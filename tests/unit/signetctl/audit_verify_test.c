@@ -15,6 +15,7 @@
 #include "pki/audit_chain.h"
 #include "pki/merkle.h"
 #include "pki/public_key.h"
+#include "said.h"
 #include "signetctl.h"
 
 static struct postgres_kit *postgres;
@@ -169,19 +170,15 @@ key_of(struct fixture *fixture, EVP_PKEY *key)
 
 /* What verify returns; what it prints goes to `ret_said` or nowhere. */
 static enum error
-verify(struct fixture *fixture, struct request *rq, char **ret_said)
+verify(struct fixture *fixture, struct request *rq, const char **ret_said)
 {
-    FILE *standard_output = stdout;
-    char *said = NULL;
-    size_t len;
+    struct said said;
 
-    stdout = open_memstream(&said, &len);
+    said_begin(&said);
     enum error error = audit_verify(&fixture->ctl, rq);
-    (void)fclose(stdout);
-    stdout = standard_output;
+    const char *text = said_end(&said, rq->arena);
     if (ret_said != NULL)
-        *ret_said = arena_text(rq->arena, said);
-    free(said);
+        *ret_said = text;
     return error;
 }
 
@@ -207,7 +204,7 @@ static void
 verifies_what_is_whole_and_tells_head_and_key(void **state)
 {
     struct fixture *fixture = *state;
-    char *said;
+    const char *said;
 
     seal_three(fixture);
     postgres_kit_run(postgres, "INSERT INTO audit.record (body) VALUES ('{\"action\": \"later\"}')");
@@ -318,7 +315,7 @@ static void
 the_head_of_an_empty_log_is_in_every_log(void **state)
 {
     struct fixture *fixture = *state;
-    char *said;
+    const char *said;
 
     assert_int_equal(verify(fixture, fixture->rq, &said), OK);
     assert_non_null(strstr(said, head_of(fixture)));
@@ -376,7 +373,7 @@ static void
 what_waits_for_its_signature_is_no_fault(void **state)
 {
     struct fixture *fixture = *state;
-    char *said;
+    const char *said;
 
     seal_three(fixture);
     place(fixture, 5);
