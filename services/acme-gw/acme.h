@@ -417,7 +417,6 @@ enum error deactivate_authorization(struct acme *acme, struct http_exchange *x, 
 http_handler renewal_info;
 /* RFC 9773 §4.1: unknownCertificate, malformed. */
 enum error certificate_id_load(struct acme *acme, struct request *rq, const char *text, struct known_certificate *ret_known) MUST_CHECK;
-http_handler chain;
 http_handler certificate;
 extern const char certificate_media_type[];
 /* The leaf first, then the PEM of its issuers. */
@@ -552,7 +551,6 @@ enum error store_load_known(struct acme *acme, struct request *rq, int expiry_mo
 /* Untouched when no operator has moved it. */
 enum error store_find_renewal_window(struct acme *acme, struct request *rq, const struct known_certificate *known, struct renewal_window *window)
     MUST_CHECK;
-enum error store_load_chain(struct acme *acme, struct request *rq, struct bytes sha256, const char **ret_pem) MUST_CHECK;
 /* DER of the leaf and PEM of its issuers. ERR_NOT_FOUND: no such order of this account, or no certificate yet. */
 enum error store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
                                   const char *const **ret_chain_pem, size_t *ret_chain_count) MUST_CHECK;

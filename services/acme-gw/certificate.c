@@ -2,14 +2,10 @@
  */
 #include "acme.h"
 
-#include <openssl/sha.h>
-#include <string.h>
-
 #include "pki/pem.h"
 
 #define ALTERNATE_MAX 100
 
-static const char end_of_leaf[] = "-----END CERTIFICATE-----\n";
 const char certificate_media_type[] = "application/pem-certificate-chain";
 
 const char *
@@ -45,7 +41,10 @@ load(struct acme *acme, struct request *rq, const char *account_id, const char *
     return OK;
 }
 
-/* RFC 8555 §7.4.2: the same leaf with its other chains. */
+/*
+ * RFC 8555 §7.4.2: the same leaf with its other chains. Issuers are linked (rel="up") from formats of a single certificate only: to a chain, clients
+ * add what they find there.
+ */
 static void
 link_alternates(struct acme *acme, struct http_exchange *x, int64_t which, size_t count)
 {
@@ -59,20 +58,6 @@ link_alternates(struct acme *acme, struct http_exchange *x, int64_t which, size_
         else
             http_header_out(x, "Link", "<%s/%zu>;rel=\"alternate\"", url, i);
     }
-}
-
-/* The chain is named by its SHA-256, as acme.chain has it. */
-static void
-link_issuers(struct acme *acme, struct http_exchange *x, const char *pem)
-{
-    uint8_t sha256[SHA256_DIGEST_LENGTH];
-    const char *leaf_end = strstr(pem, end_of_leaf);
-
-    if (leaf_end == NULL)
-        return;
-    const char *issuers = leaf_end + strlen(end_of_leaf);
-    (void)SHA256((const uint8_t *)issuers, strlen(issuers), sha256);
-    http_header_out(x, "Link", "<%s>;rel=\"up\"", acme_url(acme, x->rq.arena, "chain", bytes_hex(x->rq.arena, BYTES(sha256, sizeof sha256), 0)));
 }
 
 enum error
@@ -94,7 +79,6 @@ certificate(void *context, struct http_exchange *x)
     error = load(acme, rq, signed_.account->id, x->params[0], which, &pem, &count);
     if (error)
         return error;
-    link_issuers(acme, x, pem);
     link_alternates(acme, x, which, count);
     return http_answer_text(x, 200, certificate_media_type, pem);
 }

@@ -16,7 +16,6 @@ const struct http_route acme_routes[] = {
     {"POST", "/acme/key-change", key_change, ON_WORKER},
     {"POST", "/acme/new-authz", new_authz, ON_WORKER},
     {"GET", "/acme/renewal-info/{id}", renewal_info, ON_WORKER},
-    {"GET", "/acme/chain/{sha256}", chain, ON_WORKER},
     {"POST", "/acme/new-order", new_order, ON_WORKER},
     {"POST", "/acme/order/{id}", order, ON_WORKER},
     {"POST", "/acme/order/{id}/finalize", finalize, ON_WORKER},

@@ -7,7 +7,6 @@ static const struct db_statement load_certificate = {
     "load_certificate", "SELECT i.certificate, ARRAY(SELECT c.pem FROM acme.chain c JOIN unnest(o.chain_sha256 || o.alternate_chains) WITH "
                         "ORDINALITY AS u (sha256, place) ON u.sha256 = c.sha256 ORDER BY u.place) FROM acme.orders o JOIN ra.issued_certificate i "
                         "ON i.expiry_month = o.expiry_month AND i.serial = o.serial WHERE o.id = $1 AND o." ACCOUNT_IS "$2 AND o.status = 'valid'"};
-static const struct db_statement load_chain = {"load_chain", "SELECT pem FROM acme.chain WHERE sha256 = $1"};
 static const struct db_statement load_known = {
     "load_known", "SELECT i.certificate, i.issuer, s.revoked_at IS NOT NULL, o.account_id, o.finalized_at FROM ra.issued_certificate i "
                   "LEFT JOIN ra.certificate_status s ON s.expiry_month = i.expiry_month AND s.serial = i.serial "
@@ -31,20 +30,6 @@ store_load_certificate(struct acme *acme, struct request *rq, const char *accoun
         return fail(rq, ERR_NOT_FOUND, "there is no such certificate of this account");
     *ret_leaf = db_bytes(rows, 0, 0);
     *ret_chain_count = db_text_array(rows, 0, 1, ret_chain_pem);
-    return OK;
-}
-
-enum error
-store_load_chain(struct acme *acme, struct request *rq, struct bytes sha256, const char **ret_pem)
-{
-    struct db_rows *rows;
-
-    enum error error = DB_QUERY(acme->db, rq, &load_chain, &rows, DB_BYTES(sha256));
-    if (error)
-        return error;
-    if (db_count(rows) == 0)
-        return fail(rq, ERR_NOT_FOUND, "there is no such chain");
-    *ret_pem = db_text(rows, 0, 0);
     return OK;
 }
 

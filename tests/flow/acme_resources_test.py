@@ -172,20 +172,6 @@ def test_a_profile_that_there_is_not(client, stack):
 # ---- certificates ----
 
 
-def test_the_issuers_are_linked(stack, client, responder):
-    made = client.order(f"up.{stack.demo_domain}")
-    client.authorise(made.json(), responder)
-    done = client.finalize(made.headers["Location"], made.json(), csr([f"up.{stack.demo_domain}"])).json()
-    answer = client.must(done["certificate"])
-    up = next(link for link in answer.headers.get_all("Link") if link.endswith('rel="up"')).split(">")[0].lstrip("<")
-    assert up.startswith("https://") and up.count("/acme/") == 1
-    issuers = client.http("GET", up)
-    assert issuers.headers["Content-Type"] == "application/pem-certificate-chain"
-    assert answer.body.endswith(issuers.body) and answer.body.count(b"BEGIN") == issuers.body.count(b"BEGIN") + 1
-    assert client.http("GET", up[:-1] + ("0" if up[-1] != "0" else "1")).status == 404
-    assert client.http("GET", up[:-4]).status == 404
-
-
 def cross_certify(stack):
     """Another root certifies the issuing CA, as it is: same name, same key."""
     issuing = x509.load_pem_x509_certificate(pathlib.Path(stack.chain_pem).read_bytes())
