@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "pki/name.h"
 #include "pki/oid.h"
 
@@ -13,6 +14,16 @@ looks_like_identifier(struct arena *arena, const char *text, struct identifier *
     if (identifier_read(arena, IDENTIFIER_IP, text, ret_identifier) == NULL)
         return true;
     return strchr(text, '.') != NULL && identifier_read(arena, IDENTIFIER_DNS, text, ret_identifier) == NULL;
+}
+
+/* The common name of a device is often its number, which need not be looked at as a host name. */
+static bool
+is_device(const struct csr *csr, const char *text)
+{
+    for (size_t i = 0; i < csr->name_count; i++)
+        if (identifier_is_device(csr->names[i].type) && text_equal(csr->names[i].value, text))
+            return true;
+    return false;
 }
 
 enum error
@@ -28,7 +39,7 @@ csr_all_names(struct request *rq, const struct csr *csr, struct identifier **ret
     for (size_t i = 0; i < value_count; i++) {
         struct identifier name;
         size_t j = 0;
-        if (!looks_like_identifier(rq->arena, values[i], &name))
+        if (is_device(csr, values[i]) || !looks_like_identifier(rq->arena, values[i], &name))
             continue;
         while (j < count && !identifier_equal(&names[j], &name))
             j++;

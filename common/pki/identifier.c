@@ -257,6 +257,11 @@ identifier_read(struct arena *arena, enum identifier_type type, const char *text
     case IDENTIFIER_URI:
         wrong = read_uri(arena, text, &value);
         break;
+    case IDENTIFIER_PERMANENT:
+    case IDENTIFIER_HARDWARE_MODULE:
+        wrong = identifier_read_device(arena, type, text);
+        value = arena_text(arena, text);
+        break;
     }
     if (wrong == NULL)
         *ret_identifier = (struct identifier){type, value};
@@ -296,18 +301,29 @@ identifiers_equal(const struct identifier *a, size_t a_count, const struct ident
     return contains_all(a, a_count, b, b_count) && contains_all(b, b_count, a, a_count);
 }
 
+static const char *const type_names[] = {
+    [IDENTIFIER_DNS] = "dns",
+    [IDENTIFIER_IP] = "ip",
+    [IDENTIFIER_EMAIL] = "email",
+    [IDENTIFIER_URI] = "uri",
+    [IDENTIFIER_PERMANENT] = "permanent-identifier",
+    [IDENTIFIER_HARDWARE_MODULE] = "hardware-module",
+};
+
 const char *
 identifier_type_name(enum identifier_type type)
 {
-    switch (type) {
-    case IDENTIFIER_DNS:
-        return "dns";
-    case IDENTIFIER_IP:
-        return "ip";
-    case IDENTIFIER_EMAIL:
-        return "email";
-    case IDENTIFIER_URI:
-        return "uri";
+    return type >= IDENTIFIER_DNS && type <= IDENTIFIER_HARDWARE_MODULE ? type_names[type] : "unknown";
+}
+
+bool
+identifier_type_find(const char *name, enum identifier_type *ret_type)
+{
+    for (enum identifier_type type = IDENTIFIER_DNS; type <= IDENTIFIER_HARDWARE_MODULE; type++) {
+        if (!text_equal(name, type_names[type]))
+            continue;
+        *ret_type = type;
+        return true;
     }
-    return "unknown";
+    return false;
 }

@@ -1,6 +1,7 @@
 /*
  * Identifiers: what a certificate names in subjectAltName. Text forms are canonical, so that equality is strcmp:
- * DNS names lower case A-labels without final dot; IPv4 dotted; IPv6 as RFC 5952; e-mail with lower-case domain.
+ * DNS names lower case A-labels without final dot; IPv4 dotted; IPv6 as RFC 5952; e-mail with lower-case domain; devices as their maker numbers them,
+ * with the object identifier of who assigned the number behind a slash ("ABCDEF123456/1.2.3.4": draft-ietf-acme-device-attest).
  */
 #ifndef SIGNET_PKI_IDENTIFIER_H
 #define SIGNET_PKI_IDENTIFIER_H
@@ -8,7 +9,15 @@
 #include "base/request.h"
 #include "pki/der.h"
 
-enum identifier_type { IDENTIFIER_DNS = 1, IDENTIFIER_IP = 2, IDENTIFIER_EMAIL = 3, IDENTIFIER_URI = 4 }; /* the numbers of NameType */
+/* The numbers of NameType. */
+enum identifier_type {
+    IDENTIFIER_DNS = 1,
+    IDENTIFIER_IP = 2,
+    IDENTIFIER_EMAIL = 3,
+    IDENTIFIER_URI = 4,
+    IDENTIFIER_PERMANENT = 5,
+    IDENTIFIER_HARDWARE_MODULE = 6
+};
 
 struct identifier {
     enum identifier_type type;
@@ -35,6 +44,19 @@ bool identifier_equal(const struct identifier *a, const struct identifier *b);
 /* The same set, in any order. */
 bool identifiers_equal(const struct identifier *a, size_t a_count, const struct identifier *b, size_t b_count);
 
-const char *identifier_type_name(enum identifier_type type); /* "dns", "ip", "email", "uri" */
+/* "dns", "ip", "email", "uri", "permanent-identifier", "hardware-module" */
+const char *identifier_type_name(enum identifier_type type);
+bool identifier_type_find(const char *name, enum identifier_type *ret_type);
+
+/* ---- identifier_device.c ---- */
+
+bool identifier_is_device(enum identifier_type type);
+/* NULL, or what is wrong with the text. */
+const char *identifier_read_device(struct arena *arena, enum identifier_type type, const char *text);
+/* The content of an otherName; false when it is of another kind, or has no canonical text. */
+bool identifier_decode_other(struct arena *arena, struct bytes other_name, struct identifier *ret_identifier);
+void identifier_encode_other(struct buffer *out, const struct identifier *identifier);
+/* The devices that somebody else's certificate names, whatever else stands in its subjectAltName. False when that is malformed. */
+bool identifiers_find_devices(struct arena *arena, struct bytes general_names, struct identifier **ret_identifiers, size_t *ret_count) MUST_CHECK;
 
 #endif

@@ -11,7 +11,13 @@
 #define IPV6_LEN 16
 
 /* GeneralName (RFC 5280 §4.2.1.6). */
-enum { RFC822_NAME = DER_CONTEXT(1), DNS_NAME = DER_CONTEXT(2), URI_NAME = DER_CONTEXT(6), IP_ADDRESS = DER_CONTEXT(7) };
+enum {
+    OTHER_NAME = DER_CONTEXT_CONSTRUCTED(0),
+    RFC822_NAME = DER_CONTEXT(1),
+    DNS_NAME = DER_CONTEXT(2),
+    URI_NAME = DER_CONTEXT(6),
+    IP_ADDRESS = DER_CONTEXT(7)
+};
 
 static enum error
 decode_text(struct request *rq, enum identifier_type type, struct bytes content, struct identifier *ret_identifier)
@@ -36,8 +42,7 @@ decode_ip(struct request *rq, struct bytes content, struct identifier *ret_ident
 static enum error
 decode_one(struct request *rq, struct der *names, struct identifier *ret_identifier)
 {
-    static const char *const other_forms[] = {
-        [0] = "otherName", [3] = "x400Address", [4] = "directoryName", [5] = "ediPartyName", [8] = "registeredID"};
+    static const char *const other_forms[] = {[3] = "x400Address", [4] = "directoryName", [5] = "ediPartyName", [8] = "registeredID"};
     unsigned tag = der_peek(names), number = tag & 0x1f;
     struct bytes content;
 
@@ -52,8 +57,13 @@ decode_one(struct request *rq, struct der *names, struct identifier *ret_identif
         return decode_text(rq, IDENTIFIER_URI, content, ret_identifier);
     case IP_ADDRESS:
         return decode_ip(rq, content, ret_identifier);
+    case OTHER_NAME:
+        if (identifier_decode_other(rq->arena, content, ret_identifier))
+            return OK;
+        return fail(rq, ERR_BAD_NAME,
+                    "subjectAltName has an otherName that is neither a permanentIdentifier nor a hardwareModuleName in printable characters");
     default:
-        return fail(rq, ERR_BAD_NAME, "subjectAltName has a name of the form %s, only dns, ip, email and uri are certified",
+        return fail(rq, ERR_BAD_NAME, "subjectAltName has a name of the form %s, only dns, ip, email, uri and names of devices are certified",
                     number < sizeof other_forms / sizeof other_forms[0] && other_forms[number] != NULL ? other_forms[number] : "unknown");
     }
 }
@@ -124,6 +134,10 @@ identifiers_encode(struct arena *arena, const struct identifier *identifiers, si
             break;
         case IDENTIFIER_URI:
             der_put(&out, URI_NAME, bytes_of_text(identifiers[i].value));
+            break;
+        case IDENTIFIER_PERMANENT:
+        case IDENTIFIER_HARDWARE_MODULE:
+            identifier_encode_other(&out, &identifiers[i]);
             break;
         }
     }

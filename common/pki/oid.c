@@ -95,6 +95,9 @@ OID(EXTENSION_REQUEST_TEMPLATE, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 
 OID(KEY_PACKAGE, 0x60, 0x86, 0x48, 0x01, 0x65, 0x02, 0x01, 0x02, 0x4e, 0x05);
 OID(CMC_PKI_DATA, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x0c, 0x02);
 OID(CHANGE_SUBJECT_NAME, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x07, 0x24);
+OID(PERMANENT_IDENTIFIER, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x08, 0x03);
+OID(HARDWARE_MODULE_NAME, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x08, 0x04);
+OID(TCG_AK_CERTIFICATE, 0x67, 0x81, 0x05, 0x08, 0x03);
 
 struct known {
     const uint8_t *octets;
@@ -133,8 +136,8 @@ take_arc(struct bytes *oid, uint64_t *ret_arc)
 }
 
 /* An OID with arcs that no number holds (2.25 with a UUID) is shown by its octets. */
-static const char *
-format_dotted(struct arena *arena, struct bytes oid)
+const char *
+oid_dotted(struct arena *arena, struct bytes oid)
 {
     struct bytes rest = oid;
     struct buffer text = buffer_in(arena);
@@ -158,7 +161,7 @@ oid_name(struct arena *arena, struct bytes oid)
     for (size_t i = 0; i < KNOWN_COUNT; i++)
         if (oid_is(oid, BYTES(known_oids[i].octets, known_oids[i].len)))
             return known_oids[i].name;
-    return format_dotted(arena, oid);
+    return oid_dotted(arena, oid);
 }
 
 static void
@@ -196,8 +199,8 @@ parse_arc(const char **at, uint64_t *ret_arc)
     return **at == '\0' || (*at)[-1] == '.';
 }
 
-static bool
-parse_dotted(struct arena *arena, const char *text, struct bytes *ret_oid)
+bool
+oid_parse_dotted(struct arena *arena, const char *text, struct bytes *ret_oid)
 {
     struct buffer octets = buffer_in(arena);
     uint64_t first, second, arc;
@@ -223,5 +226,5 @@ oid_parse(struct arena *arena, const char *name, struct bytes *ret_oid)
             return true;
         }
     }
-    return parse_dotted(arena, name, ret_oid);
+    return oid_parse_dotted(arena, name, ret_oid);
 }

@@ -88,7 +88,10 @@
     X(EXTENSION_REQUEST_TEMPLATE, "1.2.840.113549.1.9.16.2.62", "extensionReqTemplate")     \
     X(KEY_PACKAGE, "2.16.840.1.101.2.1.2.78.5", "aKeyPackage")                              \
     X(CMC_PKI_DATA, "1.3.6.1.5.5.7.12.2", "PKIData")                                        \
-    X(CHANGE_SUBJECT_NAME, "1.3.6.1.5.5.7.7.36", "changeSubjectName")
+    X(CHANGE_SUBJECT_NAME, "1.3.6.1.5.5.7.7.36", "changeSubjectName")                       \
+    X(PERMANENT_IDENTIFIER, "1.3.6.1.5.5.7.8.3", "permanentIdentifier")                     \
+    X(HARDWARE_MODULE_NAME, "1.3.6.1.5.5.7.8.4", "hardwareModuleName")                      \
+    X(TCG_AK_CERTIFICATE, "2.23.133.8.3", "tcg-kp-AIKCertificate")
 
 #define OID_DECLARE_(name, dotted, text) extern const struct bytes OID_##name;
 OID_LIST(OID_DECLARE_)
@@ -99,5 +102,8 @@ bool oid_is(struct bytes oid, struct bytes known);
 const char *oid_name(struct arena *arena, struct bytes oid);
 /* From a name in the table or a dotted form; false when it is neither. */
 bool oid_parse(struct arena *arena, const char *name, struct bytes *ret_oid);
+/* "2.5.4.3", whatever its name; "oid:…" where an arc is too large for a number. And back. */
+const char *oid_dotted(struct arena *arena, struct bytes oid);
+bool oid_parse_dotted(struct arena *arena, const char *text, struct bytes *ret_oid);
 
 #endif

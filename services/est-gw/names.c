@@ -36,7 +36,7 @@ add_common_names(struct arena *arena, struct bytes subject, struct texts *texts)
         add(texts, values[i]);
 }
 
-/* Other forms of names (otherName of a device's hardware module) are no texts: the certificate is judged by those that are. */
+/* Other forms of names (a directoryName) are no texts: the certificate is then judged by its common names. */
 static void
 add_certificate_names(struct request *rq, const struct certificate *certificate, struct texts *texts)
 {

@@ -95,7 +95,8 @@ application_check(struct request *rq, const Pb__EnrollRequest *request)
     if (request->names_are_proven != (request->n_proven_names > 0))
         return fail(rq, ERR_BAD_REQUEST, "names_are_proven and proven_names contradict each other");
     for (size_t i = 0; i < request->n_proven_names; i++) {
-        if (request->proven_names[i]->type <= PB__NAME_TYPE__NAME_TYPE_UNSPECIFIED || request->proven_names[i]->type > PB__NAME_TYPE__NAME_TYPE_URI)
+        if (request->proven_names[i]->type <= PB__NAME_TYPE__NAME_TYPE_UNSPECIFIED ||
+            request->proven_names[i]->type > PB__NAME_TYPE__NAME_TYPE_HARDWARE_MODULE)
             return fail(rq, ERR_BAD_REQUEST, "proven_names: type %d is not known", (int)request->proven_names[i]->type);
     }
     if (request->not_before_s < 0 || request->not_before_s > TIME_MAX_S || request->not_after_s < 0 || request->not_after_s > TIME_MAX_S)
@@ -103,9 +104,35 @@ application_check(struct request *rq, const Pb__EnrollRequest *request)
     return check_preapproved(rq, request);
 }
 
+static bool
+is_asked(const struct application *application, const struct identifier *name)
+{
+    for (size_t i = 0; i < application->asked_count; i++)
+        if (identifier_equal(&application->asked[i], name))
+            return true;
+    return false;
+}
+
+/* draft-ietf-acme-device-attest §3.2, §4.2: a CSR may leave out the device that was attested; Apple's devices cannot write it there. */
+static void
+add_unnamed_devices(struct request *rq, const struct identifier *proven, size_t count, struct application *application)
+{
+    struct identifier *asked = arena_array(rq->arena, application->asked_count + count, sizeof *asked);
+
+    if (application->asked_count > 0)
+        memcpy(asked, application->asked, application->asked_count * sizeof *asked);
+    application->asked = asked;
+    for (size_t i = 0; i < count; i++) {
+        if (!identifier_is_device(proven[i].type) || is_asked(application, &proven[i]))
+            continue;
+        asked[application->asked_count++] = proven[i];
+        application->unnamed_count++;
+    }
+}
+
 /* RFC 8555 §7.4, and the rule of every channel that proves names: the CSR names exactly what was proven. */
 static enum error
-check_proven_names(struct request *rq, const Pb__EnrollRequest *request, const struct application *application)
+check_proven_names(struct request *rq, const Pb__EnrollRequest *request, struct application *application)
 {
     struct identifier *proven = arena_array(rq->arena, request->n_proven_names, sizeof *proven);
 
@@ -115,6 +142,7 @@ check_proven_names(struct request *rq, const Pb__EnrollRequest *request, const s
         if (error)
             return error;
     }
+    add_unnamed_devices(rq, proven, request->n_proven_names, application);
     if (!identifiers_equal(application->asked, application->asked_count, proven, request->n_proven_names))
         return fail(rq, ERR_BAD_CSR, "the certification request does not name exactly what was proven");
     return OK;
@@ -246,6 +274,29 @@ resolve_issuer(struct ra *ra, struct request *rq, struct application *applicatio
     return OK;
 }
 
+static bool
+template_has(const Pb__Template *template, enum identifier_type type)
+{
+    for (size_t i = 0; i < template->n_name_types; i++)
+        if ((int)template->name_types[i] == (int)type)
+            return true;
+    return false;
+}
+
+/* Whether certificates tell of devices that their CSR leaves out, is the template's choice. */
+static void
+resolve_names(struct request *rq, struct application *application)
+{
+    size_t named = application->asked_count - application->unnamed_count;
+
+    if (application->template->n_name_types == 0)
+        return;
+    application->names = arena_array(rq->arena, application->asked_count, sizeof *application->names);
+    for (size_t i = 0; i < application->asked_count; i++)
+        if (i < named || template_has(application->template, application->asked[i].type))
+            application->names[application->name_count++] = application->asked[i];
+}
+
 enum error
 application_read(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, struct application *ret_application)
 {
@@ -263,10 +314,7 @@ application_read(struct ra *ra, struct request *rq, const Pb__EnrollRequest *req
         error = resolve_issuer(ra, rq, &application);
     if (error)
         return error;
-    if (application.template->n_name_types > 0) {
-        application.names = application.asked;
-        application.name_count = application.asked_count;
-    }
+    resolve_names(rq, &application);
     resolve_validity(&application);
     application_digest(rq, request, application.request_sha256);
     public_key_sha256(&application.csr.key, application.key_sha256);

@@ -139,8 +139,8 @@ struct application {
     const char *principal_kind, *principal_id, *owner;
     const char *sponsor_kind, *sponsor_id; /* whom the principal acts for; NULL: nobody */
     struct csr csr;
-    struct identifier *asked; /* subjectAltName and common name */
-    size_t asked_count, san_count;
+    struct identifier *asked; /* subjectAltName and common name; behind them devices that were attested without that the CSR names them */
+    size_t asked_count, san_count, unnamed_count;
     struct identifier *names; /* those that the certificate will carry: all, or none when the template has no subjectAltName */
     size_t name_count;
     struct bytes subject;

@@ -19,8 +19,10 @@ static const char *const name_type_names[] = {
     [PB__NAME_TYPE__NAME_TYPE_IP] = "ip",
     [PB__NAME_TYPE__NAME_TYPE_EMAIL] = "email",
     [PB__NAME_TYPE__NAME_TYPE_URI] = "uri",
+    [PB__NAME_TYPE__NAME_TYPE_PERMANENT_IDENTIFIER] = "permanent-identifier",
+    [PB__NAME_TYPE__NAME_TYPE_HARDWARE_MODULE] = "hardware-module",
 };
-#define NAME_TYPE_MOST PB__NAME_TYPE__NAME_TYPE_URI
+#define NAME_TYPE_MOST PB__NAME_TYPE__NAME_TYPE_HARDWARE_MODULE
 
 static Pb__NameType
 name_type_of(const char *name)

@@ -166,6 +166,19 @@ add_extension(STACK_OF(X509_EXTENSION) * list, int nid, const char *value)
     sk_X509_EXTENSION_push(list, extension);
 }
 
+static void
+add_more(STACK_OF(X509_EXTENSION) * list, const struct kit_extension *more, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ASN1_OBJECT *oid = OBJ_txt2obj(more[i].oid, 1);
+        ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+        must(oid != NULL && ASN1_OCTET_STRING_set(value, more[i].value.at, (int)more[i].value.len) == 1, more[i].oid);
+        sk_X509_EXTENSION_push(list, X509_EXTENSION_create_by_OBJ(NULL, oid, more[i].critical, value));
+        ASN1_OCTET_STRING_free(value);
+        ASN1_OBJECT_free(oid);
+    }
+}
+
 struct bytes
 kit_csr(struct arena *arena, const struct kit_csr *wish)
 {
@@ -180,6 +193,7 @@ kit_csr(struct arena *arena, const struct kit_csr *wish)
     add_extension(extensions, NID_ext_key_usage, wish->extended_key_usage);
     add_extension(extensions, NID_basic_constraints, wish->asks_ca ? "critical,CA:TRUE" : NULL);
     add_extension(extensions, NID_tlsfeature, wish->must_staple ? "status_request" : NULL);
+    add_more(extensions, wish->more, wish->more_count);
     if (sk_X509_EXTENSION_num(extensions) > 0)
         must(X509_REQ_add_extensions(request, extensions) == 1, "extensions");
     if (wish->challenge_password != NULL)
@@ -236,6 +250,7 @@ kit_certificate(struct arena *arena, const struct kit_certificate *wish)
     add_extension(extensions, NID_subject_alt_name, wish->names);
     add_extension(extensions, NID_key_usage, wish->key_usage);
     add_extension(extensions, NID_ext_key_usage, wish->extended_key_usage);
+    add_more(extensions, wish->more, wish->more_count);
     add_extensions_to(certificate, extensions);
     must(X509_sign(certificate, signer, usual_digest(signer, NULL)) > 0, "signing the certificate");
     int len = i2d_X509(certificate, &der);

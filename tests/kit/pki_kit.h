@@ -26,6 +26,13 @@ struct bytes kit_name(struct arena *arena, const char *subject);
 /* Signature over `message` with the usual digest of the key, or with `digest`. */
 struct bytes kit_sign(struct arena *arena, EVP_PKEY *key, const EVP_MD *digest, struct bytes message);
 
+/* One that OpenSSL's texts cannot say: the octets inside of extnValue. */
+struct kit_extension {
+    const char *oid;
+    bool critical;
+    struct bytes value;
+};
+
 /* Left out where NULL or false; the texts are those of OpenSSL's configuration ("DNS:a,IP:1.2.3.4,email:x@y,URI:…", "digitalSignature"). */
 struct kit_csr {
     EVP_PKEY *key;
@@ -35,6 +42,8 @@ struct kit_csr {
     const char *challenge_password;
     bool asks_ca, must_staple;
     const EVP_MD *digest;
+    const struct kit_extension *more;
+    size_t more_count;
 };
 struct bytes kit_csr(struct arena *arena, const struct kit_csr *wish);
 
@@ -47,6 +56,8 @@ struct kit_certificate {
     const char *key_usage, *extended_key_usage, *name_constraints;
     bool is_ca;
     int64_t not_before_s, not_after_s; /* 0: now, and in 90 days */
+    const struct kit_extension *more;
+    size_t more_count;
 };
 struct bytes kit_certificate(struct arena *arena, const struct kit_certificate *wish);
 

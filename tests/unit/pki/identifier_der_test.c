@@ -40,6 +40,67 @@ reads_all_forms_in_their_order_and_encodes_the_same(void **state)
     assert_true(bytes_equal(identifiers_encode(rq->arena, names, count), der));
 }
 
+/* As OpenSSL's configuration would have them in sections: RFC 4043 and RFC 4108 §5. */
+#define PERMANENT "\xa0\x16\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x03\xa0\x0a\x30\x08\x0c\x01\x41\x06\x03\x2a\x03\x04"
+#define MODULE "\xa0\x16\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x04\xa0\x0a\x30\x08\x06\x03\x2a\x03\x04\x04\x01\x42"
+
+static void
+reads_and_encodes_the_names_of_devices(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct bytes der = BYTES("\x30\x30" PERMANENT MODULE, 50);
+    struct identifier *names;
+    size_t count;
+
+    assert_int_equal(identifiers_decode(rq, der, &names, &count), OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(names[0].type, IDENTIFIER_PERMANENT);
+    assert_string_equal(names[0].value, "A/1.2.3.4");
+    assert_int_equal(names[1].type, IDENTIFIER_HARDWARE_MODULE);
+    assert_string_equal(names[1].value, "B/1.2.3.4");
+    assert_true(bytes_equal(identifiers_encode(rq->arena, names, count), der));
+}
+
+static void
+finds_devices_among_other_names(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    struct identifier *names;
+    size_t count;
+
+    /* A directoryName, and otherNames of another kind around it. */
+    assert_true(identifiers_find_devices(
+        arena, BYTES("\x30\x30\xa4\x02\x30\x00\xa0\x08\x06\x02\x2a\x03\xa0\x02\x05\x00" PERMANENT "\xa0\x08\x06\x02\x2a\x03\xa0\x02\x05\x00", 50),
+        &names, &count));
+    assert_int_equal(count, 1);
+    assert_string_equal(names[0].value, "A/1.2.3.4");
+    assert_false(identifiers_find_devices(arena, BYTES("\x30\x03\xa0\x02\x30", 5), &names, &count));
+}
+
+static void
+names_of_devices_that_are_not_as_they_must_be_are_refused(void **state)
+{
+    static const struct {
+        const char *der;
+        size_t len;
+    } cases[] = {
+        /* without a number; a number that is no text; a slash in it; something behind; the type of a module missing */
+        {"\x30\x12\xa0\x10\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x03\xa0\x04\x30\x02\x0c\x00", 20},
+        {"\x30\x13\xa0\x11\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x03\xa0\x05\x30\x03\x0c\x01\x01", 21},
+        {"\x30\x13\xa0\x11\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x03\xa0\x05\x30\x03\x0c\x01/", 21},
+        {"\x30\x15\xa0\x13\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x03\xa0\x07\x30\x05\x0c\x01\x41\x05\x00", 23},
+        {"\x30\x13\xa0\x11\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x04\xa0\x05\x30\x03\x04\x01\x41", 21},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct identifier *names;
+        size_t count;
+        assert_int_equal(identifiers_decode(rq, BYTES(cases[i].der, cases[i].len), &names, &count), ERR_BAD_NAME);
+        assert_non_null(strstr(rq->failure.message, "otherName"));
+    }
+}
+
 static void
 the_same_name_in_two_spellings_is_one(void **state)
 {
@@ -140,6 +201,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_all_forms_in_their_order_and_encodes_the_same),
+        cmocka_unit_test(reads_and_encodes_the_names_of_devices),
+        cmocka_unit_test(finds_devices_among_other_names),
+        cmocka_unit_test(names_of_devices_that_are_not_as_they_must_be_are_refused),
         cmocka_unit_test(the_same_name_in_two_spellings_is_one),
         cmocka_unit_test(refuses_what_is_not_certified),
         cmocka_unit_test(refuses_malformed_lists),

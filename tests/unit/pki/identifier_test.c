@@ -9,6 +9,8 @@
 #define IP IDENTIFIER_IP
 #define EMAIL IDENTIFIER_EMAIL
 #define URI IDENTIFIER_URI
+#define DEVICE IDENTIFIER_PERMANENT
+#define MODULE IDENTIFIER_HARDWARE_MODULE
 
 #define LABEL_63 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff123"
 #define NAME_253 LABEL_63 "." LABEL_63 "." LABEL_63 ".aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff1"
@@ -49,6 +51,10 @@ texts_become_canonical(void **state)
         {URI, "http://[2001:DB8::0:1]:80/x", "http://[2001:db8::1]:80/x"},
         {URI, "https://a.example", "https://a.example"},
         {URI, "mailto:me@example.org", "mailto:me@example.org"},
+        {DEVICE, "C02xyZ.", "C02xyZ."},
+        {DEVICE, "ABCDEF123456/1.2.3.4", "ABCDEF123456/1.2.3.4"},
+        {DEVICE, "A/2.999.4294967295", "A/2.999.4294967295"},
+        {MODULE, "ABCD/1.2.3.4", "ABCD/1.2.3.4"},
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -144,6 +150,18 @@ wrong_texts_are_refused_by_name_and_rule(void **state)
         {URI, "http://a.example/%4", "%"},
         {URI, "http://a.example/<", "character"},
         {URI, "http://a.example/a b", "blank"},
+        {DEVICE, "", "empty"},
+        {DEVICE, "/1.2.3", "empty"},
+        {DEVICE, "A/", "object identifier"},
+        {DEVICE, "A/3.1", "object identifier"},
+        {DEVICE, "A/1.2/3", "object identifier"},
+        {DEVICE, "A/1.02", "object identifier"},
+        {DEVICE, "A/1.40", "object identifier"},
+        {DEVICE, "A/CN", "object identifier"},
+        {DEVICE, "A B", "blanks"},
+        {DEVICE, "A\xc3\xa4", "printable"},
+        {DEVICE, LABEL_63 LABEL_63 "123", "too long"},
+        {MODULE, "ABCD", "type of the hardware module"},
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

@@ -352,6 +352,76 @@ proven_names_are_certified_and_nothing_else_of_the_subject(void **state)
     assert_string_equal(name_format(fixture->rq->arena, certificate.subject), "CN=b.example");
 }
 
+/* What the certificate names, as "type:value" with blanks between. */
+static const char *
+names_of(struct request *rq, struct bytes der)
+{
+    struct certificate certificate;
+    struct identifier *names;
+    struct buffer shown = buffer_in(rq->arena);
+    size_t count;
+
+    assert_int_equal(certificate_parse(rq, der, &certificate), OK);
+    assert_int_equal(certificate_names(rq, &certificate, &names, &count), OK);
+    for (size_t i = 0; i < count; i++)
+        buffer_append_format(&shown, "%s%s:%s", i > 0 ? " " : "", identifier_type_name(names[i].type), names[i].value);
+    return buffer_text(&shown);
+}
+
+static void
+a_csr_may_leave_out_an_attested_device_and_the_template_says_whether_it_is_certified(void **state)
+{
+    static Pb__NameType with_devices[] = {PB__NAME_TYPE__NAME_TYPE_DNS, PB__NAME_TYPE__NAME_TYPE_PERMANENT_IDENTIFIER};
+    struct fixture *fixture = *state;
+    const struct identifier device = {IDENTIFIER_PERMANENT, "C02XYZ"};
+    const struct kit_extension names = {.oid = "2.5.29.17", .value = identifiers_encode(fixture->rq->arena, &device, 1)};
+    static const struct {
+        bool template_has, csr_has;
+        const char *names; /* NULL: refused */
+    } cases[] = {
+        {false, false, "dns:a.example"},
+        {true, false, "dns:a.example permanent-identifier:C02XYZ"},
+        {true, true, "permanent-identifier:C02XYZ"},
+        {false, true, NULL},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const char *key = arena_format(fixture->rq->arena, "order-%zu", i);
+        Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, key, "a.example");
+        Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+        Pb__NameType *usual = signer.templates[0]->name_types;
+        prove(fixture, request, "a.example", "C02XYZ");
+        request->proven_names[1]->type = PB__NAME_TYPE__NAME_TYPE_PERMANENT_IDENTIFIER;
+        if (cases[i].csr_has) {
+            set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/CN=C02XYZ", .more = &names, .more_count = 1});
+            prove(fixture, request, "C02XYZ", NULL);
+            request->proven_names[0]->type = PB__NAME_TYPE__NAME_TYPE_PERMANENT_IDENTIFIER;
+        }
+        signer.templates[0]->name_types = cases[i].template_has ? with_devices : usual;
+        enum error error = enroll(&fixture->ra, fixture->rq, request, &reply);
+        signer.templates[0]->name_types = usual;
+        assert_int_equal(error, cases[i].names != NULL ? OK : ERR_DENIED);
+        if (cases[i].names != NULL)
+            assert_string_equal(names_of(fixture->rq, message_bytes(reply.certificate)), cases[i].names);
+        failure_clear(fixture->rq);
+    }
+}
+
+static void
+another_device_than_the_attested_one_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+    const struct identifier device = {IDENTIFIER_PERMANENT, "C02XYZ"};
+    const struct kit_extension names = {.oid = "2.5.29.17", .value = identifiers_encode(fixture->rq->arena, &device, 1)};
+
+    set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/", .more = &names, .more_count = 1});
+    prove(fixture, request, "C02XYY", NULL);
+    request->proven_names[0]->type = PB__NAME_TYPE__NAME_TYPE_PERMANENT_IDENTIFIER;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_BAD_CSR);
+}
+
 static void
 refuses_a_mail_address_that_only_the_subject_has(void **state)
 {
@@ -672,6 +742,8 @@ main(void)
         CASE(same_key_with_another_request_conflicts),
         CASE(refuses_what_it_should),
         CASE(proven_names_are_certified_and_nothing_else_of_the_subject),
+        CASE(a_csr_may_leave_out_an_attested_device_and_the_template_says_whether_it_is_certified),
+        CASE(another_device_than_the_attested_one_is_refused),
         CASE(refuses_a_mail_address_that_only_the_subject_has),
         CASE(refuses_a_blocked_key),
         CASE(approval_is_stored_and_audited_as_pending),
