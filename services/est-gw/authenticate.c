@@ -9,13 +9,13 @@
 
 #include <openssl/x509_vfy.h>
 
-#include "base/base64.h"
 #include "base/clock.h"
+#include "base/drawn_secret.h"
+#include "link/http_basic.h"
 #include "pki/name.h"
 #include "pki/serial.h"
 
 #define PRINCIPAL_ID_MAX 200 /* ra's */
-#define CREDENTIALS_MAX 512
 
 DEFINE_AUTO(X509, X509_free);
 DEFINE_AUTO(X509_STORE_CTX, X509_STORE_CTX_free);
@@ -136,41 +136,22 @@ refuse_password(struct request *rq, const char *message)
     return fail_reason(rq, "password");
 }
 
-/* RFC 7617 §2: the user has no colon in his name. */
-static bool
-read_credentials(struct request *rq, const char *header, const char **ret_user, struct bytes *ret_password)
-{
-    static const char scheme[] = "Basic ";
-    struct bytes pair;
-
-    if (strncasecmp(header, scheme, strlen(scheme)) != 0 || strlen(header) > CREDENTIALS_MAX ||
-        !base64_decode(rq->arena, bytes_of_text(header + strlen(scheme)), &pair) || !text_is_utf8(pair))
-        return false;
-    const char *text = bytes_text(rq->arena, pair);
-    const char *colon = strchr(text, ':');
-    if (colon == NULL)
-        return false;
-    *ret_user = arena_text_n(rq->arena, text, (size_t)(colon - text));
-    *ret_password = bytes_of_text(colon + 1);
-    return true;
-}
-
 static enum error
 check_password(struct est *est, const struct http_exchange *x, struct request *rq, const struct profile *profile, struct client *ret_client)
 {
     const char *header = http_header_in(x, "Authorization");
-    const char *user, *hash;
-    struct bytes password;
+    struct bytes name, password, hash;
 
     if (header == NULL)
         return refuse_password(rq, "name and password are needed here");
-    if (!read_credentials(rq, header, &user, &password))
+    if (!http_basic_read(rq->arena, header, &name, &password) || !text_is_utf8(name))
         return refuse_password(rq, "the Authorization header holds no Basic credentials");
+    const char *user = bytes_text(rq->arena, name);
     enum error error = store_find_user(est, rq, profile->settings->name, user, &hash);
     if (error)
         return error;
     request_note(rq, "user", "%.100s", user);
-    bool right = password_is(hash, password);
+    bool right = drawn_secret_is(hash, password);
     wipe((void *)password.at, password.len); /* ours, in the arena */
     if (!right)
         return refuse_password(rq, "the name or the password is wrong");

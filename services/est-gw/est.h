@@ -157,15 +157,6 @@ enum error trust_apply(struct est *est, struct request *rq) MUST_CHECK;
 /* By client certificate, password or both, as the profile says; with `renewing` a certificate that the profile issued is one of its own. */
 enum error authenticate(struct est *est, struct http_exchange *x, const struct profile *profile, bool renewing, struct client *ret_client) MUST_CHECK;
 
-/* ---- password.c ---- */
-
-#define PASSWORD_LEN 26
-/* 130 random bits, in letters and digits that people do not mistake. */
-char *password_new(struct arena *arena);
-char *password_hash(struct arena *arena, const char *password);
-/* `hash` NULL: there is no such user; it takes as long. */
-bool password_is(const char *hash, struct bytes password);
-
 /* ---- names.c ---- */
 
 /* The names of a certificate as csr_all_names gives those of a CSR. */
@@ -222,10 +213,11 @@ enum error store_put_profile(struct est *est, struct request *rq, const Pb__EstP
 enum error store_delete_profile(struct est *est, struct request *rq, const char *name) MUST_CHECK;
 /* "profile<TAB>user" in the order of both. */
 enum error store_list_users(struct est *est, struct request *rq, struct db_rows **ret_rows) MUST_CHECK;
-enum error store_put_user(struct est *est, struct request *rq, const char *profile, const char *user, const char *hash, bool *ret_created) MUST_CHECK;
+enum error store_put_user(struct est *est, struct request *rq, const char *profile, const char *user, struct bytes hash, bool *ret_created)
+    MUST_CHECK;
 enum error store_delete_user(struct est *est, struct request *rq, const char *profile, const char *user) MUST_CHECK;
-/* NULL when there is no such user. */
-enum error store_find_user(struct est *est, struct request *rq, const char *profile, const char *user, const char **ret_hash) MUST_CHECK;
+/* None when there is no such user. */
+enum error store_find_user(struct est *est, struct request *rq, const char *profile, const char *user, struct bytes *ret_hash) MUST_CHECK;
 /* NULL when the serial number is none of ours. */
 enum error store_find_enrolled(struct est *est, struct request *rq, struct bytes serial, int expiry_month, const struct enrolled **ret_enrolled)
     MUST_CHECK;

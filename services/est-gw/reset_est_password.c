@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/drawn_secret.h"
+
 enum error
 reset_est_password(struct est *est, struct request *rq, const Pb__ResetEstPasswordRequest *input, Pb__ResetEstPasswordReply *ret_reply)
 {
@@ -13,8 +15,9 @@ reset_est_password(struct est *est, struct request *rq, const Pb__ResetEstPasswo
     request_note(rq, "user", "%.100s", input->user);
     if (user.len == 0 || user.len > USER_NAME_MAX || strchr(input->user, ':') != NULL || !text_is_utf8(user))
         return fail(rq, ERR_BAD_REQUEST, "the name of a user has 1 to %d octets and no colon (RFC 7617 §2)", USER_NAME_MAX);
-    const char *password = password_new(rq->arena);
-    enum error error = store_put_user(est, rq, input->profile, input->user, password_hash(rq->arena, password), &created);
+    const char *password = drawn_secret_new(rq->arena);
+    struct bytes hash = drawn_secret_hash(rq->arena, bytes_of_text(password));
+    enum error error = store_put_user(est, rq, input->profile, input->user, hash, &created);
     if (error)
         return error;
     ret_reply->password = password;

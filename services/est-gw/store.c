@@ -135,10 +135,10 @@ store_list_users(struct est *est, struct request *rq, struct db_rows **ret_rows)
 }
 
 enum error
-store_put_user(struct est *est, struct request *rq, const char *profile, const char *user, const char *hash, bool *ret_created)
+store_put_user(struct est *est, struct request *rq, const char *profile, const char *user, struct bytes hash, bool *ret_created)
 {
     struct db_rows *rows;
-    enum error error = DB_QUERY(est->db, rq, &put_user, &rows, DB_TEXT(profile), DB_TEXT(user), DB_TEXT(hash));
+    enum error error = DB_QUERY(est->db, rq, &put_user, &rows, DB_TEXT(profile), DB_TEXT(user), DB_BYTES(hash));
 
     if (error == ERR_CONFLICT) {
         failure_clear(rq);
@@ -161,13 +161,13 @@ store_delete_user(struct est *est, struct request *rq, const char *profile, cons
 }
 
 enum error
-store_find_user(struct est *est, struct request *rq, const char *profile, const char *user, const char **ret_hash)
+store_find_user(struct est *est, struct request *rq, const char *profile, const char *user, struct bytes *ret_hash)
 {
     struct db_rows *rows;
     enum error error = DB_QUERY(est->db, rq, &find_user, &rows, DB_TEXT(profile), DB_TEXT(user));
 
     if (!error)
-        *ret_hash = db_count(rows) == 0 ? NULL : db_text(rows, 0, 0);
+        *ret_hash = db_count(rows) == 0 ? BYTES_NONE : db_bytes(rows, 0, 0);
     return error;
 }
 

@@ -1,6 +1,7 @@
 /* Whether a request that was not seen before may go to ra, and as whom. ra then decides what it may have. */
 #include <openssl/sha.h>
 
+#include "base/drawn_secret.h"
 #include "base/text.h"
 #include "scep.h"
 
@@ -9,7 +10,7 @@ by_passphrase(struct conversation *c, const struct csr *csr, struct transaction 
 {
     if (c->profile->passphrase.len == 0)
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "passphrase", "the profile has no passphrase, so nobody may enrol");
-    if (!passphrase_is(c->scep->passphrases, csr->challenge_password, c->profile->passphrase))
+    if (!drawn_secret_is(c->profile->passphrase, csr->challenge_password))
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "passphrase", "the challenge password is not the profile's passphrase");
     transaction->principal_kind = "scep-challenge";
     transaction->principal_id = c->profile->about->name;

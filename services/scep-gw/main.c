@@ -65,7 +65,6 @@ main(int argc, char **argv)
 
     scep.profiles = snapshot_slot_new();
     scep.ras = ra_cache_new();
-    scep.passphrases = passphrase_cache_new();
     scep.intune = intune_cache_new();
     scep.db = service_database(service);
     scep.bus = service_bus(service);
@@ -74,7 +73,6 @@ main(int argc, char **argv)
     listen_for_devices(service, &scep);
     int status = service_run(service);
     intune_cache_free(scep.intune);
-    passphrase_cache_free(scep.passphrases);
     ra_cache_free(scep.ras);
     snapshot_slot_free(scep.profiles);
     return status;

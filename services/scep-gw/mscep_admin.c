@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/clock.h"
+#include "base/drawn_secret.h"
 #include "base/text.h"
+#include "link/http_basic.h"
 #include "scep.h"
 
 #define CHALLENGE_OCTETS 8
 #define MINUTES_DEFAULT 60
-#define CREDENTIALS_MAX 1024
 
 #define PAGE_HEAD                                                                                                                                \
     "<HTML><Head><Meta HTTP-Equiv=\"Content-Type\" Content=\"text/html; charset=UTF-8\"><Title>Network Device Enrollment Service</Title></Head>" \
@@ -74,25 +74,18 @@ new_challenge(struct arena *arena)
 /* ---- who may see it ---- */
 
 static bool
-is_admin(struct scep *scep, struct http_exchange *x, const struct profile *profile)
+is_admin(struct http_exchange *x, const struct profile *profile)
 {
     const char *header = http_header_in(x, "Authorization");
-    struct bytes plain;
+    struct bytes user, password;
 
-    if (header == NULL || strlen(header) > CREDENTIALS_MAX || strncasecmp(header, "Basic ", 6) != 0)
+    if (!http_basic_read(x->rq.arena, header, &user, &password))
         return false;
-    if (!base64_decode(x->rq.arena, bytes_of_text(header + 6), &plain))
-        return false;
-    const uint8_t *colon = plain.len == 0 ? NULL : memchr(plain.at, ':', plain.len);
-    if (colon == NULL)
-        return false;
-    struct bytes user = BYTES(plain.at, (size_t)(colon - plain.at)), password = BYTES(colon + 1, plain.len - user.len - 1);
     /* Windows' scrapers write DOMAIN\user. */
     const uint8_t *domain = user.len == 0 ? NULL : memchr(user.at, '\\', user.len);
     if (domain != NULL)
         user = BYTES(domain + 1, user.len - (size_t)(domain - user.at) - 1);
-    bool right = passphrase_is(scep->passphrases, password, profile->admin_password);
-    return right && bytes_equal(user, bytes_of_text(profile->about->admin_user));
+    return drawn_secret_is(profile->admin_password, password) && bytes_equal(user, bytes_of_text(profile->about->admin_user));
 }
 
 static enum error
@@ -152,7 +145,7 @@ show(struct scep *scep, struct http_exchange *x, const struct profile *profile)
         request_note(&x->rq, "rule", "admin-network");
         return answer_page(x, profile, TEXT_DENIED);
     }
-    if (!is_admin(scep, x, profile))
+    if (!is_admin(x, profile))
         return ask_for_password(x);
     request_note(&x->rq, "admin", "%s", profile->about->admin_user);
     if (profile->authorization != BY_CHALLENGE) {

@@ -1,5 +1,6 @@
-/* rpc RotateScepSecret: called by `signetctl profile rotate-passphrase` and its like. What it answers is nowhere else: only salt and scrypt are
+/* rpc RotateScepSecret: called by `signetctl profile rotate-passphrase` and its like. What it answers is nowhere else: only salt and hash are
  * stored. */
+#include "base/drawn_secret.h"
 #include "base/text.h"
 #include "scep.h"
 
@@ -15,8 +16,8 @@ rotate_scep_secret(struct scep *scep, struct request *rq, const Pb__RotateScepSe
     request_note(rq, "profile", "%s", request->profile);
     request_note(rq, "secret", "%s", request->secret);
     if (!request->cancel) {
-        value = passphrase_new(rq);
-        hash = passphrase_hash(rq->arena, bytes_of_text(value));
+        value = drawn_secret_new(rq->arena);
+        hash = drawn_secret_hash(rq->arena, bytes_of_text(value));
     }
     enum error error = is_passphrase ? store_set_passphrase(scep, rq, request->profile, hash, &found)
                                      : store_set_admin_password(scep, rq, request->profile, hash, &found);

@@ -47,7 +47,6 @@ struct scep {
     struct snapshot_slot *profiles;
     struct service_loop *profile_loop;
     struct ra_cache *ras;
-    struct passphrase_cache *passphrases;
     struct intune_cache *intune;
 };
 
@@ -248,15 +247,6 @@ enum error authorize(struct conversation *c, const struct csr *csr, struct trans
 /* renewal.c: true when the request is signed with a certificate of the profile's CA. */
 bool renewal_is_signed_by_ours(const struct conversation *c);
 enum error renewal_authorize(struct conversation *c, const struct csr *csr, struct transaction *transaction) MUST_CHECK;
-
-/* passphrase.c: secrets that are made here, and kept as salt and scrypt */
-#define SECRET_HASH_LEN 48
-const char *passphrase_new(struct request *rq);
-struct bytes passphrase_hash(struct arena *arena, struct bytes passphrase);
-struct passphrase_cache *passphrase_cache_new(void);
-void passphrase_cache_free(struct passphrase_cache *cache);
-/* One that was right before is known by a keyed hash, so that scrypt is paid once. */
-bool passphrase_is(struct passphrase_cache *cache, struct bytes passphrase, struct bytes hash);
 
 /* outside.c */
 struct outside_answer {

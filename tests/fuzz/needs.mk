@@ -1,6 +1,7 @@
 # What a fuzz target needs beside base and pki.
 FUZZ_NEEDS_message := common/link/message.c
 FUZZ_NEEDS_http_request := common/link/http_route.c common/link/http_head.c
+FUZZ_NEEDS_http_basic := common/link/http_basic.c
 FUZZ_NEEDS_http_conditional := services/crl-publisher/conditional.c
 FUZZ_NEEDS_jws := services/acme-gw/jws.c services/acme-gw/jwk.c services/acme-gw/json.c services/acme-gw/problem.c common/link/http_answer.c
 FUZZ_NEEDS_eab := services/acme-gw/eab_jws.c services/acme-gw/jws.c services/acme-gw/jwk.c services/acme-gw/json.c services/acme-gw/problem.c common/link/http_answer.c

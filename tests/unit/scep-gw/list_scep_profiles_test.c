@@ -33,7 +33,7 @@ tells_which_secrets_there_are(void **state)
 
     (void)must_save(fixture, "phones");
     assert_false(list(fixture, "phones").profiles[0]->has_passphrase);
-    assert_int_equal(store_set_passphrase(&fixture->scep, fixture->rq, "phones", passphrase_hash(fixture->rq->arena, bytes_of_text("x")), &found),
+    assert_int_equal(store_set_passphrase(&fixture->scep, fixture->rq, "phones", drawn_secret_hash(fixture->rq->arena, bytes_of_text("x")), &found),
                      OK);
     assert_true(list(fixture, "phones").profiles[0]->has_passphrase);
     assert_false(list(fixture, "phones").profiles[0]->has_admin_password);

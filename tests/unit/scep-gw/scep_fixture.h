@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/drawn_secret.h"
 #include "base/text.h"
 #include "kit/pki_kit.h"
 #include "kit/postgres_kit.h"
@@ -57,6 +58,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/scep-gw/sql/001_tables.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/002_notified.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/003_waiting.sql");
+    postgres_kit_run_file(postgres, "services/scep-gw/sql/004_drawn_secrets.sql");
     postgres_kit_grant(postgres, "scep_gw");
     return 0;
 }
@@ -82,7 +84,6 @@ open_fixture(void **state)
     assert_int_equal(db_open(fixture->rq, &options, &fixture->scep.db), OK);
     fixture->scep.profiles = snapshot_slot_new();
     fixture->scep.ras = ra_cache_new();
-    fixture->scep.passphrases = passphrase_cache_new();
     signer_failing = OK;
     *state = fixture;
     return 0;
@@ -94,7 +95,6 @@ close_fixture(void **state)
     struct fixture *fixture = *state;
 
     request_free(fixture->rq);
-    passphrase_cache_free(fixture->scep.passphrases);
     ra_cache_free(fixture->scep.ras);
     snapshot_slot_free(fixture->scep.profiles);
     db_close(fixture->scep.db);
