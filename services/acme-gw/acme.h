@@ -248,7 +248,7 @@ struct issued {
 
 extern const struct http_route acme_routes[];
 extern const size_t acme_route_count;
-/* Base URL and terms, from the settings. */
+/* Base URL, terms, and what CAA records call this CA: from the settings. */
 void acme_name_urls(struct acme *acme, struct arena *arena);
 char *acme_url(struct acme *acme, struct arena *arena, const char *kind, const char *id); /* "<base>/acme/order/<id>" */
 /* Fresh Replay-Nonce, Link rel="index" and Cache-Control on every answer. */
@@ -397,9 +397,8 @@ enum error challenge_types_check(struct request *rq, const struct acme_config *c
 void challenge_types_show(struct acme *acme, struct arena *arena, const struct challenge *challenge, json_t *json);
 /* The members of a directory's meta that are for challenges. */
 void challenge_types_add_meta(struct acme *acme, struct arena *arena, json_t *meta);
-/* What CAA and dns-persist-01 records call this CA; none: neither is looked at. */
+/* What CAA and dns-persist-01 records call this CA; none: no CAA record can allow it anything. */
 char **issuer_names(struct acme *acme, struct arena *arena, size_t *ret_count);
-bool looks_at_caa(struct acme *acme, const struct policy *policy);
 /* Prefix of the hashed account URIs of dns-persist-01; "" by draft -01, which has none. */
 const char *account_hash_prefix(struct acme *acme, struct arena *arena);
 

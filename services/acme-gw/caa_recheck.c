@@ -61,7 +61,7 @@ caa_recheck(struct acme *acme, struct request *rq, const struct order *order)
     size_t count;
 
     enum error error = policy_load(acme, rq, order->policy, &policy);
-    if (error || !looks_at_caa(acme, policy))
+    if (error || !policy->caa)
         return error;
     error = store_load_old_proofs(acme, rq, order, CAA_REUSE_S, &names, &count);
     if (error || count == 0)

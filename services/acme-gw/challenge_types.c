@@ -22,7 +22,7 @@ static const struct challenge_type {
 char **
 issuer_names(struct acme *acme, struct arena *arena, size_t *ret_count)
 {
-    return text_split(arena, text_is_empty(acme->config.caa_identities) ? "" : acme->config.caa_identities, ',', ret_count);
+    return text_split(arena, acme->config.caa_identities, ',', ret_count);
 }
 
 static bool
@@ -52,12 +52,6 @@ challenge_types_check(struct request *rq, const struct acme_config *config)
             return fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_CAA_IDENTITIES: \"%.100s\" is not a domain name in small letters without final dot",
                         words[i]);
     return OK;
-}
-
-bool
-looks_at_caa(struct acme *acme, const struct policy *policy)
-{
-    return policy->caa && !text_is_empty(acme->config.caa_identities);
 }
 
 const char *

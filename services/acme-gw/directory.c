@@ -74,6 +74,20 @@ directory_of_policy(struct acme *acme, struct arena *arena, const struct policy 
     return bytes_of_text(json_format(arena, object));
 }
 
+/* "" when the URL names no domain. */
+static const char *
+domain_of_url(struct arena *arena, const char *url)
+{
+    const char *host = strstr(url, "://");
+    struct identifier domain;
+
+    host = host == NULL ? url : host + 3;
+    host = bytes_text(arena, BYTES((const uint8_t *)host, strcspn(host, ":/")));
+    if (address_parse(host, &(struct address){0}) || identifier_read(arena, IDENTIFIER_DNS, host, &domain) != NULL)
+        return "";
+    return domain.value;
+}
+
 void
 acme_name_urls(struct acme *acme, struct arena *arena)
 {
@@ -85,6 +99,8 @@ acme_name_urls(struct acme *acme, struct arena *arena)
     if (len > 0 && url[len - 1] == '/')
         url[len - 1] = '\0';
     acme->base_url = url;
+    if (text_is_empty(config->caa_identities))
+        acme->config.caa_identities = domain_of_url(arena, url);
     acme->terms_url = text_is_empty(config->terms_url) ? arena_format(arena, "%s/acme/terms", url) : config->terms_url;
 }
 

@@ -88,6 +88,16 @@ check_challenges(struct request *rq, const Pb__AcmePolicy *policy)
     return OK;
 }
 
+/* With CAA on and no name of ours every CAA record forbids. */
+static enum error
+check_caa_can_allow(const struct acme *acme, struct request *rq, const Pb__AcmePolicy *policy)
+{
+    if (!policy->caa || !text_is_empty(acme->config.caa_identities))
+        return OK;
+    return fail(rq, ERR_BAD_REQUEST,
+                "caa: this CA has no name that CAA records could allow; the gateway's setting SIGNET_ACME_CAA_IDENTITIES gives it one");
+}
+
 static enum error
 check_numbers(struct request *rq, const Pb__AcmePolicy *policy)
 {
@@ -108,7 +118,7 @@ check_numbers(struct request *rq, const Pb__AcmePolicy *policy)
 #define NETWORKS(field) check_networks(rq, #field, (const char *const *)policy->field, policy->n_##field)
 
 static enum error
-check_policy(struct request *rq, const Pb__AcmePolicy *policy)
+check_policy(const struct acme *acme, struct request *rq, const Pb__AcmePolicy *policy)
 {
     enum error error = check_name(rq, policy->name);
 
@@ -124,6 +134,8 @@ check_policy(struct request *rq, const Pb__AcmePolicy *policy)
         error = name_patterns_check(rq, "preapproved_names", policy->preapproved_names, policy->n_preapproved_names);
     if (!error)
         error = check_challenges(rq, policy);
+    if (!error)
+        error = check_caa_can_allow(acme, rq, policy);
     return error ? error : check_numbers(rq, policy);
 }
 
@@ -136,7 +148,7 @@ put_acme_policy(struct acme *acme, struct request *rq, const Pb__PutAcmePolicyRe
         return fail(rq, ERR_BAD_REQUEST, "policy is missing");
     enum policy_write how = input->must_be_new ? POLICY_CREATE : input->must_exist ? POLICY_CHANGE : POLICY_WRITE;
     request_note(rq, "policy", "%.40s", input->policy->name);
-    enum error error = check_policy(rq, input->policy);
+    enum error error = check_policy(acme, rq, input->policy);
     if (!error)
         error = store_write_policy(acme, rq, input->policy, how, &created);
     if (!error)

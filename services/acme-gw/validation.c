@@ -44,7 +44,7 @@ fill_in(struct acme *acme, struct request *rq, const struct validation *validati
     input->denied_networks = (const char **)policy->denied_networks;
     input->n_denied_networks = policy->denied_network_count;
     input->account_uri = acme_url(acme, rq->arena, "account", validation->account_id);
-    input->check_caa = looks_at_caa(acme, policy);
+    input->check_caa = policy->caa;
     input->issuer_names = (const char **)issuer_names(acme, rq->arena, &input->n_issuer_names);
     input->account_hash_prefix = account_hash_prefix(acme, rq->arena);
     if (!text_equal(validation->type, "dns-persist-01"))

@@ -101,6 +101,8 @@ caa_refusal(struct arena *arena, const struct bytes *records, size_t count, cons
     const struct properties *decisive = subject->wildcard && issue_wild.has ? &issue_wild : &issue;
     if (!decisive->has || decisive->authorises)
         return NULL;
+    if (subject->issuer_name_count == 0)
+        return "this CA has no name that they could have";
     return arena_format(arena, "no property \"%s\" lets %s issue to this account by %s", decisive == &issue ? "issue" : "issuewild",
                         subject->issuer_names[0], subject->method);
 }

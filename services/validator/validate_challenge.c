@@ -99,8 +99,8 @@ take_networks(struct request *rq, size_t count, const char *const *texts, struct
 enum error
 check_issuer_names(struct request *rq, size_t count)
 {
-    if (count == 0 || count > ISSUER_NAMES_MAX)
-        return fail(rq, ERR_BAD_REQUEST, "this CA must have 1 to %d names for CAA and dns-persist-01 records", ISSUER_NAMES_MAX);
+    if (count > ISSUER_NAMES_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "this CA has more than %d names for CAA and dns-persist-01 records", ISSUER_NAMES_MAX);
     return OK;
 }
 
@@ -134,7 +134,9 @@ check_type(struct request *rq, const struct type *type, const Pb__ValidateChalle
         return fail(rq, ERR_BAD_REQUEST, "the account's URL is missing, or too long");
     if (strlen(input->account_hash_prefix) > URI_MAX || input->n_thumbprints > THUMBPRINTS_MAX)
         return fail(rq, ERR_TOO_LARGE, "the account has too many keys, or the prefix of its hash is too long");
-    return type->needs_issuer_names || input->check_caa ? check_issuer_names(rq, input->n_issuer_names) : OK;
+    if (type->needs_issuer_names && input->n_issuer_names == 0)
+        return fail(rq, ERR_BAD_REQUEST, "this CA has no name that records of %s could have", type->name);
+    return check_issuer_names(rq, input->n_issuer_names);
 }
 
 static enum error

@@ -245,7 +245,7 @@ enum error found(struct request *rq, const char *problem, const char *format, ..
 const char *proof_note_tried(struct request *rq, struct proof *proof, const struct address *address);
 /* A name as the bus brings it; "*." is taken off a wildcard. */
 enum error take_name(struct request *rq, const Pb__Name *name, struct identifier *ret_name, bool *ret_wildcard) MUST_CHECK;
-/* The names of this CA in CAA and dns-persist-01 records: at least one. */
+/* The names of this CA in CAA and dns-persist-01 records: not too many. */
 enum error check_issuer_names(struct request *rq, size_t count) MUST_CHECK;
 
 enum error validate_challenge(struct validator *validator, struct request *rq, const Pb__ValidateChallengeRequest *input,

@@ -108,18 +108,20 @@ a_policy_without_caa_does_not_look(void **state)
     assert_string_equal(beyond.caa_asked, "");
 }
 
+/* A setting that is missing must not let through what the owner forbids. */
 static void
-a_ca_without_a_name_does_not_look(void **state)
+a_ca_without_a_name_looks_as_well(void **state)
 {
     const char *names = gateway.config.caa_identities;
     struct made_order made = client_ready_order(&me, "host.example");
 
     make_proofs_old();
+    beyond.caa_problem = "caa";
     gateway.config.caa_identities = "";
     const struct http_kit_reply *reply = finalize_it(&made);
     gateway.config.caa_identities = names;
-    assert_string_equal(member(&me, reply, "status"), "valid");
-    assert_string_equal(beyond.caa_asked, "");
+    assert_problem(&me, reply, 403, "caa");
+    assert_string_equal(beyond.caa_asked, "host.example by http-01");
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -129,7 +131,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_fresh_proof_needs_no_second_look), CASE(an_old_proof_is_looked_at_again),    CASE(an_owner_who_changed_his_mind_ends_the_order),
-        CASE(an_absent_validator_is_asked_again), CASE(a_policy_without_caa_does_not_look), CASE(a_ca_without_a_name_does_not_look),
+        CASE(an_absent_validator_is_asked_again), CASE(a_policy_without_caa_does_not_look), CASE(a_ca_without_a_name_looks_as_well),
     };
     return cmocka_run_group_tests_name("caa_recheck", tests, open_gateway, close_gateway);
 }

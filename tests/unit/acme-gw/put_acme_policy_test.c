@@ -88,6 +88,21 @@ rejects(void **state)
 }
 
 static void
+refuses_caa_that_could_never_allow(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    const char *names = gateway.config.caa_identities;
+    const Pb__AcmePolicy policy = {.name = "intra", .caa = true};
+    bool created;
+
+    gateway.config.caa_identities = "";
+    enum error error = put(rq, &policy, false, false, &created);
+    gateway.config.caa_identities = names;
+    assert_int_equal(error, ERR_BAD_REQUEST);
+    assert_non_null(strstr(rq->failure.message, "SIGNET_ACME_CAA_IDENTITIES"));
+}
+
+static void
 what_was_written_is_listed(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -145,12 +160,13 @@ a_policy_is_created_once_and_changed_only_when_it_exists(void **state)
     free(found);
 }
 
-#define CASES_BY_HAND 2
+#define CASES_BY_HAND 3
 
 int
 main(void)
 {
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(refused)] = {
+        cmocka_unit_test_teardown(refuses_caa_that_could_never_allow, end),
         cmocka_unit_test_teardown(what_was_written_is_listed, end),
         cmocka_unit_test_teardown(a_policy_is_created_once_and_changed_only_when_it_exists, end),
     };

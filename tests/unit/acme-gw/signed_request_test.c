@@ -246,6 +246,27 @@ the_directory_names_what_is_served(void **state)
 }
 
 static void
+caa_records_call_this_ca_by_its_setting_else_by_its_domain(void **state)
+{
+    static const struct {
+        const char *url, *setting, *expected;
+    } cases[] = {
+        {"https://CA.Example:14000/pki/", "", "ca.example"},
+        {"https://ca.example", "other.example", "other.example"},
+        {"https://127.0.0.1:14000", "", ""},
+        {"https://[::1]:14000", "", ""},
+        {"", "", ""}, /* the listen address */
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(arena, arena) = arena_new();
+        struct acme acme = {.config = {.listen = "127.0.0.1:1", .url = cases[i].url, .caa_identities = cases[i].setting}};
+        acme_name_urls(&acme, arena);
+        assert_string_equal(acme.config.caa_identities, cases[i].expected);
+    }
+}
+
+static void
 an_absent_database_is_503_with_retry_after(void **state)
 {
     account_cache_forget(gateway.accounts, strrchr(me.kid, '/') + 1);
@@ -261,7 +282,7 @@ an_absent_database_is_503_with_retry_after(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 14
+#define CASES_BY_HAND 15
 
 int
 main(void)
@@ -280,6 +301,7 @@ main(void)
         CASE(an_account_that_the_operator_revoked_is_unauthorized_soon),
         CASE(directory_and_nonce_may_be_had_by_post),
         CASE(the_directory_names_what_is_served),
+        CASE(caa_records_call_this_ca_by_its_setting_else_by_its_domain),
         CASE(an_absent_database_is_503_with_retry_after),
     };
     size_t count = CASES_BY_HAND;

@@ -89,6 +89,18 @@ means(void **state)
 }
 
 static void
+to_a_ca_without_a_name_nothing_is_allowed_that_is_not_free(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    struct bytes list[] = {record(arena, "0 issue ca.example")}, other[] = {record(arena, "0 iodef mailto:a@b")};
+    struct caa_subject subject = subject_of("host.example", false, "dns-01");
+
+    subject.issuer_name_count = 0;
+    assert_non_null(caa_refusal(arena, list, 1, &subject));
+    assert_null(caa_refusal(arena, other, 1, &subject));
+}
+
+static void
 a_malformed_record_forbids(void **state)
 {
     AUTO_STRUCT(arena, arena) = arena_new();
@@ -195,13 +207,14 @@ a_resolver_that_says_nothing_forbids(void **state)
     close(silent);
 }
 
-#define CASES_BY_HAND 3
+#define CASES_BY_HAND 4
 
 int
 main(void)
 {
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(meanings) + COUNT_OF(climbs)] = {
         cmocka_unit_test(a_malformed_record_forbids),
+        cmocka_unit_test(to_a_ca_without_a_name_nothing_is_allowed_that_is_not_free),
         cmocka_unit_test(bogus_records_forbid),
         cmocka_unit_test(a_resolver_that_says_nothing_forbids),
     };

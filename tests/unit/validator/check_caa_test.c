@@ -17,6 +17,7 @@ static const char records[] = "ours 5 CAA 0 issue \"ca.example\"\n"
 static struct validator validator;
 static struct request *process_rq;
 static char *issuer = (char *)"ca.example";
+static size_t issuers = 1;
 
 static int
 open_all(void **state)
@@ -62,7 +63,7 @@ ask(struct request *rq, const struct asked *asked, size_t count, Pb__CheckCaaRep
     input.subjects = pointers;
     input.n_subjects = count;
     input.issuer_names = (void *)&issuer;
-    input.n_issuer_names = 1;
+    input.n_issuer_names = issuers;
     input.account_uri = ACCOUNT;
     pb__check_caa_reply__init(ret_reply);
     return check_caa(&validator, rq, &input, ret_reply);
@@ -117,13 +118,32 @@ rejects_what_is_no_name(void **state)
 }
 
 static void
-rejects_a_ca_without_a_name(void **state)
+every_record_forbids_a_ca_without_a_name(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
-    Pb__CheckCaaRequest input = PB__CHECK_CAA_REQUEST__INIT;
-    Pb__CheckCaaReply reply = PB__CHECK_CAA_REPLY__INIT;
+    Pb__CheckCaaReply ours, nothing;
 
-    assert_int_equal(check_caa(&validator, rq, &input, &reply), ERR_BAD_REQUEST);
+    issuers = 0;
+    enum error error = ask(rq, &(struct asked){"ours.test", "dns-01"}, 1, &ours);
+    if (!error)
+        error = ask(rq, &(struct asked){"nothing.test", "dns-01"}, 1, &nothing);
+    issuers = 1;
+    assert_int_equal(error, OK);
+    assert_false(ours.allowed);
+    assert_non_null(strstr(ours.detail, "this CA has no name"));
+    assert_true(nothing.allowed);
+}
+
+static void
+rejects_a_ca_with_too_many_names(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__CheckCaaReply reply;
+
+    issuers = 11;
+    enum error error = ask(rq, NULL, 0, &reply);
+    issuers = 1;
+    assert_int_equal(error, ERR_BAD_REQUEST);
 }
 
 static Pb__ValidateChallengeReply
@@ -164,9 +184,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(allows_names_that_all_allow_it), cmocka_unit_test(names_the_first_that_is_not_allowed),
-        cmocka_unit_test(a_wildcard_is_asked_as_one),     cmocka_unit_test(rejects_what_is_no_name),
-        cmocka_unit_test(rejects_a_ca_without_a_name),    cmocka_unit_test(a_validation_ends_with_caa),
+        cmocka_unit_test(allows_names_that_all_allow_it),
+        cmocka_unit_test(names_the_first_that_is_not_allowed),
+        cmocka_unit_test(a_wildcard_is_asked_as_one),
+        cmocka_unit_test(rejects_what_is_no_name),
+        cmocka_unit_test(every_record_forbids_a_ca_without_a_name),
+        cmocka_unit_test(rejects_a_ca_with_too_many_names),
+        cmocka_unit_test(a_validation_ends_with_caa),
     };
     return cmocka_run_group_tests_name("check_caa", tests, open_all, close_all);
 }
