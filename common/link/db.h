@@ -123,6 +123,28 @@ struct db_step {
     }
 enum error db_atomic(struct db *db, struct request *rq, const struct db_step *steps, size_t step_count) MUST_CHECK;
 
+/*
+ * Many rows for one statement, which takes them apart again by unnest: a row is added as its values are written, and goes over the wire as a part of
+ * one array for each column.
+ *
+ *     static const enum db_type types[] = {DB_IS_TEXT, DB_IS_INT};
+ *     struct db_columns *ages = db_columns_new(rq->arena, types, 2);
+ *     for (…)
+ *         DB_ADD(ages, DB_TEXT(name), DB_INT(age));
+ *     struct db_value values[2];
+ *     db_columns_take(ages, values);               // DB_TEXT_ARRAY, DB_INT_ARRAY, for `unnest($1::text[], $2::int[])`
+ *
+ * Texts and bytes may be null, numbers and times not. Types are DB_IS_TEXT, _BYTES, _INT, _BIGINT and _TIME. Everything lives in the arena.
+ */
+#define DB_COLUMNS_MAX 32
+struct db_columns;
+struct db_columns *db_columns_new(struct arena *arena, const enum db_type *types, size_t count);
+void db_columns_add(struct db_columns *columns, const struct db_value *row, size_t count);
+#define DB_ADD(columns_, ...) \
+    db_columns_add((columns_), (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value))
+/* One array for each column, in the order of the types. */
+void db_columns_take(const struct db_columns *columns, struct db_value *ret_values);
+
 /* A transaction that must look before it writes. Ends by itself (rollback) when `work` returns an error; retried as a whole on
  * serialisation failure, so `work` must have no other side effects. Inside, use the given db only; after a refused statement nothing more can be
  * done: return the error. The isolation is the database's (READ COMMITTED): lock what you looked at, with FOR UPDATE or an advisory lock. */

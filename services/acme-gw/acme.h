@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/text.h"
+#include "link/commit_queue.h"
 #include "link/db.h"
 #include "link/http_server.h"
 #include "link/lease.h"
@@ -76,6 +77,7 @@ struct acme {
     struct db *db;
     struct bus *bus;
     struct nonces *nonces;
+    struct commit_queue *new_orders;
     struct account_cache *accounts;
     struct certificate_cache *certificates;
     const struct profile *profiles;
@@ -474,6 +476,22 @@ bool name_matches(const char *const *patterns, size_t count, const struct identi
 /* Brings them to the form that identifiers have: "*.Intra.Example." would never match anything. ERR_BAD_REQUEST, ERR_TOO_LARGE. */
 enum error name_patterns_check(struct request *rq, const char *what, const char **patterns, size_t count) MUST_CHECK;
 
+/* ---- store_new_order.c ---- */
+
+/* An order on its way into the database, with a challenge for each of its names. */
+struct new_order {
+    struct order *order; /* status, authorization_ids and expires_at_s are as they came out: what was proven lately takes the place of new ones */
+    const struct challenge *challenges;
+    const struct spending *spendings;
+    size_t spending_count;
+    struct limit failures;
+    struct obstacle obstacle; /* why it was not recorded; `rule` NULL: it was */
+    struct request *rq;       /* the store's */
+};
+/* In one round trip with others that come at the same time. ERR_CONFLICT: another order replaces the same certificate. */
+enum error store_insert_order(struct acme *acme, struct request *rq, struct new_order *new_order) MUST_CHECK;
+commit_batch store_insert_orders; /* items are struct new_order, context is struct acme */
+
 /* ---- store.c ---- */
 
 extern const struct db_statement store_take_validations;
@@ -491,10 +509,7 @@ enum error store_deactivate_account(struct acme *acme, struct request *rq, const
 /* From the key that `account` has here to another one; ret_in_use: another account has that. */
 enum error store_change_key(struct acme *acme, struct request *rq, const struct account *account, const struct jwk *key, bool *ret_in_use) MUST_CHECK;
 
-/* With the challenges of its new authorisations. What the account has proven lately takes the place of the new ones: status, authorization_ids and
- * expires_at_s are then as they came out. ERR_CONFLICT: another order replaces the same certificate. */
-enum error store_insert_order(struct acme *acme, struct request *rq, const struct challenge *challenges, size_t challenge_count, struct order *order)
-    MUST_CHECK;
+enum order_status store_order_status(const char *name);
 enum error store_load_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct order *ret_order) MUST_CHECK;
 /* The next `most` of an account after that place, newest first, whatever their status; expired ones are ORDER_INVALID. */
 enum error store_list_orders(struct acme *acme, struct request *rq, const char *account_id, const struct order_place *after, int most,

@@ -1,6 +1,6 @@
 /*
- * What may be done how often: before an account is made and before an order is recorded, in one round trip each. Who is refused is told the rule and
- * the time; a name that failed without end waits for an operator (signetctl acme resume).
+ * What may be done how often: before an account is made, in one round trip; with the recording of an order, in the same. Who is refused is told the
+ * rule and the time; a name that failed without end waits for an operator (signetctl acme resume).
  */
 #include "acme.h"
 
@@ -111,28 +111,44 @@ spendings_of_order(struct arena *arena, const struct policy *policy, const struc
     return count;
 }
 
+static bool
+has_quotas(const struct policy *policy)
+{
+    return policy->orders_per_account > 0 || policy->certificates_per_account > 0;
+}
+
 enum error
-limit_new_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order)
+limit_insert_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct challenge *challenges, struct order *order)
 {
     struct spending *spendings = arena_array(rq->arena, SPENDINGS_MAX, sizeof *spendings);
-    size_t count = spendings_of_order(rq->arena, policy, order, spendings);
-    struct obstacle obstacle = {0};
+    struct new_order new = {.order = order,
+                            .challenges = challenges,
+                            .spendings = spendings,
+                            .spending_count = spendings_of_order(rq->arena, policy, order, spendings),
+                            .failures = policy->limits->failed_authorizations};
+    enum error error = OK;
 
-    enum error error = store_spend_order(acme, rq, policy, order, spendings, count, &obstacle);
+    if (has_quotas(policy) && order->replaces == NULL)
+        error = store_check_quotas(acme, rq, policy, order->account_id, &new.obstacle);
+    if (!error && new.obstacle.rule == NULL)
+        error = store_insert_order(acme, rq, &new);
     if (error)
         return error;
-    return obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &obstacle);
+    return new.obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &new.obstacle);
 }
 
 /* An authorisation without an order is as much work as an order, and no certificate yet. */
 enum error
 limit_new_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id, const struct identifier *name)
 {
-    const struct order order = {.account_id = account_id, .names = name, .name_count = 1};
     struct spending spending = spending_of(rq->arena, policy, "new-orders-per-account", account_id, policy->limits->new_orders);
     struct obstacle obstacle = {0};
+    enum error error = OK;
 
-    enum error error = store_spend_order(acme, rq, policy, &order, &spending, policy->limits->new_orders.count > 0, &obstacle);
+    if (has_quotas(policy))
+        error = store_check_quotas(acme, rq, policy, account_id, &obstacle);
+    if (!error && obstacle.rule == NULL)
+        error = store_spend_authorization(acme, rq, policy, account_id, name, &spending, &obstacle);
     if (error)
         return error;
     return obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &obstacle);

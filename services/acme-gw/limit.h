@@ -30,9 +30,12 @@ struct limits {
 
 /* Before an account is made: rateLimited. */
 enum error limit_new_account(struct acme *acme, struct http_exchange *x, const struct policy *policy) MUST_CHECK;
-/* Before an order is recorded: rateLimited, with the rule. The policy's quotas, too. A replacement (RFC 9773) counts for nothing but failures. */
-enum error limit_new_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order) MUST_CHECK;
-/* The same for an authorisation without an order. */
+/* Counts an order and records it with its challenges, one for each name, unless something stands in its way: rateLimited, with the rule. The policy's
+ * quotas, too. A replacement (RFC 9773) counts for nothing but failures. */
+struct challenge;
+enum error limit_insert_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct challenge *challenges,
+                              struct order *order) MUST_CHECK;
+/* Before an authorisation without an order is recorded. */
 struct identifier;
 enum error limit_new_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
                                    const struct identifier *name) MUST_CHECK;
@@ -74,9 +77,15 @@ struct obstacle {
 /* Spends all that can be spent; the first that cannot is the obstacle. */
 enum error store_spend(struct acme *acme, struct request *rq, const struct spending *spendings, size_t count, struct obstacle *ret_obstacle)
     MUST_CHECK;
-/* The same together with what the account has failed at and what it has, in one round trip. */
-enum error store_spend_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order,
-                             const struct spending *spendings, size_t count, struct obstacle *ret_obstacle) MUST_CHECK;
+/* The same for one turn, together with what the account has failed at. */
+enum error store_spend_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
+                                     const struct identifier *name, const struct spending *spending, struct obstacle *ret_obstacle) MUST_CHECK;
+/* How many orders and certificates the account has. */
+enum error store_check_quotas(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
+                              struct obstacle *ret_obstacle) MUST_CHECK;
+/* The spending with this key cannot be; this name has failed too often. */
+struct obstacle obstacle_of_turn(const struct spending *spendings, size_t count, const char *key, int wait_s);
+struct obstacle obstacle_of_failure(struct arena *arena, const char *column, bool paused, int wait_s);
 enum error store_sweep_limits(struct acme *acme, struct request *rq) MUST_CHECK;
 enum error store_list_limits(struct acme *acme, struct request *rq, const char *name, Pb__AcmeLimits ***ret_limits, size_t *ret_count) MUST_CHECK;
 enum error store_write_limits(struct acme *acme, struct request *rq, const Pb__AcmeLimits *limits, bool *ret_created) MUST_CHECK;

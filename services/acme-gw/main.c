@@ -186,6 +186,7 @@ main(int argc, char **argv)
     open_secrets(service, rq, &acme);
     open_profiles(service, rq, &acme);
     acme_name_urls(&acme, rq->arena);
+    acme.new_orders = commit_queue_new(store_insert_orders, &acme);
     acme.accounts = account_cache_new();
     acme.certificates = certificate_cache_new();
     acme.policies = snapshot_slot_new();
@@ -202,6 +203,7 @@ main(int argc, char **argv)
     snapshot_slot_free(acme.policies);
     certificate_cache_free(acme.certificates);
     account_cache_free(acme.accounts);
+    commit_queue_free(acme.new_orders);
     nonces_free(acme.nonces);
     secret_box_free(acme.secrets);
     request_limiter_free(acme.requests);

@@ -191,9 +191,7 @@ new_order(void *context, struct http_exchange *x)
     if (!error)
         error = check_template(acme, rq, policy, signed_.account, &order);
     if (!error)
-        error = limit_new_order(acme, rq, policy, &order);
-    if (!error)
-        error = store_insert_order(acme, rq, challenges, order.name_count, &order);
+        error = limit_insert_order(acme, rq, policy, challenges, &order);
     if (error)
         return error;
     return order_answer(acme, x, 201, &order);

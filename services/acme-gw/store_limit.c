@@ -62,15 +62,20 @@ step_of_spendings(struct arena *arena, const struct spending *spendings, size_t 
     return (struct db_step){.statement = &spend, .values = values, .value_count = 3, .ret_rows = ret_rows};
 }
 
+struct obstacle
+obstacle_of_turn(const struct spending *spendings, size_t count, const char *key, int wait_s)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(spendings[i].key, key))
+            return (struct obstacle){.rule = spendings[i].rule, .subject = spendings[i].subject, .wait_s = wait_s > 0 ? wait_s : 1};
+    return (struct obstacle){0};
+}
+
 static void
 obstacle_of_spending(const struct db_rows *rows, const struct spending *spendings, size_t count, struct obstacle *ret_obstacle)
 {
-    for (size_t i = 0; rows != NULL && db_count(rows) == 1 && i < count; i++) {
-        if (!text_equal(db_text(rows, 0, 0), spendings[i].key))
-            continue;
-        int wait_s = (int)db_int(rows, 0, 1);
-        *ret_obstacle = (struct obstacle){.rule = spendings[i].rule, .subject = spendings[i].subject, .wait_s = wait_s > 0 ? wait_s : 1};
-    }
+    if (rows != NULL && db_count(rows) == 1)
+        *ret_obstacle = obstacle_of_turn(spendings, count, db_text(rows, 0, 0), (int)db_int(rows, 0, 1));
 }
 
 enum error
@@ -85,53 +90,51 @@ store_spend(struct acme *acme, struct request *rq, const struct spending *spendi
     return error;
 }
 
-static void
-obstacle_of_failing(struct arena *arena, const struct db_rows *rows, struct obstacle *ret_obstacle)
+struct obstacle
+obstacle_of_failure(struct arena *arena, const char *column, bool paused, int wait_s)
 {
-    if (db_count(rows) == 0)
-        return;
-    int wait_s = (int)db_int(rows, 0, 2);
-    *ret_obstacle = (struct obstacle){.rule = db_bool(rows, 0, 1) ? "paused-names" : "failed-authorizations-per-name",
-                                      .subject = name_from_column(arena, db_text(rows, 0, 0)).value,
-                                      .wait_s = wait_s > 0 ? wait_s : 1,
-                                      .paused = db_bool(rows, 0, 1)};
+    return (struct obstacle){.rule = paused ? "paused-names" : "failed-authorizations-per-name",
+                             .subject = name_from_column(arena, column).value,
+                             .wait_s = wait_s > 0 ? wait_s : 1,
+                             .paused = paused};
 }
 
-static void
-obstacle_of_quotas(const struct policy *policy, const struct db_rows *rows, struct obstacle *ret_obstacle)
+enum error
+store_spend_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id, const struct identifier *name,
+                          const struct spending *spending, struct obstacle *ret_obstacle)
 {
+    const struct limit *failures = &policy->limits->failed_authorizations;
+    const char *column = name_to_column(rq->arena, name);
+    struct db_rows *spent = NULL, *failing = NULL;
+    struct db_step steps[2] = {
+        DB_STEP(&find_failing, &failing, DB_TEXT(account_id), DB_TEXT_ARRAY(&column, 1), DB_INT(failures->count), DB_INT(failures->period_s)),
+    };
+    size_t count = spending->limit.count > 0;
+
+    if (count > 0)
+        steps[1] = step_of_spendings(rq->arena, spending, count, &spent);
+    enum error error = db_atomic(acme->db, rq, steps, 1 + count);
+    if (error)
+        return error;
+    obstacle_of_spending(spent, spending, count, ret_obstacle);
+    if (db_count(failing) > 0)
+        *ret_obstacle = obstacle_of_failure(rq->arena, db_text(failing, 0, 0), db_bool(failing, 0, 1), (int)db_int(failing, 0, 2));
+    return OK;
+}
+
+enum error
+store_check_quotas(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id, struct obstacle *ret_obstacle)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &count_quotas, &rows, DB_TEXT(account_id), DB_INT(policy->orders_per_account),
+                                DB_INT(policy->certificates_per_account));
+    if (error)
+        return error;
     if (policy->orders_per_account > 0 && db_int(rows, 0, 0) >= policy->orders_per_account)
         *ret_obstacle = (struct obstacle){.rule = "orders-per-account"};
     if (policy->certificates_per_account > 0 && db_int(rows, 0, 1) >= policy->certificates_per_account)
         *ret_obstacle = (struct obstacle){.rule = "certificates-per-account"};
-}
-
-enum error
-store_spend_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order, const struct spending *spendings,
-                  size_t count, struct obstacle *ret_obstacle)
-{
-    const struct limit *failures = &policy->limits->failed_authorizations;
-    const char **names = names_to_columns(rq->arena, order->names, order->name_count);
-    bool has_quotas = (policy->orders_per_account > 0 || policy->certificates_per_account > 0) && order->replaces == NULL;
-    struct db_rows *spent = NULL, *failing = NULL, *counted = NULL;
-    struct db_step steps[3] = {
-        DB_STEP(&find_failing, &failing, DB_TEXT(order->account_id), DB_TEXT_ARRAY(names, order->name_count), DB_INT(failures->count),
-                DB_INT(failures->period_s)),
-    };
-    size_t step_count = 1;
-    const struct db_value quota_values[] = {DB_TEXT(order->account_id), DB_INT(policy->orders_per_account), DB_INT(policy->certificates_per_account)};
-
-    if (count > 0)
-        steps[step_count++] = step_of_spendings(rq->arena, spendings, count, &spent);
-    if (has_quotas)
-        steps[step_count++] = (struct db_step){.statement = &count_quotas, .values = quota_values, .value_count = 3, .ret_rows = &counted};
-    enum error error = db_atomic(acme->db, rq, steps, step_count);
-    if (error)
-        return error;
-    if (has_quotas)
-        obstacle_of_quotas(policy, counted, ret_obstacle);
-    obstacle_of_spending(spent, spendings, count, ret_obstacle);
-    obstacle_of_failing(rq->arena, failing, ret_obstacle);
     return OK;
 }
 

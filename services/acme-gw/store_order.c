@@ -11,35 +11,6 @@
     "o.client_address, o.problem, o.attempts, o.policy, array_to_string(o.preapproved, ' '), o.not_before, o.not_after, o.profile, o.replaces, " \
     "o.owner, o.principal"
 
-/* An order that replaces a certificate and ran out of time gives way to the next one: nobody has written down that it is invalid. */
-static const struct db_statement release_replaced = {
-    "release_replaced", "UPDATE acme.orders SET status = 'invalid' WHERE replaces = $1 AND status IN ('pending', 'ready') AND expires_at <= now()"};
-/* Names that the account has proven lately need no new proof (RFC 8555 §7.1.4): the order lives as long as the oldest proof does. */
-static const struct db_statement insert_order = {
-    "insert_order",
-    "WITH wanted AS (SELECT w.name, w.id, w.place FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS w (name, id, place)), "
-    "chosen AS (SELECT w.name, w.place, coalesce(v.id, w.id) AS id, v.id IS NULL AS is_new, v.expires_at FROM wanted w LEFT JOIN LATERAL "
-    "(SELECT a.id, a.expires_at FROM acme.authorization a WHERE a.account_id = $2 AND a.name = w.name AND w.name <> ALL ($8) AND " IS_PROVEN " "
-    "AND a.expires_at > now() + interval '" AUTHORIZATION_REST "' ORDER BY a.expires_at DESC LIMIT 1) v ON true) "
-    "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, status, client_address, expires_at, not_before, "
-    "not_after, profile, replaces, policy, preapproved, owner, principal) "
-    "SELECT $1, $2, array_agg(name ORDER BY place), array_agg(id ORDER BY place), count(*) FILTER (WHERE is_new AND name <> ALL ($8)), "
-    "CASE WHEN bool_or(is_new AND name <> ALL ($8)) THEN 'pending' ELSE 'ready' END, $5, least($6, min(expires_at)), $9, $10, $11, $12, $7, $8, $13, "
-    "$14 FROM "
-    "chosen "
-    "RETURNING status, array_to_string(authorization_ids, ' '), expires_at"};
-static const struct db_statement insert_authorizations = {
-    "insert_authorizations", "INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at, status) "
-                             "SELECT new.id, $3, $4, new.name, $5, CASE WHEN new.name = ANY ($6) THEN 'valid' ELSE 'pending' END "
-                             "FROM unnest($1, $2) AS new (id, name), acme.orders o WHERE o.id = $4 AND new.id = ANY (o.authorization_ids)"};
-/* A name that is approved beforehand has a challenge, too, which is valid from the beginning: clients stumble over authorisations without any. */
-static const struct db_statement insert_challenges = {
-    "insert_challenges", "INSERT INTO acme.challenge (id, authorization_id, offered, token, status, type, validated_at) "
-                         "SELECT new.id, new.authorization_id, string_to_array(new.offered, ' '), new.token, CASE WHEN a.status = 'valid' THEN "
-                         "'valid' ELSE 'pending' END, "
-                         "CASE WHEN a.status = 'valid' THEN split_part(new.offered, ' ', 1) END, CASE WHEN a.status = 'valid' THEN now() END "
-                         "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (id, authorization_id, offered, token) "
-                         "JOIN acme.authorization a ON a.id = new.authorization_id"};
 static const struct db_statement load_order = {"load_order",
                                                "SELECT " ORDER_COLUMNS ", NULL::bytea FROM acme.orders o WHERE o.id = $1 AND o." ACCOUNT_IS "$2"};
 static const struct db_statement list_orders = {
@@ -76,6 +47,12 @@ static const char *const order_statuses[] = {
     [ORDER_VALID] = "valid",     [ORDER_INVALID] = "invalid", NULL,
 };
 
+enum order_status
+store_order_status(const char *name)
+{
+    return (enum order_status)store_status(order_statuses, name);
+}
+
 static const struct identifier *
 names_of_text(struct arena *arena, const char *text, size_t *ret_count)
 {
@@ -93,7 +70,7 @@ store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
     struct order order = {
         .id = db_text(rows, row, 0),
         .account_id = db_text(rows, row, 1),
-        .status = (enum order_status)store_status(order_statuses, db_text(rows, row, 2)),
+        .status = store_order_status(db_text(rows, row, 2)),
         .expires_at_s = db_time_s(rows, row, 5),
         .finalized_at_s = db_time_s(rows, row, 6),
         .client_address = db_text(rows, row, 7),
@@ -113,54 +90,6 @@ store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
     order.names = names_of_text(arena, db_text(rows, row, 3), &order.name_count);
     order.authorization_ids = (const char *const *)text_split(arena, db_text(rows, row, 4), ' ', &order.authorization_count);
     return order;
-}
-
-static struct db_value
-time_or_null(int64_t time_s)
-{
-    return time_s == 0 ? DB_NULL : DB_TIME_S(time_s);
-}
-
-enum error
-store_insert_order(struct acme *acme, struct request *rq, const struct challenge *challenges, size_t challenge_count, struct order *order)
-{
-    const char **names = names_to_columns(rq->arena, order->names, order->name_count);
-    const char **columns[4];
-    struct db_rows *inserted = NULL;
-
-    for (size_t c = 0; c < 4; c++)
-        columns[c] = arena_array(rq->arena, challenge_count, sizeof *columns[c]);
-    for (size_t i = 0; i < challenge_count; i++) {
-        columns[0][i] = challenges[i].id;
-        columns[1][i] = challenges[i].authorization_id;
-        columns[2][i] = challenges[i].type;
-        columns[3][i] = challenges[i].token;
-    }
-    struct db_step steps[] = {
-        DB_STEP(&release_replaced, NULL, DB_TEXT(order->replaces)),
-        DB_STEP(&insert_order, &inserted, DB_TEXT(order->id), DB_TEXT(order->account_id), DB_TEXT_ARRAY(names, order->name_count),
-                DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count), DB_TEXT(order->client_address), DB_TIME_S(order->expires_at_s),
-                DB_TEXT(order->policy), DB_TEXT_ARRAY(order->preapproved, order->preapproved_count), time_or_null(order->not_before_s),
-                time_or_null(order->not_after_s), DB_TEXT(order->profile), DB_TEXT(order->replaces), DB_TEXT(order->owner),
-                DB_TEXT(order->principal)),
-        DB_STEP(&insert_authorizations, NULL, DB_TEXT_ARRAY(order->authorization_ids, order->authorization_count),
-                DB_TEXT_ARRAY(names, order->name_count), DB_TEXT(order->account_id), DB_TEXT(order->id), DB_TIME_S(order->expires_at_s),
-                DB_TEXT_ARRAY(order->preapproved, order->preapproved_count)),
-        DB_STEP(&insert_challenges, NULL, DB_TEXT_ARRAY(columns[0], challenge_count), DB_TEXT_ARRAY(columns[1], challenge_count),
-                DB_TEXT_ARRAY(columns[2], challenge_count), DB_TEXT_ARRAY(columns[3], challenge_count)),
-    };
-    size_t skipped = order->replaces == NULL ? 1 : 0;
-    enum error error = db_atomic(acme->db, rq, steps + skipped, sizeof steps / sizeof steps[0] - skipped);
-    if (error == ERR_CONFLICT && text_equal(rq->failure.reason, "orders_replaces")) {
-        failure_clear(rq);
-        return refuse(rq, ERR_CONFLICT, "alreadyReplaced", "another order replaces the certificate %s already", order->replaces);
-    }
-    if (error)
-        return error;
-    order->status = (enum order_status)store_status(order_statuses, db_text(inserted, 0, 0));
-    order->authorization_ids = (const char *const *)text_split(rq->arena, db_text(inserted, 0, 1), ' ', &order->authorization_count);
-    order->expires_at_s = db_time_s(inserted, 0, 2);
-    return OK;
 }
 
 static enum error
@@ -194,9 +123,8 @@ store_list_orders(struct acme *acme, struct request *rq, const char *account_id,
     size_t count = db_count(rows);
     struct order_place *places = arena_array(rq->arena, count, sizeof *places);
     for (size_t i = 0; i < count; i++)
-        places[i] = (struct order_place){.id = db_text(rows, i, 0),
-                                         .status = (enum order_status)store_status(order_statuses, db_text(rows, i, 1)),
-                                         .created_at_us = db_time_us(rows, i, 2)};
+        places[i] = (struct order_place){
+            .id = db_text(rows, i, 0), .status = store_order_status(db_text(rows, i, 1)), .created_at_us = db_time_us(rows, i, 2)};
     *ret_places = places;
     *ret_count = count;
     return OK;

@@ -97,21 +97,90 @@ certificates_of_a_registered_domain(void **state)
     assert_limited(order_for("one.co.uk"), "certificates-per-domain", true);
 }
 
+static const struct identifier a_name = {.type = IDENTIFIER_DNS, .value = "a.example"};
+
+static struct order
+order_of_mine(struct request *rq, const struct identifier *name, const char *replaces)
+{
+    return (struct order){.id = new_id(rq->arena),
+                          .account_id = strrchr(me.kid, '/') + 1,
+                          .names = name,
+                          .name_count = 1,
+                          .policy = default_policy,
+                          .owner = "",
+                          .principal = "",
+                          .client_address = "",
+                          .expires_at_s = clock_now_s() + 3600,
+                          .replaces = replaces};
+}
+
+static enum error
+insert_order(struct request *rq, const char *replaces)
+{
+    struct order order = order_of_mine(rq, &a_name, replaces);
+    const struct policy *policy;
+
+    assert_int_equal(policy_load(&gateway, rq, default_policy, &policy), OK);
+    struct challenge challenge = new_challenge(&gateway, rq->arena, policy, &a_name, new_id(rq->arena));
+    return limit_insert_order(&gateway, rq, policy, &challenge, &order);
+}
+
+/* As the commit queue gathers them: of the turns that are left each order gets its own, the first ones first; a paused name stops its own order
+ * alone. */
+static void
+orders_of_one_batch_share_what_is_left(void **state)
+{
+    static const struct identifier names[] = {{.type = IDENTIFIER_DNS, .value = "paused.example"},
+                                              {.type = IDENTIFIER_DNS, .value = "b.example"},
+                                              {.type = IDENTIFIER_DNS, .value = "c.example"},
+                                              {.type = IDENTIFIER_DNS, .value = "d.example"}};
+    AUTO_STRUCT(request, rq) = request_new();
+    const struct policy *policy;
+    struct order orders[COUNT_OF(names)];
+    struct challenge challenges[COUNT_OF(names)];
+    struct new_order news[COUNT_OF(names)];
+    struct spending spending = {.key = "default r s", .rule = "r", .subject = "s", .limit = {.count = 4, .period_s = 400}};
+    void *items[COUNT_OF(names)];
+
+    postgres_kit_run(postgres, "INSERT INTO acme.limit_state (key, tat, period) VALUES ('default r s', now() + interval '100 s', '400 s')");
+    postgres_kit_run(postgres, arena_format(rq->arena, "INSERT INTO acme.failing_name VALUES ('%s', 'dns:paused.example', 9, now(), now(), now())",
+                                            strrchr(me.kid, '/') + 1));
+    assert_int_equal(policy_load(&gateway, rq, default_policy, &policy), OK);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        orders[i] = order_of_mine(rq, &names[i], NULL);
+        challenges[i] = new_challenge(&gateway, rq->arena, policy, &names[i], new_id(rq->arena));
+        news[i] = (struct new_order){.order = &orders[i], .challenges = &challenges[i], .spendings = &spending, .spending_count = 1, .rq = rq};
+        items[i] = &news[i];
+    }
+    assert_int_equal(store_insert_orders(&gateway, rq, items, COUNT_OF(names)), OK);
+    assert_string_equal(news[0].obstacle.rule, "paused-names");
+    assert_string_equal(news[0].obstacle.subject, "paused.example");
+    assert_null(news[1].obstacle.rule);
+    assert_int_equal(orders[1].status, ORDER_PENDING);
+    assert_string_equal(orders[1].authorization_ids[0], challenges[1].authorization_id);
+    assert_null(news[2].obstacle.rule);
+    assert_string_equal(orders[2].authorization_ids[0], challenges[2].authorization_id);
+    assert_string_equal(news[3].obstacle.rule, "r");
+    assert_string_equal(news[3].obstacle.subject, "s");
+    assert_in_range(news[3].obstacle.wait_s, 90, 100);
+    char *stored = postgres_kit_ask(postgres, "SELECT (SELECT string_agg(names[1], ' ' ORDER BY names[1]) FROM acme.orders) || ' ' || "
+                                              "(SELECT string_agg(name, ' ' ORDER BY name) FROM acme.authorization) || ' ' || "
+                                              "(SELECT count(*) FROM acme.challenge) || ' ' || (SELECT round(extract(epoch FROM tat - now()) / 10) "
+                                              "FROM acme.limit_state WHERE key = 'default r s')");
+    assert_string_equal(stored, "dns:b.example dns:c.example dns:b.example dns:c.example 2 40");
+    free(stored);
+}
+
 static void
 a_replacement_counts_for_nothing(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
-    const struct identifier name = {.type = IDENTIFIER_DNS, .value = "a.example"};
-    struct order order = {.account_id = "somebody", .names = &name, .name_count = 1, .replaces = "aki.serial"};
-    const struct policy *policy;
 
     set_limits("certificates_per_domain = 1, new_orders_per_account = 1");
-    assert_int_equal(policy_load(&gateway, rq, default_policy, &policy), OK);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(limit_new_order(&gateway, rq, policy, &order), OK);
-    order.replaces = NULL;
-    assert_int_equal(limit_new_order(&gateway, rq, policy, &order), OK);
-    assert_int_equal(limit_new_order(&gateway, rq, policy, &order), ERR_RATE_LIMITED);
+    assert_int_equal(insert_order(rq, "aki.one"), OK);
+    assert_int_equal(insert_order(rq, "aki.two"), OK);
+    assert_int_equal(insert_order(rq, NULL), OK);
+    assert_int_equal(insert_order(rq, NULL), ERR_RATE_LIMITED);
 }
 
 static void
@@ -264,6 +333,7 @@ main(void)
         CASE(what_was_spent_comes_back_with_time),
         CASE(certificates_of_a_registered_domain),
         CASE(a_replacement_counts_for_nothing),
+        CASE(orders_of_one_batch_share_what_is_left),
         CASE(accounts_of_an_address),
         CASE(names_that_fail_often),
         CASE(a_name_that_fails_without_end_is_paused),
