@@ -220,6 +220,11 @@ class Reply:
         return self.issued[0]
 
 
+def certificates_in(degenerate):
+    data = children(take(children(take(degenerate)[1])[1][1])[1])
+    return [x509.load_der_x509_certificate(one) for _, _, one in children(next(inside for tag, inside, _ in data if tag == 0xA0))]
+
+
 class Refused(Exception):
     def __init__(self, status, text):
         super().__init__(f"{status} {text}")
@@ -258,8 +263,7 @@ class Device:
         if headers["Content-Type"] == "application/x-x509-ca-cert":
             return [x509.load_der_x509_certificate(body)]
         assert headers["Content-Type"] == "application/x-x509-ca-ra-cert"
-        data = children(take(children(take(body)[1])[1][1])[1])
-        return [x509.load_der_x509_certificate(one) for _, _, one in children(next(inside for tag, inside, _ in data if tag == 0xA0))]
+        return certificates_in(body)
 
     def message(self, content, kind=PKCS_REQ, **wrong):
         recipients = wrong.pop("recipients", None) or [self.ca()[0]]

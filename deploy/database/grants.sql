@@ -75,7 +75,7 @@ GRANT SELECT, INSERT, UPDATE (number, der, this_update, next_update, sha256, ent
 
 -- signer: CAs and what belongs to them; versions of templates and finished rows are never changed; of revocations only the view for CRLs
 GRANT USAGE ON SCHEMA ca, ra TO signer;
-GRANT SELECT, INSERT, DELETE, UPDATE (status, public_key, evidence, csr, certificate, serial, not_before, not_after, path_length, is_default, begun_at)
+GRANT SELECT, INSERT, DELETE, UPDATE (status, public_key, evidence, csr, certificate, serial, not_before, not_after, path_length, is_default, begun_at, successor)
     ON ca.authority TO signer;
 GRANT SELECT, INSERT ON ca.chain, ca.alternate_chain, ca.template TO signer;
 GRANT SELECT, INSERT, UPDATE (number) ON ca.crl_number TO signer;

@@ -104,29 +104,3 @@ body_answer(struct http_exchange *x, const char *content_type, struct bytes der)
     const char *text = wants_one_line(x) ? base64_encode(x->rq.arena, der) : body_encode(x->rq.arena, der);
     return http_answer_text(x, 200, content_type, text);
 }
-
-/* The degenerate case of RFC 5652 §5.2: no content, no signers. */
-struct bytes
-certs_only(struct arena *arena, const struct bytes *certificates, size_t count)
-{
-    struct buffer out = buffer_in(arena);
-    size_t info = der_open(&out, DER_SEQUENCE);
-
-    der_put_oid(&out, OID_CMS_SIGNED_DATA);
-    size_t explicit_ = der_open(&out, DER_CONTEXT_CONSTRUCTED(0));
-    size_t signed_data = der_open(&out, DER_SEQUENCE);
-    der_put_int(&out, 1);
-    der_put(&out, DER_SET, BYTES_NONE);
-    size_t content = der_open(&out, DER_SEQUENCE);
-    der_put_oid(&out, OID_CMS_DATA);
-    der_close(&out, content);
-    size_t list = der_open(&out, DER_CONTEXT_CONSTRUCTED(0));
-    for (size_t i = 0; i < count; i++)
-        der_put_whole(&out, certificates[i]);
-    der_close(&out, list);
-    der_put(&out, DER_SET, BYTES_NONE);
-    der_close(&out, signed_data);
-    der_close(&out, explicit_);
-    der_close(&out, info);
-    return buffer_bytes(&out);
-}

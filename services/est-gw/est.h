@@ -19,6 +19,7 @@
 #include "link/rpc.h"
 #include "link/service.h"
 #include "pki/certificate.h"
+#include "pki/cms.h"
 #include "pki/csr.h"
 #include "signet/v1/est_gw.pb-c.h"
 #include "signet/v1/ra.pb-c.h"
@@ -110,8 +111,6 @@ enum error body_check_type(struct http_exchange *x, const char *wanted) MUST_CHE
 /* Base64 in lines of 64 columns. */
 const char *body_encode(struct arena *arena, struct bytes der);
 enum error body_answer(struct http_exchange *x, const char *content_type, struct bytes der) MUST_CHECK;
-/* RFC 5652 SignedData that carries certificates only. */
-struct bytes certs_only(struct arena *arena, const struct bytes *certificates, size_t count);
 
 /* ---- attributes.c ---- */
 

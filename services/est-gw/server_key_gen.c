@@ -122,7 +122,7 @@ answer(struct http_exchange *x, const char *key_type, const struct secret *key, 
 
     random_bytes(octets, sizeof octets);
     const char *boundary = arena_format(arena, "est%s", bytes_hex(arena, BYTES(octets, sizeof octets), 0));
-    struct secret *body = two_parts(arena, boundary, key_type, key, certs_only(arena, &certificate, 1));
+    struct secret *body = two_parts(arena, boundary, key_type, key, cms_certs_only(arena, &certificate, 1, BYTES_NONE));
     x->answer.held = body;
     x->answer.release = release_secret;
     http_header_out(x, "Cache-Control", "no-store");

@@ -60,7 +60,7 @@ authorize(struct conversation *c, const struct csr *csr, struct transaction *tra
 
     /* Apple renews with PKCSReq. A device whose challenge is right needs no renewal. */
     if (c->message.type == PKCS_REQ && csr->challenge_password.len == 0 && c->profile->about->renewal)
-        is_renewal = renewal_is_signed_by_ours(c);
+        is_renewal = authorities_find_issuer(&c->ras, c->message.signer.der) != NULL;
     if (is_renewal)
         return renewal_authorize(c, csr, transaction);
     /* RFC 8894 §2.3: who asks has the key that is to be certified, not only the one that signs. */

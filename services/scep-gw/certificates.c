@@ -1,18 +1,47 @@
 /* GetCert and GetCRL (RFC 8894 §3.3.4, §3.3.5): what was issued before, for devices that have no other way to it. */
 #include "scep.h"
 
+struct wanted {
+    struct bytes issuer, serial;
+};
+
 /* IssuerAndSerialNumber; the issuer must be ours. */
 static enum error
-read_issuer_and_serial(struct conversation *c, struct bytes *ret_serial)
+read_issuer_and_serial(struct conversation *c, struct wanted *ret_wanted)
 {
     struct der in = der_of(c->content), inside;
-    struct bytes issuer;
+    struct wanted wanted;
 
-    if (!der_enter(&in, DER_SEQUENCE, &inside) || !der_at_end(&in) || !der_take_whole(&inside, NULL, &issuer) ||
-        !der_take_unsigned(&inside, ret_serial) || !der_at_end(&inside))
+    if (!der_enter(&in, DER_SEQUENCE, &inside) || !der_at_end(&in) || !der_take_whole(&inside, NULL, &wanted.issuer) ||
+        !der_take_unsigned(&inside, &wanted.serial) || !der_at_end(&inside))
         return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "content", "the content is no IssuerAndSerialNumber");
-    if (!bytes_equal(issuer, c->ras.issuer.subject))
+    if (!authorities_have_subject(&c->ras, wanted.issuer))
         return refuse(c->rq, ERR_NOT_FOUND, FAIL_BAD_CERT_ID, "issuer", "the CA of this profile is another one");
+    *ret_wanted = wanted;
+    return OK;
+}
+
+/* After a rollover several CAs may have one name: who has issued it tells which of them is meant; the one in force when none has. */
+static enum error
+find_wanted(struct conversation *c, const struct wanted *wanted, const struct profile_ca **ret_ca, struct enrolled *ret_enrolled)
+{
+    const struct profile_ca *first = NULL;
+    struct enrolled enrolled = {0};
+
+    for (size_t i = 0; i < c->ras.ca_count; i++) {
+        const struct profile_ca *ca = &c->ras.cas[i];
+        if (!bytes_equal(wanted->issuer, ca->certificate.subject))
+            continue;
+        enum error error = store_find_certificate(c->scep, c->rq, c->profile, ca->name, wanted->serial, &enrolled);
+        if (error != OK)
+            return error;
+        if (first == NULL || enrolled.certificate.len > 0)
+            first = ca;
+        if (enrolled.certificate.len > 0)
+            break;
+    }
+    *ret_ca = first;
+    *ret_enrolled = enrolled;
     return OK;
 }
 
@@ -20,19 +49,20 @@ read_issuer_and_serial(struct conversation *c, struct bytes *ret_serial)
 static bool
 may_have(const struct conversation *c, const struct peer *certificate)
 {
-    return bytes_equal(certificate->key.spki, c->message.signer.key.spki) || renewal_is_signed_by_ours(c);
+    return bytes_equal(certificate->key.spki, c->message.signer.key.spki) || authorities_find_issuer(&c->ras, c->message.signer.der) != NULL;
 }
 
 enum error
 give_certificate(struct conversation *c)
 {
+    const struct profile_ca *ca = NULL;
     struct enrolled enrolled;
     struct peer certificate;
-    struct bytes serial = BYTES_NONE;
+    struct wanted wanted;
 
-    enum error error = read_issuer_and_serial(c, &serial);
+    enum error error = read_issuer_and_serial(c, &wanted);
     if (error == OK)
-        error = store_find_certificate(c->scep, c->rq, c->profile, serial, &enrolled);
+        error = find_wanted(c, &wanted, &ca, &enrolled);
     if (error != OK)
         return error;
     if (enrolled.certificate.len == 0 || !peer_read(enrolled.certificate, &certificate) || !may_have(c, &certificate))
@@ -43,12 +73,17 @@ give_certificate(struct conversation *c)
 enum error
 give_crl(struct conversation *c)
 {
-    struct bytes serial = BYTES_NONE, crl = BYTES_NONE;
+    const struct profile_ca *ca = NULL;
+    struct enrolled enrolled;
+    struct bytes crl = BYTES_NONE;
+    struct wanted wanted;
     bool found = false;
 
-    enum error error = read_issuer_and_serial(c, &serial);
+    enum error error = read_issuer_and_serial(c, &wanted);
     if (error == OK)
-        error = store_find_crl(c->scep, c->rq, c->profile->about->issuer, &found, &crl);
+        error = find_wanted(c, &wanted, &ca, &enrolled);
+    if (error == OK)
+        error = store_find_crl(c->scep, c->rq, ca->name, &found, &crl);
     if (error != OK)
         return error;
     if (!found)

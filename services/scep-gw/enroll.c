@@ -76,8 +76,11 @@ answer(struct conversation *c, const Pb__EnrollReply *reply)
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING)
         return reply_pending(c);
     request_note(c->rq, "serial", "%s", bytes_hex(c->rq->arena, message_bytes(reply->serial), 0));
-    if (c->profile->about->include_ca_in_reply)
-        certificates[count++] = c->ras.issuer.der;
+    /* What was begun before a rollover is the old CA's. */
+    if (c->profile->about->include_ca_in_reply) {
+        const struct profile_ca *issuer = authorities_find_name(&c->ras, reply->issuer);
+        certificates[count++] = issuer != NULL ? issuer->certificate.der : c->ras.issuer.der;
+    }
     return reply_certificates(c, certificates, count, BYTES_NONE);
 }
 
@@ -148,7 +151,7 @@ digest_request(const struct conversation *c, uint8_t ret_sha256[32])
     struct buffer all = buffer_in(c->rq->arena);
 
     buffer_append(&all, c->content.at, c->content.len);
-    if (bytes_equal(c->message.signer.issuer, c->ras.issuer.subject))
+    if (authorities_have_subject(&c->ras, c->message.signer.issuer))
         buffer_append(&all, c->message.signer.der.at, c->message.signer.der.len);
     (void)SHA256(all.at, all.len, ret_sha256);
 }

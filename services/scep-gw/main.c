@@ -2,7 +2,7 @@
  * scep-gw: what devices talk to that enrol by SCEP (RFC 8894), and the challenge page of Windows' NDES.
  *
  * Serves:     HTTP, routes.c; signet.scep-gw.save_scep_profile, .list_scep_profiles, .rotate_scep_secret
- * Calls:      ra (enroll); signer (get_scep_ra, open_scep_envelope, sign_scep_reply)
+ * Calls:      ra (enroll); signer (get_scep_ra, open_scep_envelope, sign_scep_reply, sign_scep_next_ca)
  * Announces:  nothing
  * Hears:      nothing; NOTIFY scep_profile of its own schema
  * Privileges: schema scep; the views ra.enrolled_certificate and crl.current_crl; no key: the RA's is in the HSM

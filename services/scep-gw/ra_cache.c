@@ -11,11 +11,23 @@
 #define FRESH_MS 30000
 #define ENTRIES_MAX 256
 
+/* As the signer gave it. */
+struct given {
+    struct bytes ra, chain[CA_CHAIN_MAX];
+    size_t chain_count;
+    const char *successor;
+    struct predecessor {
+        const char *name;
+        struct bytes certificate;
+    } predecessors[PREDECESSORS_MAX];
+    size_t predecessor_count;
+    struct bytes next_ca; /* the answer to GetNextCACert, once somebody has asked: a CA's key signs it */
+};
+
 struct entry {
     struct arena *arena;
     const char *profile, *issuer;
-    struct bytes ra, chain[CA_CHAIN_MAX];
-    size_t chain_count;
+    struct given given;
     int64_t read_ms;
 };
 
@@ -54,24 +66,35 @@ find_entry(struct ra_cache *cache, const Pb__ScepProfile *about)
     return NULL;
 }
 
-struct copy {
-    struct bytes ra, chain[CA_CHAIN_MAX];
-    size_t chain_count;
-};
+static struct given
+copy_given(struct arena *arena, const struct given *given)
+{
+    struct given copy = {
+        .ra = bytes_copy(arena, given->ra),
+        .chain_count = given->chain_count,
+        .successor = arena_text(arena, given->successor),
+        .predecessor_count = given->predecessor_count,
+        .next_ca = bytes_copy(arena, given->next_ca),
+    };
+
+    for (size_t i = 0; i < given->chain_count; i++)
+        copy.chain[i] = bytes_copy(arena, given->chain[i]);
+    for (size_t i = 0; i < given->predecessor_count; i++)
+        copy.predecessors[i] = (struct predecessor){.name = arena_text(arena, given->predecessors[i].name),
+                                                    .certificate = bytes_copy(arena, given->predecessors[i].certificate)};
+    return copy;
+}
 
 /* False when there is none, or only an old one and `any_age` is false. */
 static bool
-copy_cached(struct ra_cache *cache, struct arena *arena, const Pb__ScepProfile *about, bool any_age, struct copy *ret_copy)
+copy_cached(struct ra_cache *cache, struct arena *arena, const Pb__ScepProfile *about, bool any_age, struct given *ret_copy)
 {
     AUTO_LOCK(&cache->mutex);
     const struct entry *entry = find_entry(cache, about);
 
     if (entry == NULL || (!any_age && clock_monotonic_ms() - entry->read_ms > FRESH_MS))
         return false;
-    ret_copy->ra = bytes_copy(arena, entry->ra);
-    ret_copy->chain_count = entry->chain_count;
-    for (size_t i = 0; i < entry->chain_count; i++)
-        ret_copy->chain[i] = bytes_copy(arena, entry->chain[i]);
+    *ret_copy = copy_given(arena, &entry->given);
     return true;
 }
 
@@ -98,13 +121,28 @@ put(struct ra_cache *cache, const Pb__ScepProfile *about, const Pb__GetScepRaRep
 {
     struct arena *arena = arena_new();
     struct entry entry = {.arena = arena, .profile = arena_text(arena, about->name), .issuer = arena_text(arena, about->issuer)};
+    struct given given = {.ra = message_bytes(reply->certificate), .successor = reply->successor};
 
-    entry.ra = bytes_copy(arena, message_bytes(reply->certificate));
     for (size_t i = 0; i < reply->n_chain && i < CA_CHAIN_MAX; i++)
-        entry.chain[entry.chain_count++] = bytes_copy(arena, message_bytes(reply->chain[i]));
+        given.chain[given.chain_count++] = message_bytes(reply->chain[i]);
+    for (size_t i = 0; i < reply->n_predecessors && i < PREDECESSORS_MAX; i++)
+        given.predecessors[given.predecessor_count++] =
+            (struct predecessor){.name = reply->predecessors[i]->name, .certificate = message_bytes(reply->predecessors[i]->certificate)};
+    entry.given = copy_given(arena, &given);
     entry.read_ms = clock_monotonic_ms();
     AUTO_LOCK(&cache->mutex);
     *choose_place(cache, about) = entry;
+}
+
+/* Kept as long as what it was made for: a stranger's question is no signature of the CA. */
+static void
+put_next_ca(struct ra_cache *cache, const Pb__ScepProfile *about, const char *successor, struct bytes message)
+{
+    AUTO_LOCK(&cache->mutex);
+    struct entry *entry = find_entry(cache, about);
+
+    if (entry != NULL && text_equal(entry->given.successor, successor) && entry->given.next_ca.len == 0)
+        entry->given.next_ca = bytes_copy(entry->arena, message);
 }
 
 static enum error
@@ -123,23 +161,79 @@ ask(struct scep *scep, struct request *rq, const struct profile *profile)
     return error;
 }
 
+static enum error
+load(struct scep *scep, struct request *rq, const struct profile *profile, struct given *ret_given)
+{
+    if (copy_cached(scep->ras, rq->arena, profile->about, false, ret_given))
+        return OK;
+    enum error error = ask(scep, rq, profile);
+    if (!copy_cached(scep->ras, rq->arena, profile->about, true, ret_given))
+        return error;
+    failure_clear(rq);
+    return OK;
+}
+
+static enum error
+read_authorities(struct request *rq, const struct profile *profile, const struct given *given, struct ra_certificates *certificates)
+{
+    certificates->cas = arena_array(rq->arena, given->predecessor_count + 1, sizeof *certificates->cas);
+    certificates->cas[0] = (struct profile_ca){.name = profile->about->issuer, .certificate = certificates->issuer};
+    certificates->ca_count = 1;
+    for (size_t i = 0; i < given->predecessor_count; i++) {
+        struct profile_ca *ca = &certificates->cas[certificates->ca_count++];
+        ca->name = given->predecessors[i].name;
+        enum error error = certificate_parse(rq, given->predecessors[i].certificate, &ca->certificate);
+        if (error != OK)
+            return error;
+    }
+    return OK;
+}
+
 enum error
 ra_certificates_load(struct scep *scep, struct request *rq, const struct profile *profile, struct ra_certificates *ret_certificates)
 {
-    struct copy copy;
+    struct ra_certificates certificates = {0};
+    struct given given;
 
-    if (!copy_cached(scep->ras, rq->arena, profile->about, false, &copy)) {
-        enum error error = ask(scep, rq, profile);
-        if (!copy_cached(scep->ras, rq->arena, profile->about, true, &copy))
-            return error;
-        failure_clear(rq);
-    }
-    enum error error = certificate_parse(rq, copy.ra, &ret_certificates->ra);
+    enum error error = load(scep, rq, profile, &given);
     if (error == OK)
-        error = certificate_parse(rq, copy.chain[0], &ret_certificates->issuer);
+        error = certificate_parse(rq, given.ra, &certificates.ra);
+    if (error == OK)
+        error = certificate_parse(rq, given.chain[0], &certificates.issuer);
+    if (error == OK)
+        error = read_authorities(rq, profile, &given, &certificates);
     if (error != OK)
         return error;
-    memcpy(ret_certificates->chain, copy.chain, sizeof copy.chain);
-    ret_certificates->chain_count = copy.chain_count;
+    memcpy(certificates.chain, given.chain, sizeof given.chain);
+    certificates.chain_count = given.chain_count;
+    certificates.successor = given.successor;
+    *ret_certificates = certificates;
+    return OK;
+}
+
+enum error
+next_ca_load(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes *ret_message)
+{
+    Pb__SignScepNextCaRequest input = PB__SIGN_SCEP_NEXT_CA_REQUEST__INIT;
+    const Pb__SignScepNextCaReply *reply;
+    struct given given;
+
+    enum error error = load(scep, rq, profile, &given);
+    if (error != OK)
+        return error;
+    if (text_is_empty(given.successor))
+        return fail(rq, ERR_NOT_FOUND, "no CA is named to come after the one of this profile");
+    *ret_message = given.next_ca;
+    if (given.next_ca.len > 0)
+        return OK;
+    input.profile = profile->about->name;
+    input.issuer = profile->about->issuer;
+    input.only_ra = profile->ca_only_ra;
+    input.strip_root = profile->about->strip_root;
+    error = RPC_CALL(scep->bus, rq, signer, SignScepNextCa, &input, &reply);
+    if (error != OK)
+        return error;
+    *ret_message = message_bytes(reply->message);
+    put_next_ca(scep->ras, profile->about, given.successor, *ret_message);
     return OK;
 }

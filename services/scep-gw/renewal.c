@@ -1,6 +1,7 @@
 /*
- * A device that shows the certificate that it has: RenewalReq, or PKCSReq as Apple sends it. The certificate must be one of the profile's CA, known
- * and not revoked, and the request may name nothing else than the certificate does; the key may be new.
+ * A device that shows the certificate that it has: RenewalReq, or PKCSReq as Apple sends it. The certificate must be one of the profile's CA, or of
+ * one that this has succeeded where the profile says so, known and not revoked, and the request may name nothing else than the certificate does; the
+ * key may be new.
  */
 #include "base/clock.h"
 #include "base/text.h"
@@ -10,15 +11,18 @@
 
 #define SECONDS_A_DAY INT64_C(86400)
 
-bool
-renewal_is_signed_by_ours(const struct conversation *c)
+static enum error
+find_issuer(struct conversation *c, const struct profile_ca **ret_issuer)
 {
-    AUTO_STRUCT(request, aside) = request_new();
-    struct certificate old;
+    const struct profile_ca *issuer = authorities_find_issuer(&c->ras, c->message.signer.der);
 
-    /* The names first: nearly all requests are signed with self-signed certificates. */
-    return bytes_equal(c->message.signer.issuer, c->ras.issuer.subject) && certificate_parse(aside, c->message.signer.der, &old) == OK &&
-           certificate_is_issued_by(&old, &c->ras.issuer);
+    if (issuer == NULL)
+        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal", "the request is not signed with a certificate of this CA");
+    if (issuer != &c->ras.cas[0] && !c->profile->about->renewal_from_predecessors)
+        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal",
+                      "the request is signed with a certificate of %s, and this profile renews none of a CA that was succeeded", issuer->name);
+    *ret_issuer = issuer;
+    return OK;
 }
 
 static enum error
@@ -70,18 +74,19 @@ check_names(struct conversation *c, const struct csr *csr, const struct certific
 enum error
 renewal_authorize(struct conversation *c, const struct csr *csr, struct transaction *transaction)
 {
+    const struct profile_ca *issuer = NULL;
     struct enrolled enrolled;
     struct certificate old;
 
     if (!c->profile->about->renewal)
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal", "this profile renews no certificates");
-    if (!renewal_is_signed_by_ours(c))
-        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal", "the request is not signed with a certificate of this CA");
-    enum error error = certificate_parse(c->rq, c->message.signer.der, &old);
+    enum error error = find_issuer(c, &issuer);
+    if (error == OK)
+        error = certificate_parse(c->rq, c->message.signer.der, &old);
     if (error == OK)
         error = check_time(c, &old);
     if (error == OK)
-        error = store_find_certificate(c->scep, c->rq, c->profile, old.serial, &enrolled);
+        error = store_find_certificate(c->scep, c->rq, c->profile, issuer->name, old.serial, &enrolled);
     if (error != OK)
         return error;
     if (enrolled.certificate.len == 0 || !enrolled.is_of_profile)

@@ -28,7 +28,7 @@ reply_certificates(struct conversation *c, const struct bytes *certificates, siz
 {
     struct bytes envelope;
 
-    enum error error = envelope_seal(c->rq, &c->message.signer, c->cipher, cms_degenerate(c->rq->arena, certificates, count, crl), &envelope);
+    enum error error = envelope_seal(c->rq, &c->message.signer, c->cipher, cms_certs_only(c->rq->arena, certificates, count, crl), &envelope);
     if (error != OK)
         return error;
     request_note(c->rq, "pki_status", "success");

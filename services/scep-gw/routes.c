@@ -46,7 +46,7 @@ operate(struct scep *scep, struct http_exchange *x, const struct profile *profil
     if (text_equal_nocase(operation, "GetCACert") || text_equal_nocase(operation, "GetCACertChain"))
         return get_ca_cert(scep, x, profile);
     if (text_equal_nocase(operation, "GetNextCACert"))
-        return fail(&x->rq, ERR_NOT_FOUND, "there is no next CA certificate");
+        return get_next_ca_cert(scep, x, profile);
     return fail(&x->rq, ERR_BAD_REQUEST, "there is no operation %.40s", operation);
 }
 

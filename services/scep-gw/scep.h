@@ -20,6 +20,7 @@
 #include "link/message.h"
 #include "link/service.h"
 #include "pki/certificate.h"
+#include "pki/cms.h"
 #include "pki/csr.h"
 #include "signet/v1/ra.pb-c.h"
 #include "signet/v1/scep_gw.pb-c.h"
@@ -33,6 +34,7 @@
 #define CHALLENGE_MAX 2048 /* Intune's are long */
 #define NETWORKS_MAX 64
 #define CA_CHAIN_MAX 10
+#define PREDECESSORS_MAX 8
 
 struct scep_config {
     const char *listen, *tls_listen, *tls_cert_file, *tls_key_file;
@@ -82,11 +84,19 @@ enum error profiles_hold(struct scep *scep, struct request *rq, const struct pro
 
 /* ---- ra_cache.c: the RA certificate of a profile and the CAs above it ---- */
 
+struct profile_ca {
+    const char *name;
+    struct certificate certificate;
+};
+
 struct ra_certificates {
     struct certificate ra;
     struct certificate issuer;
     struct bytes chain[CA_CHAIN_MAX]; /* the issuer first, the root included */
     size_t chain_count;
+    const char *successor;  /* of the issuer; "": none */
+    struct profile_ca *cas; /* the issuer, and those that it has succeeded */
+    size_t ca_count;
 };
 
 struct ra_cache *ra_cache_new(void);
@@ -94,6 +104,15 @@ void ra_cache_free(struct ra_cache *cache);
 /* In rq's arena. */
 enum error ra_certificates_load(struct scep *scep, struct request *rq, const struct profile *profile, struct ra_certificates *ret_certificates)
     MUST_CHECK;
+/* The signed message that names the CA after this one. ERR_NOT_FOUND: none is named. */
+enum error next_ca_load(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes *ret_message) MUST_CHECK;
+
+/* ---- authorities.c ---- */
+
+/* Who has issued this certificate; NULL: none of them. */
+const struct profile_ca *authorities_find_issuer(const struct ra_certificates *ras, struct bytes der);
+const struct profile_ca *authorities_find_name(const struct ra_certificates *ras, const char *name);
+bool authorities_have_subject(const struct ra_certificates *ras, struct bytes subject);
 
 /* ---- ber.c: what devices send, as DER ---- */
 
@@ -132,8 +151,6 @@ struct cms_enveloped {
 /* NULL, or what is wrong. */
 const char *cms_read_signed(struct bytes der, struct cms_signed *ret_signed);
 const char *cms_read_enveloped(struct arena *arena, struct bytes der, struct cms_enveloped *ret_enveloped);
-/* SignedData without signers: certificates, and a CRL when there is one. */
-struct bytes cms_degenerate(struct arena *arena, const struct bytes *certificates, size_t count, struct bytes crl);
 
 /* ---- pki_message.c: a request of RFC 8894 §3.2, its signature verified, its envelope not opened yet ---- */
 
@@ -209,6 +226,7 @@ enum error get_message_decode(struct request *rq, const char *query, struct byte
 /* get_ca.c */
 enum error get_ca_caps(struct scep *scep, struct http_exchange *x, const struct profile *profile) MUST_CHECK;
 enum error get_ca_cert(struct scep *scep, struct http_exchange *x, const struct profile *profile) MUST_CHECK;
+enum error get_next_ca_cert(struct scep *scep, struct http_exchange *x, const struct profile *profile) MUST_CHECK;
 
 /* pki_operation.c */
 enum error pki_operation(struct scep *scep, struct http_exchange *x, const struct profile *profile, struct bytes message) MUST_CHECK;
@@ -244,8 +262,7 @@ struct transaction {
  * that stores the transaction. */
 enum error authorize(struct conversation *c, const struct csr *csr, struct transaction *transaction, struct bytes *ret_challenge) MUST_CHECK;
 
-/* renewal.c: true when the request is signed with a certificate of the profile's CA. */
-bool renewal_is_signed_by_ours(const struct conversation *c);
+/* renewal.c */
 enum error renewal_authorize(struct conversation *c, const struct csr *csr, struct transaction *transaction) MUST_CHECK;
 
 /* outside.c */
@@ -295,12 +312,12 @@ enum error store_set_notified(struct scep *scep, struct request *rq, const char 
 enum error store_add_transaction(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction,
                                  struct bytes challenge, bool *ret_added) MUST_CHECK;
 
-/* A certificate of the profile's CA. None when it was not issued. */
+/* A certificate of one of the profile's CAs. None when that has not issued it. */
 struct enrolled {
     struct bytes certificate;
     bool is_of_profile, is_revoked;
 };
-enum error store_find_certificate(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes serial,
+enum error store_find_certificate(struct scep *scep, struct request *rq, const struct profile *profile, const char *issuer, struct bytes serial,
                                   struct enrolled *ret_enrolled) MUST_CHECK;
 enum error store_find_crl(struct scep *scep, struct request *rq, const char *issuer, bool *ret_found, struct bytes *ret_crl) MUST_CHECK;
 

@@ -233,7 +233,8 @@ store_set_notified(struct scep *scep, struct request *rq, const char *profile, c
 /* ---- what others keep ---- */
 
 enum error
-store_find_certificate(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes serial, struct enrolled *ret_enrolled)
+store_find_certificate(struct scep *scep, struct request *rq, const struct profile *profile, const char *issuer, struct bytes serial,
+                       struct enrolled *ret_enrolled)
 {
     static const struct db_statement find_certificate = {
         "find_certificate",
@@ -245,7 +246,7 @@ store_find_certificate(struct scep *scep, struct request *rq, const struct profi
     *ret_enrolled = enrolled;
     if (!serial_parse(serial, &month))
         return OK;
-    enum error error = DB_QUERY(scep->db, rq, &find_certificate, &rows, DB_INT(month), DB_BYTES(serial), DB_TEXT(profile->about->issuer));
+    enum error error = DB_QUERY(scep->db, rq, &find_certificate, &rows, DB_INT(month), DB_BYTES(serial), DB_TEXT(issuer));
     if (error != OK || db_count(rows) == 0)
         return error;
     ret_enrolled->certificate = db_bytes(rows, 0, 0);

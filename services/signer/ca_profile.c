@@ -94,6 +94,7 @@ ca_profile_message(struct request *rq, const struct authority_row *row)
     ca->evidence = row->evidence;
     ca->id = row->id;
     ca->is_default = row->is_default;
+    ca->successor = row->successor;
     return ca;
 }
 

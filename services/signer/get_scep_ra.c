@@ -1,6 +1,26 @@
 /* rpc GetScepRa: called by scep-gw for GetCACert, and to know whom its requests are for. */
 #include "signer.h"
 
+static enum error
+add_predecessors(struct signer *signer, struct request *rq, const char *issuer, Pb__GetScepRaReply *reply)
+{
+    struct authority_row *rows;
+    size_t count;
+
+    enum error error = store_list_predecessors(signer, rq, issuer, &rows, &count);
+    if (error != OK)
+        return error;
+    reply->predecessors = arena_array(rq->arena, count, sizeof *reply->predecessors);
+    for (size_t i = 0; i < count; i++) {
+        Pb__PredecessorCa *predecessor = arena_alloc(rq->arena, sizeof *predecessor);
+        pb__predecessor_ca__init(predecessor);
+        predecessor->name = rows[i].name;
+        predecessor->certificate = message_data(rows[i].certificate);
+        reply->predecessors[reply->n_predecessors++] = predecessor;
+    }
+    return OK;
+}
+
 enum error
 get_scep_ra(struct signer *signer, struct request *rq, const Pb__GetScepRaRequest *request, Pb__GetScepRaReply *ret_reply)
 {
@@ -18,5 +38,6 @@ get_scep_ra(struct signer *signer, struct request *rq, const Pb__GetScepRaReques
     ret_reply->chain[ret_reply->n_chain++] = message_data(authority->certificate.der);
     for (size_t i = 0; i < authority->row.chain_count; i++)
         ret_reply->chain[ret_reply->n_chain++] = message_data(authority->row.chain[i]);
-    return OK;
+    ret_reply->successor = authority->row.successor;
+    return add_predecessors(signer, rq, request->issuer, ret_reply);
 }

@@ -8,12 +8,14 @@ RPC_HANDLER(Signer, SignOcsp, sign_ocsp)
 RPC_HANDLER(Signer, SignAuditHead, sign_audit_head)
 RPC_HANDLER(Signer, CreateCa, create_ca)
 RPC_HANDLER(Signer, ImportCa, import_ca)
+RPC_HANDLER(Signer, NameSuccessor, name_successor)
 RPC_HANDLER(Signer, ListCas, list_cas)
 RPC_HANDLER(Signer, ListTemplates, list_templates)
 RPC_HANDLER(Signer, ImportTemplate, import_template)
 RPC_HANDLER(Signer, GetScepRa, get_scep_ra)
 RPC_HANDLER(Signer, OpenScepEnvelope, open_scep_envelope)
 RPC_HANDLER(Signer, SignScepReply, sign_scep_reply)
+RPC_HANDLER(Signer, SignScepNextCa, sign_scep_next_ca)
 
 static Pb__Signer_Service table = PB__SIGNER__INIT(serve_);
 

@@ -135,6 +135,7 @@ struct authority_row {
     enum authority_status status;
     struct bytes subject;
     const char *key_uri, *key_type, *digest, *parent, *evidence; /* parent: "" for none */
+    const char *successor;                                       /* the CA that takes over from it; "" for none */
     bool csr_only, is_default;
     int id, path_length;
     struct bytes serial, public_key, csr, certificate; /* public_key, csr, certificate: none while they are not made */
@@ -275,6 +276,27 @@ enum error responder_load(struct signer *signer, struct request *rq, const struc
 extern const struct delegate_kind scep_ra_kind;
 enum error scep_ra_of(struct signer *signer, struct request *rq, const char *profile, const char *issuer, const struct delegate **ret_ra) MUST_CHECK;
 
+/* cms.c: SignedData with one signer (RFC 5652 §5). */
+#define CMS_ATTRIBUTES_MAX 10
+struct cms_attributes {
+    struct arena *arena;
+    struct bytes at[CMS_ATTRIBUTES_MAX];
+    size_t count;
+};
+/* Content type, signing time and the content's digest. */
+struct cms_attributes cms_attributes_of(struct arena *arena, struct bytes content, const EVP_MD *md);
+void cms_add(struct cms_attributes *to, struct bytes type, unsigned tag, struct bytes content);
+void cms_add_whole(struct cms_attributes *to, struct bytes type, struct bytes value);
+struct bytes cms_to_sign(const struct cms_attributes *attributes);
+struct cms_plan {
+    struct bytes content;                  /* none: none */
+    const struct certificate *certificate; /* the signer's */
+    struct bytes digest;                   /* its OID */
+    enum signature_algorithm algorithm;    /* where the key is no RSA key */
+    const struct cms_attributes *attributes;
+};
+struct bytes cms_join(struct arena *arena, const struct cms_plan *plan, struct bytes signature);
+
 /* ca_profile.c: the certificate of a CA, its request, and its contract form. */
 enum error ca_profile_subject(struct request *rq, const Pb__CreateCaRequest *request, struct bytes *ret_subject) MUST_CHECK;
 struct certificate_plan ca_profile_plan(struct request *rq, const struct authority_row *row, const struct public_key *key,
@@ -291,6 +313,11 @@ enum error store_find_authority(struct signer *signer, struct request *rq, const
     MUST_CHECK;
 enum error store_list_authorities(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
     MUST_CHECK;
+/* Those that this CA has succeeded, the latest first. */
+enum error store_list_predecessors(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
+    MUST_CHECK;
+/* "": none any more. False in ret_named: `successor` has `name` for a successor of its own. */
+enum error store_name_successor(struct signer *signer, struct request *rq, const char *name, const char *successor, bool *ret_named) MUST_CHECK;
 enum error store_begin_authority(struct signer *signer, struct request *rq, const struct authority_row *row, bool *ret_begun) MUST_CHECK;
 /* True when an attempt that broke off is now ours to finish. */
 enum error store_resume_authority(struct signer *signer, struct request *rq, const char *name, bool *ret_ours) MUST_CHECK;
@@ -342,6 +369,7 @@ enum error sign_ocsp(struct signer *signer, struct request *rq, const Pb__SignOc
 enum error sign_audit_head(struct signer *signer, struct request *rq, const Pb__SignAuditHeadRequest *request, Pb__SignAuditHeadReply *ret_reply);
 enum error create_ca(struct signer *signer, struct request *rq, const Pb__CreateCaRequest *request, Pb__CreateCaReply *ret_reply);
 enum error import_ca(struct signer *signer, struct request *rq, const Pb__ImportCaRequest *request, Pb__ImportCaReply *ret_reply);
+enum error name_successor(struct signer *signer, struct request *rq, const Pb__NameSuccessorRequest *request, Pb__NameSuccessorReply *ret_reply);
 enum error list_cas(struct signer *signer, struct request *rq, const Pb__ListCasRequest *request, Pb__ListCasReply *ret_reply);
 enum error list_templates(struct signer *signer, struct request *rq, const Pb__ListTemplatesRequest *request, Pb__ListTemplatesReply *ret_reply);
 enum error import_template(struct signer *signer, struct request *rq, const Pb__ImportTemplateRequest *request, Pb__ImportTemplateReply *ret_reply);
@@ -349,6 +377,7 @@ enum error get_scep_ra(struct signer *signer, struct request *rq, const Pb__GetS
 enum error open_scep_envelope(struct signer *signer, struct request *rq, const Pb__OpenScepEnvelopeRequest *request,
                               Pb__OpenScepEnvelopeReply *ret_reply);
 enum error sign_scep_reply(struct signer *signer, struct request *rq, const Pb__SignScepReplyRequest *request, Pb__SignScepReplyReply *ret_reply);
+enum error sign_scep_next_ca(struct signer *signer, struct request *rq, const Pb__SignScepNextCaRequest *request, Pb__SignScepNextCaReply *ret_reply);
 
 /* handlers.c: the contract bound to those files. */
 ProtobufCService *signer_handlers(void);

@@ -8,11 +8,12 @@
 
 /* An attempt longer than this has died: CreateCa's own deadline is 60 s. */
 #define ATTEMPT_LASTS "interval '90 seconds'"
+#define PREDECESSORS_MAX "8"
 
 #define AUTHORITY_COLUMNS                                                                                                                     \
     "name, status, subject, key_uri, key_type, digest, coalesce(parent, ''), coalesce(evidence, ''), csr_only, is_default, id, path_length, " \
     "serial, "                                                                                                                                \
-    "public_key, csr, certificate, not_before, not_after, created_at"
+    "public_key, csr, certificate, not_before, not_after, created_at, coalesce(successor, '')"
 enum {
     COLUMN_NAME,
     COLUMN_STATUS,
@@ -32,7 +33,8 @@ enum {
     COLUMN_CERTIFICATE,
     COLUMN_NOT_BEFORE,
     COLUMN_NOT_AFTER,
-    COLUMN_CREATED_AT
+    COLUMN_CREATED_AT,
+    COLUMN_SUCCESSOR
 };
 
 static const char *const status_names[] = {
@@ -82,6 +84,7 @@ read_row(const struct db_rows *rows, size_t row)
         .not_before_s = db_time_s(rows, row, COLUMN_NOT_BEFORE),
         .not_after_s = db_time_s(rows, row, COLUMN_NOT_AFTER),
         .created_at_s = db_time_s(rows, row, COLUMN_CREATED_AT),
+        .successor = db_text(rows, row, COLUMN_SUCCESSOR),
     };
 }
 
@@ -295,4 +298,44 @@ store_add_alternate(struct signer *signer, struct request *rq, const char *name,
     certificate_sha256(buffer_bytes(&all), sha256);
     return DB_QUERY(signer->db, rq, &insert_alternate, NULL, DB_TEXT(name), DB_BYTES(BYTES(sha256, sizeof sha256)),
                     DB_BYTES_ARRAY(way->certificates, way->count));
+}
+
+/* ---- succession ---- */
+
+enum error
+store_name_successor(struct signer *signer, struct request *rq, const char *name, const char *successor, bool *ret_named)
+{
+    static const struct db_statement name_successor = {
+        "name_successor",
+        "WITH RECURSIVE later AS (SELECT successor FROM ca.authority WHERE name = $2"
+        " UNION SELECT a.successor FROM ca.authority a JOIN later ON a.name = later.successor)"
+        " UPDATE ca.authority SET successor = nullif($2, '') WHERE name = $1 AND NOT EXISTS (SELECT FROM later WHERE later.successor = $1)"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(signer->db, rq, &name_successor, &rows, DB_TEXT(name), DB_TEXT(successor));
+    if (error != OK)
+        return error;
+    *ret_named = db_affected(rows) == 1;
+    return OK;
+}
+
+enum error
+store_list_predecessors(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
+{
+    static const struct db_statement list_predecessors = {
+        "list_predecessors",
+        "WITH RECURSIVE before AS (SELECT a.* FROM ca.authority a WHERE successor = $1"
+        " UNION SELECT a.* FROM ca.authority a JOIN before b ON a.successor = b.name)"
+        " SELECT " AUTHORITY_COLUMNS " FROM before WHERE certificate IS NOT NULL AND name <> $1 ORDER BY not_after DESC LIMIT " PREDECESSORS_MAX};
+    struct db_rows *found;
+
+    enum error error = DB_QUERY(signer->db, rq, &list_predecessors, &found, DB_TEXT(name));
+    if (error != OK)
+        return error;
+    struct authority_row *rows = arena_array(rq->arena, db_count(found), sizeof *rows);
+    for (size_t i = 0; i < db_count(found); i++)
+        rows[i] = read_row(found, i);
+    *ret_rows = rows;
+    *ret_count = db_count(found);
+    return OK;
 }

@@ -106,6 +106,7 @@ ca_show(struct ctl *ctl, struct request *rq)
         {"key", ca->key_type},
         {"key uri", ca->key_uri},
         {"parent", ca->parent[0] != '\0' ? ca->parent : NULL},
+        {"successor", ca->successor[0] != '\0' ? ca->successor : NULL},
         {"created", clock_format_rfc3339(rq->arena, ca->created_at_s)},
     };
     table_facts(stdout, facts, sizeof(facts) / sizeof(facts[0]));

@@ -11,9 +11,9 @@
 #define PROFILE_OPTIONS                                                                                                                        \
     "kind= description= disabled= template= issuer= validity-days= authentication= anchors= devices= names= proof-required= server-key-type= " \
     "approval= retry-after-s= csr-attributes= csr-key-type= csr-subject= csr-names= csr-extended-key-usage= csr-template= "                    \
-    "authorization= ca-certificates= strip-root= include-ca-in-reply= legacy= renewal= renewal-window-days= renewal-grace-days= ndes= "        \
-    "ndes-page-in-utf8= challenge-minutes= challenges-most= admin-user= request-networks= admin-networks= webhook-url= webhook-secret-file= "  \
-    "intune-tenant= intune-application= intune-secret-file= intune-login-url= intune-graph-url="
+    "authorization= ca-certificates= strip-root= include-ca-in-reply= legacy= renewal= renewal-window-days= renewal-grace-days= "              \
+    "renewal-from-predecessors= ndes= ndes-page-in-utf8= challenge-minutes= challenges-most= admin-user= request-networks= admin-networks= "   \
+    "webhook-url= webhook-secret-file= intune-tenant= intune-application= intune-secret-file= intune-login-url= intune-graph-url="
 
 const struct command commands[] = {
     {"status", "", "", 0, "", "every service with its health, version and lag", status},
@@ -24,6 +24,8 @@ const struct command commands[] = {
      "a root, an intermediate (--parent), or a request for a foreign CA (--csr-only)", ca_create},
     {"ca", "import", "NAME", 1, "certificate= chain= alternate",
      "the certificate that a foreign CA signed for a CA made with --csr-only; --alternate: a cross certificate beside its own", ca_import},
+    {"ca", "successor", "NAME", 1, "to= cancel", "--to CA: the one that takes over from it, which SCEP tells its clients; --cancel: none any more",
+     ca_successor},
     {"template", "list", "", 0, "", "the templates", template_list},
     {"template", "show", "NAME", 1, "version=", "one template, as it is exported", template_show},
     {"template", "export", "NAME", 1, "version=", "one template as YAML", template_show},

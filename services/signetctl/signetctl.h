@@ -156,6 +156,7 @@ enum error ca_create(struct ctl *ctl, struct request *rq);
 enum error ca_list(struct ctl *ctl, struct request *rq);
 enum error ca_show(struct ctl *ctl, struct request *rq);
 enum error ca_import(struct ctl *ctl, struct request *rq);
+enum error ca_successor(struct ctl *ctl, struct request *rq);
 enum error template_list(struct ctl *ctl, struct request *rq);
 enum error template_show(struct ctl *ctl, struct request *rq);
 enum error template_import(struct ctl *ctl, struct request *rq);

@@ -75,33 +75,6 @@ encodes_in_lines_of_64_columns(void **state)
     assert_true(bytes_equal(again, BYTES(octets, sizeof octets)));
 }
 
-static void
-openssl_reads_the_certificates_in_their_order(void **state)
-{
-    AUTO_STRUCT(arena, arena) = arena_new();
-    EVP_PKEY *key = kit_key("p256");
-    struct bytes certificates[2];
-
-    for (size_t i = 0; i < 2; i++)
-        certificates[i] = kit_certificate(arena, &(struct kit_certificate){.key = key, .subject = i == 0 ? "/CN=first" : "/CN=second"});
-    EVP_PKEY_free(key);
-    struct bytes message = certs_only(arena, certificates, 2);
-    const unsigned char *at = message.at;
-    CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &at, (long)message.len);
-    assert_non_null(cms);
-    assert_ptr_equal(at, message.at + message.len);
-    STACK_OF(X509) *found = CMS_get1_certs(cms);
-    assert_int_equal(sk_X509_num(found), 2);
-    for (int i = 0; i < 2; i++) {
-        unsigned char *octets = NULL;
-        int len = i2d_X509(sk_X509_value(found, i), &octets);
-        assert_true(bytes_equal(BYTES(octets, len), certificates[i]));
-        OPENSSL_free(octets);
-    }
-    sk_X509_pop_free(found, X509_free);
-    CMS_ContentInfo_free(cms);
-}
-
 int
 main(void)
 {
@@ -109,7 +82,6 @@ main(void)
         cmocka_unit_test(decodes_every_layout),
         cmocka_unit_test(refuses_what_is_not_one_der_value),
         cmocka_unit_test(encodes_in_lines_of_64_columns),
-        cmocka_unit_test(openssl_reads_the_certificates_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

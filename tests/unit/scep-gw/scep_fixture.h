@@ -19,11 +19,38 @@ static EVP_PKEY *ca_key, *ra_key;
 static struct arena *house;
 static struct bytes ca_der, ra_der;
 static enum error signer_failing;
+static const char *signer_successor = "";
+static struct bytes signer_predecessor;
+static int signatures;
 
 struct fixture {
     struct scep scep;
     struct request *rq;
 };
+
+static inline enum error
+sign_next_ca(struct request *rq, const ProtobufCMessage **ret_reply)
+{
+    Pb__SignScepNextCaReply *reply = arena_alloc(rq->arena, sizeof *reply);
+
+    pb__sign_scep_next_ca_reply__init(reply);
+    reply->message = message_data(BYTES("signed", 6));
+    signatures++;
+    *ret_reply = &reply->base;
+    return OK;
+}
+
+static inline void
+add_predecessor(struct request *rq, Pb__GetScepRaReply *reply)
+{
+    Pb__PredecessorCa *old = arena_alloc(rq->arena, sizeof *old);
+
+    pb__predecessor_ca__init(old);
+    old->name = "old";
+    old->certificate = message_data(signer_predecessor);
+    reply->predecessors = arena_array(rq->arena, 1, sizeof(Pb__PredecessorCa *));
+    reply->predecessors[reply->n_predecessors++] = old;
+}
 
 enum error
 rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *callee, const char *subject_suffix, const char *method,
@@ -31,10 +58,15 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
 {
     Pb__GetScepRaReply *reply = arena_alloc(rq->arena, sizeof *reply);
 
-    assert_string_equal(method, "GetScepRa");
     if (signer_failing != OK)
         return fail(rq, signer_failing, "the signer says no");
+    if (text_equal(method, "SignScepNextCa"))
+        return sign_next_ca(rq, ret_reply);
+    assert_string_equal(method, "GetScepRa");
     pb__get_scep_ra_reply__init(reply);
+    reply->successor = signer_successor;
+    if (signer_predecessor.len > 0)
+        add_predecessor(rq, reply);
     reply->certificate = message_data(ra_der);
     reply->chain = arena_array(rq->arena, 1, sizeof *reply->chain);
     reply->chain[reply->n_chain++] = message_data(ca_der);
@@ -85,6 +117,9 @@ open_fixture(void **state)
     fixture->scep.profiles = snapshot_slot_new();
     fixture->scep.ras = ra_cache_new();
     signer_failing = OK;
+    signer_successor = "";
+    signer_predecessor = BYTES_NONE;
+    signatures = 0;
     *state = fixture;
     return 0;
 }
