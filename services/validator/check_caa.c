@@ -16,7 +16,7 @@ check_one(struct validator *validator, struct request *rq, const Pb__CheckCaaReq
     bool wildcard = false;
 
     enum error error = take_name(rq, one->name, &name, &wildcard);
-    if (error || name.type == IDENTIFIER_IP) /* CAA is about domains alone */
+    if (error || name.type != IDENTIFIER_DNS) /* CAA is about domains alone */
         return error;
     struct caa_subject subject = {.name = name.value,
                                   .wildcard = wildcard,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "link/message.h"
 
 /* Less than validator.proto gives, so that the answer still arrives. */
 #define TOTAL_MS 18000
@@ -18,6 +19,9 @@
 #define URI_MAX 1024
 #define ISSUER_NAMES_MAX 10
 #define THUMBPRINTS_MAX 100
+#define ATTESTATION_MAX (32 * 1024)
+#define ATTESTATION_FORMATS_MAX 8
+#define ATTESTATION_ROOTS_MAX (256 * 1024) /* PEM */
 
 static const char token_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -59,8 +63,9 @@ take_name(struct request *rq, const Pb__Name *name, struct identifier *ret_name,
 {
     struct identifier identifier;
 
-    if (name == NULL || (name->type != PB__NAME_TYPE__NAME_TYPE_DNS && name->type != PB__NAME_TYPE__NAME_TYPE_IP))
-        return fail(rq, ERR_BAD_REQUEST, "the identifier is neither a DNS name nor an IP address");
+    if (name == NULL || name->type <= PB__NAME_TYPE__NAME_TYPE_UNSPECIFIED || name->type > PB__NAME_TYPE__NAME_TYPE_HARDWARE_MODULE ||
+        name->type == PB__NAME_TYPE__NAME_TYPE_EMAIL || name->type == PB__NAME_TYPE__NAME_TYPE_URI)
+        return fail(rq, ERR_BAD_REQUEST, "the identifier is neither a DNS name nor an IP address nor a device");
     enum error error = identifier_parse(rq, (enum identifier_type)name->type, name->value, &identifier);
     if (error)
         return error;
@@ -107,13 +112,14 @@ check_issuer_names(struct request *rq, size_t count)
 static const struct type {
     const char *name;
     prove *prove;
-    bool for_hosts, for_wildcards, for_addresses, needs_account, needs_issuer_names;
+    bool for_hosts, for_wildcards, for_addresses, for_devices, needs_account, needs_issuer_names;
 } types[] = {
     {"http-01", http_01, .for_hosts = true, .for_addresses = true},
     {"tls-alpn-01", tls_alpn_01, .for_hosts = true, .for_addresses = true},
     {"dns-01", dns_01, .for_hosts = true, .for_wildcards = true},
     {"dns-account-01", dns_account_01, .for_hosts = true, .for_wildcards = true, .needs_account = true},
     {"dns-persist-01", dns_persist_01, .for_hosts = true, .for_wildcards = true, .needs_account = true, .needs_issuer_names = true},
+    {"device-attest-01", device_attest_01, .for_devices = true},
 };
 
 static const struct type *
@@ -125,10 +131,29 @@ find_type(const char *name)
     return NULL;
 }
 
+static bool
+is_for(const struct type *type, const struct proof *proof)
+{
+    if (identifier_is_device(proof->name.type))
+        return type->for_devices;
+    return proof->name.type == IDENTIFIER_IP ? type->for_addresses : proof->wildcard ? type->for_wildcards : type->for_hosts;
+}
+
+static enum error
+check_attestation(struct request *rq, const Pb__ValidateChallengeRequest *input)
+{
+    if (input->attestation.len > ATTESTATION_MAX || input->n_attestation_roots > ATTESTATION_FORMATS_MAX)
+        return fail(rq, ERR_TOO_LARGE, "the attestation is longer than %d octets, or there are too many formats", ATTESTATION_MAX);
+    for (size_t i = 0; i < input->n_attestation_roots; i++)
+        if (strnlen(input->attestation_roots[i]->pem, ATTESTATION_ROOTS_MAX + 1) > ATTESTATION_ROOTS_MAX)
+            return fail(rq, ERR_TOO_LARGE, "the roots of a format are longer than %d octets", ATTESTATION_ROOTS_MAX);
+    return OK;
+}
+
 static enum error
 check_type(struct request *rq, const struct type *type, const Pb__ValidateChallengeRequest *input, const struct proof *proof)
 {
-    if (proof->name.type == IDENTIFIER_IP ? !type->for_addresses : proof->wildcard ? !type->for_wildcards : !type->for_hosts)
+    if (!is_for(type, proof))
         return fail(rq, ERR_BAD_REQUEST, "%s cannot prove such a name", type->name);
     if ((type->needs_account || input->check_caa) && (text_is_empty(input->account_uri) || strlen(input->account_uri) > URI_MAX))
         return fail(rq, ERR_BAD_REQUEST, "the account's URL is missing, or too long");
@@ -153,6 +178,8 @@ check_request(struct request *rq, const Pb__ValidateChallengeRequest *input, str
     if (!error)
         error = check_key_authorization(rq, input->token, input->key_authorization);
     if (!error)
+        error = check_attestation(rq, input);
+    if (!error)
         error = take_networks(rq, input->n_allowed_networks, (const char *const *)input->allowed_networks, &proof->rules.only);
     if (!error)
         error = take_networks(rq, input->n_denied_networks, (const char *const *)input->denied_networks, &proof->rules.not_to);
@@ -170,6 +197,9 @@ proof_of(struct validator *validator, struct request *rq, const Pb__ValidateChal
                           .account_hash_prefix = input->account_hash_prefix,
                           .thumbprints = (const char *const *)input->thumbprints,
                           .thumbprint_count = input->n_thumbprints,
+                          .attestation = message_bytes(input->attestation),
+                          .attestation_roots = input->attestation_roots,
+                          .attestation_root_count = input->n_attestation_roots,
                           .rules = validator->rules,
                           .tried = arena_array(rq->arena, TRIED_MAX, sizeof *proof.tried)};
 
@@ -188,7 +218,7 @@ check_caa_of(struct validator *validator, struct request *rq, const Pb__Validate
                                   .issuer_names = proof->issuer_names,
                                   .issuer_name_count = proof->issuer_name_count};
 
-    if (!input->check_caa || proof->name.type == IDENTIFIER_IP)
+    if (!input->check_caa || proof->name.type != IDENTIFIER_DNS) /* CAA is about domains alone */
         return OK;
     return caa_check(validator->resolver, rq, &subject);
 }
@@ -218,6 +248,11 @@ validate_challenge(struct validator *validator, struct request *rq, const Pb__Va
     ret_reply->addresses = (void *)proof.tried;
     ret_reply->n_addresses = proof.tried_count;
     ret_reply->valid_until_s = proof.valid_until_s;
+    if (error == OK && proof.attestation_text != NULL) {
+        ret_reply->attested_key = message_data(bytes_copy(rq->arena, BYTES(proof.attested_key, sizeof proof.attested_key)));
+        ret_reply->attestation = proof.attestation_text;
+        request_note(rq, "attestation", "%s", proof.attestation_text);
+    }
     request_note(rq, "found", "%s", error == OK ? "valid" : ret_reply->detail);
     failure_clear(rq);
     return OK;

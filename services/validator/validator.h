@@ -159,6 +159,11 @@ struct proof {
     const char **tried; /* addresses, in order; room for TRIED_MAX */
     size_t tried_count;
     int64_t valid_until_s; /* found by dns-persist-01; 0: no end */
+    struct bytes attestation;
+    Pb__AttestationRoots *const *attestation_roots;
+    size_t attestation_root_count;
+    uint8_t attested_key[32];     /* found by device-attest-01: SHA-256 of the SubjectPublicKeyInfo */
+    const char *attestation_text; /* NULL: none */
 };
 
 /* Each is one type of challenge. */
@@ -183,6 +188,10 @@ const char *dns_account_01_label(struct arena *arena, const char *account_uri);
 prove dns_persist_01;
 /* One record against the proof: "malformed", "unauthorized". OK: it authorises, until `ret_until_s` when that is not 0. */
 enum error dns_persist_01_check(struct request *rq, struct bytes text, const struct proof *proof, int64_t now_s, int64_t *ret_until_s) MUST_CHECK;
+
+/* ---- device_attest_01.c: draft-ietf-acme-device-attest; the rest of it is in attestation.h ---- */
+
+prove device_attest_01;
 
 /* ---- tls_alpn_01.c: RFC 8737, RFC 8738 ---- */
 

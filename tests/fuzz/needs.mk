@@ -12,6 +12,8 @@ FUZZ_NEEDS_http_01 := services/validator/http_01_body.c services/validator/dns_r
                       services/validator/address_rules.c
 FUZZ_NEEDS_dns_answer := $(addprefix services/validator/,dns_records.c issue_value.c dns_persist_01.c caa.c resolver.c)
 FUZZ_NEEDS_tls_alpn_01 := services/validator/tls_alpn_01_certificate.c services/validator/address_rules.c
+FUZZ_NEEDS_attestation := $(addprefix services/validator/,cbor_reader.c attestation_object.c)
+FUZZ_NEEDS_tpm := services/validator/tpm.c
 FUZZ_NEEDS_template_yaml := services/signetctl/message_yaml.c services/signetctl/message_json.c
 FUZZ_NEEDS_ocsp_get := services/ocsp-responder/answer.c common/link/http_route.c
 FUZZ_NEEDS_intent := services/signer/intent.c services/signer/encode.c services/signer/lint.c common/link/message.c
