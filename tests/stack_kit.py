@@ -115,6 +115,10 @@ class Stack:
     def signetctl(self, *arguments, check=True):
         return self.command("signetctl", *arguments, check=check)
 
+    def revoke(self, serial, reason):
+        """By the operator, as soon as the catalogue has heard of the certificate."""
+        until(lambda: self.signetctl("cert", "revoke", f"{serial:034x}", "--reason", reason, check=False).returncode == 0)
+
     def pid(self, name):
         """The process itself: for PostgreSQL the postmaster, not what launched it."""
         if name == "postgres":

@@ -2,6 +2,8 @@
  * The admin listener of every process: /metrics for Prometheus, /healthz (the process is alive), /readyz (what it depends on answers). All from
  * memory; not for strangers, so it listens on loopback unless told otherwise.
  */
+#include <string.h>
+
 #include "link/metrics.h"
 #include "link/service_internal.h"
 
@@ -58,6 +60,7 @@ admin_open(struct service *service, struct request *rq)
     enum error error = http_server_open(rq, &options, &service->admin);
     if (error != OK || !config_split_address(options.listen, host, &port))
         return error;
-    snprintf(service->admin_address, sizeof service->admin_address, "%.60s:%d", host, http_server_port(service->admin));
+    snprintf(service->admin_address, sizeof service->admin_address, strchr(host, ':') == NULL ? "%.60s:%d" : "[%.60s]:%d", host,
+             http_server_port(service->admin));
     return OK;
 }

@@ -322,6 +322,18 @@ service_run(struct service *service)
 }
 
 const char *
+service_bus_url(const struct service *service)
+{
+    return service->bus_settings.url;
+}
+
+const char *
+service_admin_address(const struct service *service)
+{
+    return service->admin_address;
+}
+
+const char *
 service_instance(const struct service *service)
 {
     return service->instance;

@@ -75,6 +75,9 @@ int service_run(struct service *service);
 void service_must(struct service *service, struct request *rq, enum error result);
 
 const char *service_instance(const struct service *service);
+/* Of who must never be led to them: the setting as it is, and "host:port" where the admin listener really is. */
+const char *service_bus_url(const struct service *service);
+const char *service_admin_address(const struct service *service);
 const char *service_version(void);
 
 #endif

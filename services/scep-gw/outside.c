@@ -13,6 +13,7 @@
 #define CONNECT_MS 3000
 #define TOTAL_MS 8000
 #define HOST_MAX 256
+#define ADDRESSES_TRIED 3
 
 static bool
 take_host(const char *url, char ret_host[HOST_MAX])
@@ -31,24 +32,39 @@ take_host(const char *url, char ret_host[HOST_MAX])
     return true;
 }
 
-/* The first address that the system's resolver gives; http_fetch itself resolves nothing. */
+DEFINE_AUTO_STRUCT(addrinfo, freeaddrinfo);
+
 static enum error
-resolve(struct request *rq, const char *url, const char **ret_address)
+unreachable(struct request *rq, const char *host, int code)
 {
-    struct addrinfo wish = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *found = NULL;
+    return fail_privately(rq, ERR_UNAVAILABLE, "a service that decides cannot be reached", "%s: %s", host, gai_strerror(code));
+}
+
+/* http_fetch itself resolves nothing: what the system's resolver gives is dialled one by one, until somebody takes the connection. */
+static enum error
+fetch_from_any(struct request *rq, struct http_fetch *fetch)
+{
+    struct addrinfo wish = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    AUTO_STRUCT(addrinfo, found) = NULL;
     char host[HOST_MAX], address[NI_MAXHOST];
 
-    if (!take_host(url, host))
-        return fail(rq, ERR_BAD_REQUEST, "%.100s is no URL", url);
+    if (!take_host(fetch->url, host))
+        return fail(rq, ERR_BAD_REQUEST, "%.100s is no URL", fetch->url);
     int code = getaddrinfo(host, NULL, &wish, &found);
     if (code != 0)
-        return fail_privately(rq, ERR_UNAVAILABLE, "a service that decides cannot be reached", "%s: %s", host, gai_strerror(code));
-    code = getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof address, NULL, 0, NI_NUMERICHOST);
-    freeaddrinfo(found);
-    if (code != 0)
-        return fail_privately(rq, ERR_UNAVAILABLE, "a service that decides cannot be reached", "%s: %s", host, gai_strerror(code));
-    *ret_address = arena_text(rq->arena, address);
-    return OK;
+        return unreachable(rq, host, code);
+    const struct addrinfo *at = found;
+    for (int tries = 1;; tries++, at = at->ai_next) {
+        code = getnameinfo(at->ai_addr, at->ai_addrlen, address, sizeof address, NULL, 0, NI_NUMERICHOST);
+        if (code != 0)
+            return unreachable(rq, host, code);
+        fetch->address = arena_text(rq->arena, address);
+        enum error error = http_fetch(rq, fetch);
+        bool nobody_there = error != OK && text_equal(rq->failure.reason, "connect");
+        if (!nobody_there || at->ai_next == NULL || tries == ADDRESSES_TRIED)
+            return error;
+        failure_clear(rq);
+    }
 }
 
 static void
@@ -67,9 +83,7 @@ fetch_answer(struct scep *scep, struct request *rq, struct http_fetch *fetch, st
     fetch->total_ms = TOTAL_MS;
     fetch->verify_tls = true;
     fetch->ca_file = scep->config.http_ca_file;
-    enum error error = resolve(rq, fetch->url, &fetch->address);
-    if (error == OK)
-        error = http_fetch(rq, fetch);
+    enum error error = fetch_from_any(rq, fetch);
     if (error != OK)
         return error;
     json_t *json = json_loadb((const char *)fetch->ret_body.at, fetch->ret_body.len, JSON_REJECT_DUPLICATES, &why);

@@ -2,13 +2,10 @@
  * Which addresses may be asked. Consulted twice for each connection: with what DNS said, and with what is really dialled.
  *
  * A private network is not the internet: RFC 1918 and ULA addresses may be asked unless a setting denies them. Loopback, shared and documentation
- * networks may be asked when a setting allows them. Link-local and metadata addresses, and addresses that hide another one, never.
+ * networks may be asked when a setting allows them. Link-local and metadata addresses, addresses that hide another one, and where this suite itself
+ * listens (own_endpoints.c), never.
  */
 #include "validator.h"
-
-#include <string.h>
-
-#include "base/config.h"
 
 #define PORT_HTTP 80
 #define PORT_HTTPS 443
@@ -64,22 +61,6 @@ networks_parse(struct request *rq, const char *text, struct networks *ret_networ
     return OK;
 }
 
-enum error
-endpoints_parse(struct request *rq, const char *text, const struct endpoint **ret_endpoints, size_t *ret_count)
-{
-    size_t count;
-    char **parts = text_split(rq->arena, text, ',', &count);
-    struct endpoint *endpoints = arena_array(rq->arena, count, sizeof *endpoints);
-    char host[256];
-
-    for (size_t i = 0; i < count; i++)
-        if (!config_split_address(parts[i], host, &endpoints[i].port) || !address_parse(host, &endpoints[i].address))
-            return fail(rq, ERR_BAD_REQUEST, "\"%.60s\" is not an address with a port; write 127.0.0.1:5432 or [::1]:5432", parts[i]);
-    *ret_endpoints = endpoints;
-    *ret_count = count;
-    return OK;
-}
-
 static const struct special *
 special_of(const struct address *address)
 {
@@ -89,15 +70,6 @@ special_of(const struct address *address)
         if (network_parse(specials[i].network, &network) && networks_cover(&network, 1, address))
             return &specials[i];
     return NULL;
-}
-
-static bool
-is_denied_endpoint(const struct address_rules *rules, const struct address *address, int port)
-{
-    for (size_t i = 0; i < rules->denied_endpoint_count; i++)
-        if (rules->denied_endpoints[i].port == port && memcmp(&rules->denied_endpoints[i].address, address, sizeof *address) == 0)
-            return true;
-    return false;
 }
 
 static bool
@@ -113,7 +85,7 @@ address_refusal(const struct address_rules *rules, const struct address *address
 
     if (special != NULL && special->never)
         return special->why;
-    if (is_denied_endpoint(rules, address, port))
+    if (endpoints_have(&rules->own, address, port))
         return "part of this service";
     if (is_in(&rules->denied, address) || is_in(&rules->not_to, address))
         return "in a network that is not asked";

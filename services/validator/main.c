@@ -27,8 +27,9 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct validator_config, allow_networks, "SIGNET_VALIDATOR_ALLOW_NETWORKS", "",
                  "networks that are asked although they are loopback, shared or for documentation, comma-separated; private ones need not be named"),
     SETTING_TEXT(struct validator_config, deny_networks, "SIGNET_VALIDATOR_DENY_NETWORKS", "", "networks that are never asked, comma-separated"),
-    SETTING_TEXT(struct validator_config, deny_addresses, "SIGNET_VALIDATOR_DENY_ADDRESSES", "",
-                 "address:port of the suite's own database, bus and admin listeners, comma-separated: never asked"),
+    SETTING_TEXT(struct validator_config, deny_addresses, "SIGNET_VALIDATOR_DENY_ADDRESSES", "*:5432",
+                 "address:port of the suite's database and of all its admin listeners, comma-separated, * or a name for any address: never asked; "
+                 "the bus and this process's own listener are known"),
     SETTING_TEXT(struct validator_config, perspective, "SIGNET_VALIDATOR_PERSPECTIVE", "default",
                  "name of this vantage point: the part of the subject that calls it alone"),
     SETTING_NUMBER(struct validator_config, workers, "SIGNET_VALIDATOR_WORKERS", "64", 1, 256, "validations at once"),
@@ -55,7 +56,11 @@ read_rules(struct service *service, struct request *rq, struct validator *valida
     rules->tls_alpn01_port = config->tls_alpn01_port;
     service_must(service, rq, networks_parse(rq, config->allow_networks, &rules->allowed));
     service_must(service, rq, networks_parse(rq, config->deny_networks, &rules->denied));
-    service_must(service, rq, endpoints_parse(rq, config->deny_addresses, &rules->denied_endpoints, &rules->denied_endpoint_count));
+    service_must(service, rq, endpoints_add_bus(rq, service_bus_url(service), &rules->own));
+    service_must(service, rq, endpoints_add(rq, service_admin_address(service), &rules->own));
+    service_must(service, rq, endpoints_add(rq, config->deny_addresses, &rules->own));
+    service_must(service, rq, endpoints_check(rq, &rules->own, "SIGNET_HTTP01_PORT", config->http01_port));
+    service_must(service, rq, endpoints_check(rq, &rules->own, "SIGNET_TLSALPN01_PORT", config->tls_alpn01_port));
 }
 
 /* One token of a subject. */

@@ -36,15 +36,22 @@ struct networks {
 };
 
 struct endpoint {
+    bool anywhere; /* this port of every address */
     struct address address;
     int port;
+};
+
+#define ENDPOINTS_MAX 64
+
+struct endpoints {
+    struct endpoint at[ENDPOINTS_MAX];
+    size_t count;
 };
 
 struct address_rules {
     struct networks allowed; /* lifts the refusal of loopback and the like */
     struct networks denied;
-    const struct endpoint *denied_endpoints;
-    size_t denied_endpoint_count;
+    struct endpoints own; /* where this suite itself listens */
     int http01_port;
     int tls_alpn01_port;
     /* Of one request: */
@@ -52,12 +59,20 @@ struct address_rules {
     struct networks not_to;
 };
 
-/* Comma-separated; ERR_BAD_REQUEST names the part that is no network, or no "address:port". Live as long as the arena of rq. */
+/* Comma-separated; ERR_BAD_REQUEST names the part that is no network. Live as long as the arena of rq. */
 enum error networks_parse(struct request *rq, const char *text, struct networks *ret_networks) MUST_CHECK;
-enum error endpoints_parse(struct request *rq, const char *text, const struct endpoint **ret_endpoints, size_t *ret_count) MUST_CHECK;
 /* NULL when this address and port may be asked, else the rule that forbids it. */
 const char *address_refusal(const struct address_rules *rules, const struct address *address, int port);
 bool port_is_allowed(const struct address_rules *rules, int port);
+
+/* ---- own_endpoints.c ---- */
+
+/* Adds "host:port,…", or URLs of the bus. ERR_BAD_REQUEST names the part that is neither, ERR_TOO_LARGE. */
+enum error endpoints_add(struct request *rq, const char *text, struct endpoints *endpoints) MUST_CHECK;
+enum error endpoints_add_bus(struct request *rq, const char *urls, struct endpoints *endpoints) MUST_CHECK;
+bool endpoints_have(const struct endpoints *endpoints, const struct address *address, int port);
+/* ERR_BAD_REQUEST when everything that a setting has us dial is refused: such a validator would find nothing anywhere. */
+enum error endpoints_check(struct request *rq, const struct endpoints *endpoints, const char *setting, int port) MUST_CHECK;
 
 /* ---- resolver.c ---- */
 

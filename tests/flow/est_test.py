@@ -158,7 +158,7 @@ def test_the_same_request_gets_the_same_certificate_also_at_once(est):
 def test_a_csr_that_never_changes_gets_a_new_certificate_after_revocation_or_a_while(est):
     csr = make_csr(new_key(), "CN=stubborn.example")
     serials = [est.ask("plain/simpleenroll", csr, auth=est.alice).certificate.serial_number]
-    est.stack.signetctl("cert", "revoke", f"{serials[0]:034x}", "--reason", "superseded")
+    est.stack.revoke(serials[0], "superseded")
     serials.append(est.ask("plain/simpleenroll", csr, auth=est.alice).certificate.serial_number)
     est.stack.sql(f"UPDATE est.delivery SET delivered_at = now() - interval '1 day' WHERE serial = '\\x{serials[1]:034x}'")
     serials.append(est.ask("plain/simpleenroll", csr, auth=est.alice).certificate.serial_number)
@@ -316,7 +316,7 @@ def test_a_renewal_may_ask_for_other_names_by_its_attribute(est):
 def test_a_revoked_certificate_renews_nothing(est):
     key = new_key()
     certificate = est.enroll("plain", key, "CN=revoked.example", auth=est.alice).certificate
-    est.stack.signetctl("cert", "revoke", f"{certificate.serial_number:034x}", "--reason", "keyCompromise")
+    est.stack.revoke(certificate.serial_number, "keyCompromise")
     reply = renew(est, Identity(key, certificate), key=new_key(), subject_="CN=revoked.example", names=("revoked.example",))
     assert reply.status == 403 and "revoked" in reply.text
 

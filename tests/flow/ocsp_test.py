@@ -142,7 +142,7 @@ def test_a_cached_good_becomes_revoked(stack, issuer):
     requests = [request_for(certificate, issuer, digest) for digest in (hashes.SHA1(), hashes.SHA256())]
     for body in requests:
         assert ocsp.load_der_ocsp_response(post(stack, body)[1]).certificate_status == ocsp.OCSPCertStatus.GOOD
-    until(lambda: stack.signetctl("cert", "revoke", f"{certificate.serial_number:034x}", "--reason", "affiliationChanged", check=False).returncode == 0)
+    stack.revoke(certificate.serial_number, "affiliationChanged")
     for body in requests:
         answer = until(lambda: (found := ocsp.load_der_ocsp_response(post(stack, body)[1])).certificate_status == ocsp.OCSPCertStatus.REVOKED and found)
         assert answer.revocation_reason == x509.ReasonFlags.affiliation_changed
