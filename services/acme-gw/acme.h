@@ -154,6 +154,7 @@ struct order {
     enum order_status status;
     const struct identifier *names; /* sorted */
     size_t name_count;
+    const char *const *ancestors; /* of a new order: at which domain each name shall be proven (RFC 9444), or NULL */
     const char *const *authorization_ids;
     size_t authorization_count;
     const char *policy;
@@ -186,7 +187,8 @@ struct challenge {
     const char *account_id;
     const char *type; /* the one that this is about; for a new one, and where it says so, all that are offered, with blanks between */
     const char *token;
-    struct identifier name; /* as store_load_challenge and store_begin_challenge fill it in */
+    struct identifier name; /* that is to be proven */
+    bool subdomains;        /* with all names below */
     enum challenge_status status;
     int64_t validated_at_s; /* 0: not yet */
     const char *problem;    /* JSON, or NULL */
@@ -197,6 +199,7 @@ enum authorization_status { AUTHORIZATION_PENDING = 1, AUTHORIZATION_VALID, AUTH
 struct authorization {
     const char *id;
     struct identifier name;
+    bool subdomains; /* it holds for all names below, too (RFC 9444) */
     enum authorization_status status;
     int64_t expires_at_s;
     const struct challenge *challenges;
@@ -210,6 +213,7 @@ struct validation {
     const char *type;
     const char *token;
     struct identifier name;
+    bool subdomains;
     struct bytes thumbprint; /* of the account's key as it is now (RFC 8555 §8.1) */
     int attempts;
     const char *policy;
@@ -378,8 +382,8 @@ http_handler new_order;
 http_handler order;
 /* With Location, and Retry-After while it is processing. */
 enum error order_answer(struct acme *acme, struct http_exchange *x, int status, const struct order *order) MUST_CHECK;
-/* The challenges of a name under a policy, for an authorisation that is to be. `type` is "" when there are none. */
-struct challenge new_challenge(struct acme *acme, struct arena *arena, const struct policy *policy, const struct identifier *name,
+/* The challenges of a name, with all below it if so, under a policy, for an authorisation that is to be. `type` is "" when there are none. */
+struct challenge new_challenge(struct acme *acme, struct arena *arena, const struct policy *policy, const struct identifier *name, bool subdomains,
                                const char *authorization_id);
 http_handler authorization;
 enum error authorization_answer(struct acme *acme, struct http_exchange *x, int status, const struct authorization *authorization) MUST_CHECK;
@@ -403,6 +407,22 @@ void challenge_types_add_meta(struct acme *acme, struct arena *arena, json_t *me
 char **issuer_names(struct acme *acme, struct arena *arena, size_t *ret_count);
 /* Prefix of the hashed account URIs of dns-persist-01; "" by draft -01, which has none. */
 const char *account_hash_prefix(struct acme *acme, struct arena *arena);
+
+/* ---- subdomain.c: authorisations that hold for all names below (RFC 9444) ---- */
+
+/* The "ancestorDomain" of an identifier in an order; NULL when it has none. malformed. */
+enum error subdomain_take_ancestor(struct request *rq, const json_t *json, const struct identifier *name, const char **ret_ancestor) MUST_CHECK;
+/* Whether an authorisation of this identifier shall have "subdomainAuthAllowed", and may. malformed. */
+enum error subdomain_take_wish(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *json, const struct identifier *name,
+                               bool *ret_wanted) MUST_CHECK;
+/* Those that were asked with the names, in the order that these have now. */
+const char **subdomain_sort_ancestors(struct arena *arena, const struct order *order, const struct identifier *asked, const char *const *ancestors,
+                                      size_t count);
+/* The domain whose proof shall do for this name of a new order; false when it is to be proven by itself. */
+bool subdomain_find_ancestor(struct acme *acme, struct arena *arena, const struct policy *policy, const struct order *order, size_t i,
+                             struct identifier *ret_ancestor);
+/* For each name which authorisations could hold for it, as columns write them, with blanks between: its own; and those above it, if they count. */
+const char **subdomain_covers(struct arena *arena, const struct identifier *names, size_t count, bool above_counts);
 
 http_handler finalize;
 /* A turn at a `processing` order that its finalize did not finish. */
@@ -468,6 +488,8 @@ json_t *name_to_json(const struct identifier *name);
 /* "dns:host.example"; bare_name drops "*." (RFC 8555 §7.1.3: an authorisation names the domain). */
 const char *name_to_column(struct arena *arena, const struct identifier *name);
 struct identifier name_from_column(struct arena *arena, const char *column);
+/* "*.host.example" of "host.example" */
+struct identifier name_all_below(struct arena *arena, const struct identifier *name);
 /* Sorted, without duplicates. */
 void names_sort(struct identifier *names, size_t *count);
 const char **names_to_columns(struct arena *arena, const struct identifier *names, size_t count);
@@ -481,7 +503,8 @@ enum error name_patterns_check(struct request *rq, const char *what, const char 
 /* An order on its way into the database, with a challenge for each of its names. */
 struct new_order {
     struct order *order; /* status, authorization_ids and expires_at_s are as they came out: what was proven lately takes the place of new ones */
-    const struct challenge *challenges;
+    const struct challenge *challenges; /* of each name; the same where one proof is for several */
+    bool subdomains_count;              /* proofs that hold for all names below */
     const struct spending *spendings;
     size_t spending_count;
     struct limit failures;
@@ -535,7 +558,7 @@ struct proven_name {
     struct identifier name;
     const char *method;
 };
-/* What was proven for this order longer ago than that. */
+/* What was proven for this order longer ago than that, or by a proof for all names below a domain. */
 enum error store_load_old_proofs(struct acme *acme, struct request *rq, const struct order *order, int age_s, struct proven_name **ret_names,
                                  size_t *ret_count) MUST_CHECK;
 enum error store_postpone_validation(struct acme *acme, struct request *rq, const char *challenge_id, int seconds) MUST_CHECK;

@@ -42,6 +42,8 @@ authorization_json(struct acme *acme, struct arena *arena, const struct authoriz
                              clock_format_rfc3339(arena, authorization->expires_at_s), "identifier", name_to_json(&named), "challenges", challenges);
     if (is_wildcard)
         (void)json_object_set_new(json, "wildcard", json_true());
+    if (authorization->subdomains) /* RFC 9444 §4.1 */
+        (void)json_object_set_new(json, "subdomainAuthAllowed", json_true());
     return json;
 }
 

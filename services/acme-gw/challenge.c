@@ -67,6 +67,7 @@ begin(struct acme *acme, struct request *rq, const struct account *account, cons
                                               .type = ret_challenge->type,
                                               .token = ret_challenge->token,
                                               .name = ret_challenge->name,
+                                              .subdomains = ret_challenge->subdomains,
                                               .thumbprint = BYTES(account->jwk.thumbprint, THUMBPRINT_LEN),
                                               .attempts = 1,
                                               .policy = account->policy});

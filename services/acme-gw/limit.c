@@ -125,7 +125,8 @@ limit_insert_order(struct acme *acme, struct request *rq, const struct policy *p
                             .challenges = challenges,
                             .spendings = spendings,
                             .spending_count = spendings_of_order(rq->arena, policy, order, spendings),
-                            .failures = policy->limits->failed_authorizations};
+                            .failures = policy->limits->failed_authorizations,
+                            .subdomains_count = policy->subdomain_auth};
     enum error error = OK;
 
     if (has_quotas(policy) && order->replaces == NULL)

@@ -59,6 +59,12 @@ name_from_column(struct arena *arena, const char *column)
     return (struct identifier){.type = type, .value = arena_text(arena, colon + 1)};
 }
 
+struct identifier
+name_all_below(struct arena *arena, const struct identifier *name)
+{
+    return (struct identifier){.type = name->type, .value = arena_format(arena, "*.%s", name->value)};
+}
+
 static int
 compare(const void *a, const void *b)
 {

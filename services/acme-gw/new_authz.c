@@ -1,6 +1,7 @@
 /*
  * A name is proven before anybody orders a certificate for it (RFC 8555 §7.4.1). What the account has proven lately is given back as it is. A
- * wildcard cannot be authorised so: the authorisation is for the identifier as it stands.
+ * wildcard cannot be authorised so: the authorisation is for the identifier as it stands, and for all below it where policy and client say so
+ * (RFC 9444 §4.2).
  */
 #include "acme.h"
 
@@ -27,6 +28,7 @@ new_authz(void *context, struct http_exchange *x)
     struct authorization found;
     const struct policy *policy = NULL;
     const char *id = NULL;
+    bool subdomains = false;
 
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (!error)
@@ -34,17 +36,20 @@ new_authz(void *context, struct http_exchange *x)
     if (!error)
         error = take_name(rq, signed_.payload, &name);
     if (!error)
+        error = subdomain_take_wish(acme, rq, policy, json_object_get(signed_.payload, "identifier"), &name, &subdomains);
+    if (!error)
         error = account_allows_name(rq, signed_.account, &name);
     if (!error)
         error = limit_new_authorization(acme, rq, policy, signed_.account->id, &name);
     if (error)
         return error;
     const char *wanted = new_id(rq->arena);
-    struct challenge challenge = new_challenge(acme, rq->arena, policy, &name, wanted);
+    struct challenge challenge = new_challenge(acme, rq->arena, policy, &name, subdomains, wanted);
     if (text_is_empty(challenge.type))
         return refuse(rq, ERR_BAD_NAME, "rejectedIdentifier", "%s: none of the challenges of the policy %s can prove such a name", name.value,
                       policy->name);
-    struct authorization authorization = {.id = wanted, .name = name, .expires_at_s = clock_now_s() + ORDER_LIFETIME_S, .challenges = &challenge};
+    struct authorization authorization = {
+        .id = wanted, .name = name, .subdomains = subdomains, .expires_at_s = clock_now_s() + ORDER_LIFETIME_S, .challenges = &challenge};
     error = store_insert_authorization(acme, rq, signed_.account->id, &authorization, &id);
     if (!error)
         error = store_load_authorization(acme, rq, signed_.account->id, id, &found);

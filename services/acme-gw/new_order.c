@@ -4,6 +4,8 @@
  */
 #include "acme.h"
 
+#include <string.h>
+
 #include "base/base64.h"
 #include "base/clock.h"
 
@@ -30,10 +32,12 @@ account_allows_name(struct request *rq, const struct account *account, const str
 
 static enum error
 take_name(struct acme *acme, struct request *rq, const struct policy *policy, const struct account *account, const json_t *json,
-          struct identifier *ret_name)
+          struct identifier *ret_name, const char **ret_ancestor)
 {
     enum error error = name_from_json(rq, json, ret_name);
 
+    if (!error)
+        error = subdomain_take_ancestor(rq, json, ret_name, ret_ancestor);
     if (!error)
         error = account_allows_name(rq, account, ret_name);
     return error ? error : check_can_be_proven(acme, rq, policy, ret_name);
@@ -64,14 +68,14 @@ refuse_names(struct request *rq, const struct policy *policy, const json_t *subp
 
 static enum error
 take_each_name(struct acme *acme, struct request *rq, const struct policy *policy, const struct account *account, const json_t *list,
-               struct identifier *names)
+               struct identifier *names, const char **ancestors)
 {
     size_t count = json_array_size(list);
     AUTO(json_t, subproblems) = json_array();
     const char *type = NULL;
 
     for (size_t i = 0; i < count; i++) {
-        enum error error = take_name(acme, rq, policy, account, json_array_get(list, i), &names[i]);
+        enum error error = take_name(acme, rq, policy, account, json_array_get(list, i), &names[i], &ancestors[i]);
         if (error && (error != ERR_BAD_NAME || count == 1))
             return error;
         if (!error)
@@ -96,13 +100,16 @@ take_names(struct acme *acme, struct request *rq, const struct policy *policy, c
     if (count > policy->identifiers_max)
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "an order has at most %zu identifiers under the policy %s, this one has %zu",
                       policy->identifiers_max, policy->name, count);
-    struct identifier *names = arena_array(rq->arena, count, sizeof *names);
-    enum error error = take_each_name(acme, rq, policy, account, list, names);
+    struct identifier *asked = arena_array(rq->arena, count, sizeof *asked), *names = arena_array(rq->arena, count, sizeof *names);
+    const char **ancestors = arena_array(rq->arena, count, sizeof *ancestors);
+    enum error error = take_each_name(acme, rq, policy, account, list, asked, ancestors);
     if (error)
         return error;
-    names_sort(names, &count);
+    memcpy(names, asked, count * sizeof *names);
     order->names = names;
     order->name_count = count;
+    names_sort(names, &order->name_count);
+    order->ancestors = subdomain_sort_ancestors(rq->arena, order, asked, ancestors, count);
     return OK;
 }
 
@@ -132,15 +139,31 @@ new_token(struct arena *arena)
 }
 
 struct challenge
-new_challenge(struct acme *acme, struct arena *arena, const struct policy *policy, const struct identifier *name, const char *authorization_id)
+new_challenge(struct acme *acme, struct arena *arena, const struct policy *policy, const struct identifier *name, bool subdomains,
+              const char *authorization_id)
 {
+    struct identifier proven = subdomains ? name_all_below(arena, name) : *name;
+
     return (struct challenge){.id = new_id(arena),
                               .authorization_id = authorization_id,
-                              .type = challenge_types_offer(acme, arena, name, policy->challenge_types),
-                              .token = new_token(arena)};
+                              .type = challenge_types_offer(acme, arena, &proven, policy->challenge_types),
+                              .token = new_token(arena),
+                              .name = *name,
+                              .subdomains = subdomains};
 }
 
-/* Each name with an authorisation and its challenges. What is approved beforehand may be beyond any challenge; clients want to see one, though. */
+/* That of the names before which is to hold for all below this one. */
+static const struct challenge *
+find_shared(const struct challenge *challenges, size_t count, const struct identifier *ancestor)
+{
+    for (size_t i = 0; i < count; i++)
+        if (challenges[i].subdomains && identifier_equal(&challenges[i].name, ancestor))
+            return &challenges[i];
+    return NULL;
+}
+
+/* Each name with an authorisation and its challenges, which may be those of a name before. What is approved beforehand may be beyond any challenge;
+ * clients want to see one, though. */
 static struct challenge *
 new_challenges(struct acme *acme, struct request *rq, const struct policy *policy, struct order *order)
 {
@@ -149,13 +172,16 @@ new_challenges(struct acme *acme, struct request *rq, const struct policy *polic
     struct challenge *challenges = arena_array(rq->arena, order->name_count, sizeof *challenges);
 
     for (size_t i = 0; i < order->name_count; i++) {
-        const struct identifier *name = &order->names[i];
-        ids[i] = new_id(rq->arena);
-        if (policy_preapproves(policy, name))
-            preapproved[order->preapproved_count++] = name_to_column(rq->arena, name);
-        challenges[i] = new_challenge(acme, rq->arena, policy, name, ids[i]);
+        struct identifier name = order->names[i];
+        bool is_preapproved = policy_preapproves(policy, &name);
+        if (is_preapproved)
+            preapproved[order->preapproved_count++] = name_to_column(rq->arena, &name);
+        bool subdomains = !is_preapproved && subdomain_find_ancestor(acme, rq->arena, policy, order, i, &name);
+        const struct challenge *shared = subdomains ? find_shared(challenges, i, &name) : NULL;
+        challenges[i] = shared != NULL ? *shared : new_challenge(acme, rq->arena, policy, &name, subdomains, new_id(rq->arena));
         if (text_is_empty(challenges[i].type))
             challenges[i].type = PREAPPROVED_TYPE;
+        ids[i] = challenges[i].authorization_id;
     }
     order->authorization_ids = ids;
     order->authorization_count = order->name_count;

@@ -41,6 +41,7 @@ struct policy {
     size_t denied_network_count;
     enum eab_rule eab;
     bool caa;
+    bool subdomain_auth;
     int orders_per_account, certificates_per_account; /* 0: any number */
     size_t identifiers_max;
     const struct limits *limits;

@@ -6,7 +6,10 @@
  * account by the index that lists them, and stays in force for minutes after they have filled. */
 #define ACCOUNT_IS "account_id IS NOT DISTINCT FROM "
 /* What a policy approved beforehand looks valid, but nobody has proven it: it is worth nothing beyond its order. */
-#define IS_PROVEN "a.status = 'valid' AND NOT EXISTS (SELECT FROM acme.orders p WHERE p.id = a.order_id AND a.name = ANY (p.preapproved))"
+#define IS_PROVEN \
+    "a.status = 'valid' AND (a.subdomains OR NOT EXISTS (SELECT FROM acme.orders p WHERE p.id = a.order_id AND a.name = ANY (p.preapproved)))"
+/* Of the wanted name w: the authorisation a is its own, or one at a domain above that holds for all names below (RFC 9444). */
+#define COVERS_IT "a.name = ANY (string_to_array(w.covers, ' ')) AND (a.name = w.name OR a.subdomains)"
 /* A proof that is about to run out is none to build an order on. */
 #define AUTHORIZATION_REST "1 hour"
 

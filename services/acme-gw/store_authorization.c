@@ -4,15 +4,17 @@
 #include "store.h"
 
 static const struct db_statement insert_authorization = {
-    "insert_authorization", "INSERT INTO acme.authorization (id, account_id, name, expires_at) SELECT $1, $2, $3, $4 WHERE NOT EXISTS "
-                            "(SELECT FROM acme.authorization a WHERE a.account_id = $2 AND a.name = $3 AND " IS_PROVEN " "
-                            "AND a.expires_at > now() + interval '" AUTHORIZATION_REST "')"};
+    "insert_authorization",
+    "INSERT INTO acme.authorization (id, account_id, name, expires_at, subdomains) SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS "
+    "(SELECT FROM acme.authorization a WHERE a.account_id = $2 AND a.name = $3 AND (a.subdomains OR NOT $5) AND " IS_PROVEN " "
+    "AND a.expires_at > now() + interval '" AUTHORIZATION_REST "')"};
 static const struct db_statement insert_its_challenge = {
     "insert_its_challenge", "INSERT INTO acme.challenge (id, authorization_id, offered, token) SELECT $1, a.id, string_to_array($3, ' '), $4 "
                             "FROM acme.authorization a WHERE a.id = $2"};
 static const struct db_statement find_authorization = {
-    "find_authorization", "SELECT a.id FROM acme.authorization a WHERE a.id = $1 UNION ALL (SELECT a.id FROM acme.authorization a "
-                          "WHERE a.account_id = $2 AND a.name = $3 AND " IS_PROVEN " ORDER BY a.expires_at DESC LIMIT 1)"};
+    "find_authorization",
+    "SELECT a.id FROM acme.authorization a WHERE a.id = $1 UNION ALL (SELECT a.id FROM acme.authorization a "
+    "WHERE a.account_id = $2 AND a.name = $3 AND (a.subdomains OR NOT $4) AND " IS_PROVEN " ORDER BY a.expires_at DESC LIMIT 1)"};
 static const struct db_statement deactivate = {
     "deactivate_authorization",
     "UPDATE acme.authorization SET status = 'deactivated' WHERE id = $1 AND account_id = $2 AND status IN ('pending', 'valid')"};
@@ -21,9 +23,9 @@ static const struct db_statement deactivate = {
 static const struct db_statement invalidate_orders = {
     "invalidate_orders", "UPDATE acme.orders SET status = 'invalid', problem = $3 WHERE account_id = $2 AND created_at > now() - interval '8 days' "
                          "AND status IN ('pending', 'ready') AND $1 = ANY (authorization_ids)"};
-static const struct db_statement count_proven = {"count_proven",
-                                                 "SELECT count(DISTINCT a.name) FROM acme.authorization a WHERE a.account_id = $1 AND "
-                                                 "a.name = ANY ($2) AND a.expires_at > now() AND " IS_PROVEN};
+static const struct db_statement count_proven = {
+    "count_proven", "SELECT count(*) FROM unnest($2::text[], $3::text[]) AS w (name, covers) WHERE EXISTS (SELECT FROM acme.authorization a WHERE "
+                    "a.account_id = $1 AND " COVERS_IT " AND a.expires_at > now() AND " IS_PROVEN ")"};
 
 enum error
 store_insert_authorization(struct acme *acme, struct request *rq, const char *account_id, const struct authorization *authorization,
@@ -33,9 +35,10 @@ store_insert_authorization(struct acme *acme, struct request *rq, const char *ac
     const char *name = name_to_column(rq->arena, &authorization->name);
     struct db_rows *found = NULL;
     struct db_step steps[] = {
-        DB_STEP(&insert_authorization, NULL, DB_TEXT(authorization->id), DB_TEXT(account_id), DB_TEXT(name), DB_TIME_S(authorization->expires_at_s)),
+        DB_STEP(&insert_authorization, NULL, DB_TEXT(authorization->id), DB_TEXT(account_id), DB_TEXT(name), DB_TIME_S(authorization->expires_at_s),
+                DB_BOOL(authorization->subdomains)),
         DB_STEP(&insert_its_challenge, NULL, DB_TEXT(challenge->id), DB_TEXT(authorization->id), DB_TEXT(challenge->type), DB_TEXT(challenge->token)),
-        DB_STEP(&find_authorization, &found, DB_TEXT(authorization->id), DB_TEXT(account_id), DB_TEXT(name)),
+        DB_STEP(&find_authorization, &found, DB_TEXT(authorization->id), DB_TEXT(account_id), DB_TEXT(name), DB_BOOL(authorization->subdomains)),
     };
 
     enum error error = db_atomic(acme->db, rq, steps, 3);
@@ -64,7 +67,8 @@ store_names_are_proven(struct acme *acme, struct request *rq, const char *accoun
     struct db_rows *rows;
 
     enum error error =
-        DB_QUERY(acme->db, rq, &count_proven, &rows, DB_TEXT(account_id), DB_TEXT_ARRAY(names_to_columns(rq->arena, names, count), count));
+        DB_QUERY(acme->db, rq, &count_proven, &rows, DB_TEXT(account_id), DB_TEXT_ARRAY(names_to_columns(rq->arena, names, count), count),
+                 DB_TEXT_ARRAY(subdomain_covers(rq->arena, names, count, true), count));
     if (!error)
         *ret_proven = db_int(rows, 0, 0) == (int64_t)count;
     return error;

@@ -13,11 +13,13 @@
 #define CHALLENGE_COLUMNS "c.id, c.authorization_id, coalesce(c.type, array_to_string(c.offered, ' ')), c.token, c.status, c.validated_at, c.problem"
 
 static const struct db_statement load_authorization = {
-    "load_authorization", "SELECT " CHALLENGE_COLUMNS ", a.name, a.status, a.expires_at FROM acme.authorization a JOIN acme.challenge c "
-                          "ON c.authorization_id = a.id WHERE a.id = $1 AND a.account_id = $2"};
+    "load_authorization",
+    "SELECT " CHALLENGE_COLUMNS ", a.name, a.status, a.expires_at, a.subdomains FROM acme.authorization a JOIN acme.challenge c "
+    "ON c.authorization_id = a.id WHERE a.id = $1 AND a.account_id = $2"};
 static const struct db_statement load_challenge = {
-    "load_challenge", "SELECT " CHALLENGE_COLUMNS ", a.name FROM acme.challenge c JOIN acme.authorization a ON a.id = c.authorization_id "
-                      "WHERE c.id = $1 AND a.account_id = $2 AND $3 = coalesce(c.type, $3) AND $3 = ANY (c.offered)"};
+    "load_challenge",
+    "SELECT " CHALLENGE_COLUMNS ", a.name, a.subdomains FROM acme.challenge c JOIN acme.authorization a ON a.id = c.authorization_id "
+    "WHERE c.id = $1 AND a.account_id = $2 AND $3 = coalesce(c.type, $3) AND $3 = ANY (c.offered)"};
 static const struct db_statement begin_challenge = {
     "begin_challenge", "UPDATE acme.challenge c SET type = $5, status = 'processing', due_at = now(), attempts = 1, "
                        "leased_until = now() + make_interval(secs => $3), lease_holder = $4 FROM acme.authorization a WHERE c.id = $1 AND "
@@ -28,7 +30,7 @@ const struct db_statement store_take_validations = {
                         "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
                         "UPDATE acme.challenge c SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = c.attempts + 1 "
                         "FROM due, acme.authorization a, acme.account k WHERE c.id = due.id AND a.id = c.authorization_id AND k.id = a.account_id "
-                        "RETURNING c.id, a.account_id, c.type, c.token, a.name, k.key_thumbprint, c.attempts, k.policy"};
+                        "RETURNING c.id, a.account_id, c.type, c.token, a.name, k.key_thumbprint, c.attempts, k.policy, a.subdomains"};
 /* NULL, which least() passes over, where there is no end. */
 #define UNTIL "CASE WHEN $3 > 0 THEN to_timestamp($3) END"
 
@@ -36,10 +38,13 @@ const struct db_statement store_take_validations = {
 static const struct db_statement load_thumbprints = {
     "load_thumbprints", "SELECT key.thumbprint FROM acme.account k, unnest(k.key_thumbprint || k.former_thumbprints) WITH ORDINALITY AS key "
                         "(thumbprint, n) WHERE k.id = $1 AND k.status = 'valid' ORDER BY key.n LIMIT $2"};
+/* "dns:a.b" lies below "dns:b". By a proof for all names below, CAA was looked at for none of them yet. */
 static const struct db_statement load_old_proofs = {
-    "load_old_proofs", "SELECT a.name, c.type FROM acme.orders o, acme.authorization a, acme.challenge c WHERE o.id = $1 AND a.id = ANY "
-                       "(o.authorization_ids) AND c.authorization_id = a.id AND c.status = 'valid' AND a.name <> ALL (o.preapproved) "
-                       "AND c.validated_at < now() - make_interval(secs => $2)"};
+    "load_old_proofs",
+    "SELECT DISTINCT ON (n.name) n.name, c.type FROM acme.orders o CROSS JOIN unnest(o.names) AS n (name) JOIN acme.authorization a "
+    "ON a.id = ANY (o.authorization_ids) AND (a.name = n.name OR (a.subdomains AND right(n.name, length(a.name) - 3) = '.' || "
+    "substr(a.name, 5))) JOIN acme.challenge c ON c.authorization_id = a.id AND c.status = 'valid' WHERE o.id = $1 "
+    "AND n.name <> ALL (o.preapproved) AND (a.subdomains OR c.validated_at < now() - make_interval(secs => $2)) ORDER BY n.name"};
 /* What is proven until some time only is not relied upon later, in no order. `authorizations_left` is counted down on the order's newest version,
  * whichever of two validations comes second (READ COMMITTED looks again). */
 static const struct db_statement end_validation_valid = {
@@ -114,6 +119,7 @@ store_load_authorization(struct acme *acme, struct request *rq, const char *acco
         .name = name_from_column(rq->arena, db_text(rows, 0, 7)),
         .status = (enum authorization_status)store_status(authorization_statuses, db_text(rows, 0, 8)),
         .expires_at_s = db_time_s(rows, 0, 9),
+        .subdomains = db_bool(rows, 0, 10),
         .challenges = challenges,
         .challenge_count = count,
     };
@@ -129,6 +135,7 @@ challenge_of_rows(struct request *rq, const struct db_rows *rows, const char *ac
     ret_challenge->account_id = account_id;
     ret_challenge->type = type;
     ret_challenge->name = name_from_column(rq->arena, db_text(rows, 0, 7));
+    ret_challenge->subdomains = db_bool(rows, 0, 8);
     return OK;
 }
 
@@ -172,6 +179,7 @@ store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t 
         .thumbprint = db_bytes(rows, row, 5),
         .attempts = (int)db_int(rows, row, 6),
         .policy = db_text(rows, row, 7),
+        .subdomains = db_bool(rows, row, 8),
     };
 }
 

@@ -17,18 +17,19 @@ static const struct db_statement release_replaced = {
  * asked, named, counted: the orders, their names, the turns they take, each with `n`, the order's number in the batch.
  * spent: of each subject as many turns as are left; the first orders get them. What could be spent is spent even when something else stands in the
  * way: who is refused has asked, too. chosen: names that the account has proven lately need no new proof (RFC 8555 §7.1.4); then the order lives as
- * long as the oldest proof does. Challenges: a name that is approved beforehand has one, too, which is valid from the beginning: clients stumble over
- * authorisations without any.
+ * long as the oldest proof does. Several names may have one proof, at a domain above them (RFC 9444); its first row makes it. Challenges: a name that
+ * is approved beforehand has one, too, which is valid from the beginning: clients stumble over authorisations without any.
  */
 static const struct db_statement insert_orders = {
     "insert_orders",
     "WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], "
     "$9::text[], $10::text[], $11::text[], $12::int[], $13::int[]) WITH ORDINALITY AS a (id, account_id, client_address, expires_at, not_before_s, "
     "not_after_s, profile, replaces, policy, owner, principal, failures, failure_period_s, n)), "
-    "named AS (SELECT * FROM unnest($14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::int[]) WITH ORDINALITY "
-    "AS w (n, name, id, challenge_id, offered, token, preapproved, place)), "
+    "named AS (SELECT * FROM unnest($14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::int[], $21::text[], "
+    "$22::int[], "
+    "$23::text[]) WITH ORDINALITY AS w (n, name, id, challenge_id, offered, token, preapproved, proof, subdomains, covers, place)), "
     "counted AS (SELECT c.n, c.key, make_interval(secs => c.step_us / 1e6) AS step, make_interval(secs => c.period_s) AS period, "
-    "row_number() OVER (PARTITION BY c.key ORDER BY c.n) AS turn FROM unnest($21::bigint[], $22::text[], $23::bigint[], $24::int[]) "
+    "row_number() OVER (PARTITION BY c.key ORDER BY c.n) AS turn FROM unnest($24::bigint[], $25::text[], $26::bigint[], $27::int[]) "
     "AS c (n, key, step_us, period_s)), "
     "wanted AS (SELECT key, max(step) AS step, max(period) AS period, acme.turns(max(period), max(step), count(*)::int) AS turns FROM counted "
     "GROUP BY key), "
@@ -43,16 +44,19 @@ static const struct db_statement insert_orders = {
     "::int AS wait_s FROM counted c LEFT JOIN spent s ON s.key = c.key LEFT JOIN acme.limit_state old ON old.key = c.key "
     "WHERE c.turn > coalesce(s.granted, 0) ORDER BY c.n, wait_s DESC), "
     "failing AS (SELECT DISTINCT ON (a.n) a.n, f.name, f.paused_at IS NOT NULL AS paused, ceil(extract(epoch FROM f.tat - now()))::int AS wait_s "
-    "FROM asked a JOIN named w ON w.n = a.n JOIN acme.failing_name f ON f.account_id = a.account_id AND f.name = w.name "
+    "FROM asked a JOIN named w ON w.n = a.n JOIN acme.failing_name f ON f.account_id = a.account_id AND f.name = ANY (ARRAY[w.name, w.proof]) "
     "WHERE f.paused_at IS NOT NULL OR (a.failures > 0 AND greatest(f.tat, now()) + make_interval(secs => a.failure_period_s::float8 / "
     "greatest(a.failures, 1)) > now() + make_interval(secs => a.failure_period_s)) ORDER BY a.n, paused DESC, wait_s DESC), "
     "accepted AS (SELECT * FROM asked WHERE n NOT IN (SELECT n FROM refused) AND n NOT IN (SELECT n FROM failing)), "
-    "chosen AS (SELECT w.n, w.place, w.name, w.preapproved = 1 AS preapproved, w.challenge_id, w.offered, w.token, coalesce(v.id, w.id) AS id, "
-    "v.id IS NULL AS is_new, v.expires_at FROM accepted o JOIN named w ON w.n = o.n LEFT JOIN LATERAL (SELECT a.id, a.expires_at "
-    "FROM acme.authorization a WHERE a.account_id = o.account_id AND a.name = w.name AND w.preapproved = 0 AND " IS_PROVEN " "
+    "chosen AS (SELECT w.n, w.place, w.name, w.proof, w.subdomains = 1 AS subdomains, w.preapproved = 1 AS preapproved, w.challenge_id, w.offered, "
+    "w.token, "
+    "coalesce(v.id, w.id) AS id, v.id IS NULL AS is_new, v.expires_at, row_number() OVER (PARTITION BY w.n, coalesce(v.id, w.id) ORDER BY w.place) = "
+    "1 "
+    "AS is_first FROM accepted o JOIN named w ON w.n = o.n LEFT JOIN LATERAL (SELECT a.id, a.expires_at "
+    "FROM acme.authorization a WHERE a.account_id = o.account_id AND " COVERS_IT " AND w.preapproved = 0 AND " IS_PROVEN " "
     "AND a.expires_at > now() + interval '" AUTHORIZATION_REST "' ORDER BY a.expires_at DESC LIMIT 1) v ON true), "
-    "gathered AS (SELECT n, array_agg(name ORDER BY place) AS names, array_agg(id ORDER BY place) AS ids, "
-    "count(*) FILTER (WHERE is_new AND NOT preapproved) AS authorizations_left, min(expires_at) AS expires_at, "
+    "gathered AS (SELECT n, array_agg(name ORDER BY place) AS names, array_agg(id ORDER BY place) FILTER (WHERE is_first) AS ids, "
+    "count(*) FILTER (WHERE is_first AND is_new AND NOT preapproved) AS authorizations_left, min(expires_at) AS expires_at, "
     "array_agg(name ORDER BY place) FILTER (WHERE preapproved) AS preapproved FROM chosen GROUP BY n), "
     "inserted AS (INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, status, client_address, expires_at, "
     "not_before, not_after, profile, replaces, policy, preapproved, owner, principal) "
@@ -61,14 +65,15 @@ static const struct db_statement insert_orders = {
         "o.not_after_s") ", o.profile, o.replaces, "
                          "o.policy, coalesce(g.preapproved, '{}'), o.owner, o.principal FROM accepted o JOIN gathered g ON g.n = o.n "
                          "RETURNING id, status, authorization_ids, expires_at), "
-                         "authorized AS (INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at, status) "
-                         "SELECT c.id, o.account_id, o.id, c.name, o.expires_at, CASE WHEN c.preapproved THEN 'valid' ELSE 'pending' END "
-                         "FROM chosen c JOIN accepted o ON o.n = c.n WHERE c.is_new), "
+                         "authorized AS (INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at, subdomains, status) "
+                         "SELECT c.id, o.account_id, o.id, c.proof, o.expires_at, c.subdomains, CASE WHEN c.preapproved THEN 'valid' ELSE 'pending' "
+                         "END "
+                         "FROM chosen c JOIN accepted o ON o.n = c.n WHERE c.is_new AND c.is_first), "
                          "challenged AS (INSERT INTO acme.challenge (id, authorization_id, offered, token, status, type, validated_at) "
                          "SELECT c.challenge_id, c.id, string_to_array(c.offered, ' '), c.token, CASE WHEN c.preapproved THEN 'valid' ELSE 'pending' "
                          "END, "
                          "CASE WHEN c.preapproved THEN split_part(c.offered, ' ', 1) END, CASE WHEN c.preapproved THEN now() END FROM chosen c WHERE "
-                         "c.is_new) "
+                         "c.is_new AND c.is_first) "
                          "SELECT i.status, array_to_string(i.authorization_ids, ' '), i.expires_at, r.key, r.wait_s, f.name, f.paused, f.wait_s FROM "
                          "asked a "
                          "LEFT JOIN inserted i ON i.id = a.id LEFT JOIN refused r ON r.n = a.n LEFT JOIN failing f ON f.n = a.n ORDER BY a.n"};
@@ -76,7 +81,8 @@ static const struct db_statement insert_orders = {
 /* As the statement's unnest lists take them. */
 static const enum db_type order_types[] = {DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TIME, DB_IS_BIGINT, DB_IS_BIGINT, DB_IS_TEXT,
                                            DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_INT,    DB_IS_INT};
-static const enum db_type name_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_INT};
+static const enum db_type name_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT,
+                                          DB_IS_TEXT,   DB_IS_INT,  DB_IS_TEXT, DB_IS_INT,  DB_IS_TEXT};
 static const enum db_type turn_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_INT};
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
@@ -93,12 +99,14 @@ static void
 add_names(struct arena *arena, struct db_columns *names, int64_t n, const struct new_order *new)
 {
     const struct order *order = new->order;
+    const char **covers = subdomain_covers(arena, order->names, order->name_count, new->subdomains_count);
 
     for (size_t i = 0; i < order->name_count; i++) {
         const struct challenge *challenge = &new->challenges[i];
         const char *name = name_to_column(arena, &order->names[i]);
         DB_ADD(names, DB_BIGINT(n), DB_TEXT(name), DB_TEXT(challenge->authorization_id), DB_TEXT(challenge->id), DB_TEXT(challenge->type),
-               DB_TEXT(challenge->token), DB_INT(is_preapproved(order, name)));
+               DB_TEXT(challenge->token), DB_INT(is_preapproved(order, name)), DB_TEXT(name_to_column(arena, &challenge->name)),
+               DB_INT(challenge->subdomains), DB_TEXT(covers[i]));
     }
 }
 

@@ -5,23 +5,23 @@
 
 #define POLICY_COLUMNS                                                                                                                      \
     "name, description, disabled, template, issuer, validity_days, preapproved_names, challenge_types, client_networks, allowed_networks, " \
-    "denied_networks, eab, caa, orders_per_account, certificates_per_account, identifiers_max, limits"
+    "denied_networks, eab, caa, orders_per_account, certificates_per_account, identifiers_max, limits, subdomain_auth"
 
 static const struct db_statement list_policies = {"list_policies", "SELECT " POLICY_COLUMNS
                                                                    " FROM acme.policy WHERE $1 = '' OR name = $1 ORDER BY name COLLATE \"C\""};
 static const struct db_statement insert_policy = {"insert_policy", "INSERT INTO acme.policy (" POLICY_COLUMNS
                                                                    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
-                                                                   "$12, $13, $14, $15, $16, $17) ON CONFLICT (name) DO NOTHING"};
+                                                                   "$12, $13, $14, $15, $16, $17, $18) ON CONFLICT (name) DO NOTHING"};
 static const struct db_statement update_policy = {"update_policy",
                                                   "UPDATE acme.policy SET (" POLICY_COLUMNS
                                                   ", changed_at) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
-                                                  "$17, now()) WHERE name = $1"};
+                                                  "$17, $18, now()) WHERE name = $1"};
 /* The two together make one atomic "insert or update" that can tell which it was. */
 static const struct db_statement write_policy = {
     "write_policy",
-    "INSERT INTO acme.policy AS p (" POLICY_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) "
+    "INSERT INTO acme.policy AS p (" POLICY_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
     "ON CONFLICT (name) DO UPDATE SET (" POLICY_COLUMNS ", changed_at) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-    "$16, $17, now()) RETURNING p.xmax = 0"};
+    "$16, $17, $18, now()) RETURNING p.xmax = 0"};
 static const struct db_statement delete_policy = {"delete_policy", "DELETE FROM acme.policy WHERE name = $1"};
 
 static size_t
@@ -57,6 +57,7 @@ read_policy(struct arena *arena, const struct db_rows *rows, size_t row)
     policy->certificates_per_account = (uint32_t)db_int(rows, row, 14);
     policy->identifiers_max = (uint32_t)db_int(rows, row, 15);
     policy->limits = db_text(rows, row, 16);
+    policy->subdomain_auth = db_bool(rows, row, 17);
     return policy;
 }
 
@@ -129,6 +130,7 @@ policy_of(struct acme *acme, struct arena *arena, const Pb__AcmePolicy *row, con
         .denied_network_count = row->n_denied_networks,
         .eab = EAB_REQUIRED,
         .caa = row->caa,
+        .subdomain_auth = row->subdomain_auth,
         .orders_per_account = (int)row->orders_per_account,
         .certificates_per_account = (int)row->certificates_per_account,
         .identifiers_max = row->identifiers_max == 0 || row->identifiers_max > IDENTIFIERS_MAX ? IDENTIFIERS_MAX : row->identifiers_max,
@@ -214,7 +216,7 @@ store_write_policy(struct acme *acme, struct request *rq, const Pb__AcmePolicy *
                  DB_TEXT(policy->template_), DB_TEXT(policy->issuer), DB_INT(policy->validity_days), TEXTS(preapproved_names), TEXTS(challenge_types),
                  TEXTS(client_networks), TEXTS(allowed_networks), TEXTS(denied_networks), DB_TEXT(or_setting(policy->eab, eab_rule_name(EAB_NONE))),
                  DB_BOOL(policy->caa), DB_INT(policy->orders_per_account), DB_INT(policy->certificates_per_account), DB_INT(policy->identifiers_max),
-                 DB_TEXT(or_setting(policy->limits, default_policy)));
+                 DB_TEXT(or_setting(policy->limits, default_policy)), DB_BOOL(policy->subdomain_auth));
     if (error == ERR_CONFLICT) {
         failure_clear(rq);
         return fail(rq, ERR_BAD_REQUEST, "there are no limits \"%s\": see signetctl acme limits list", policy->limits);

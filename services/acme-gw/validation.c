@@ -44,7 +44,7 @@ fill_in(struct acme *acme, struct request *rq, const struct validation *validati
     input->denied_networks = (const char **)policy->denied_networks;
     input->n_denied_networks = policy->denied_network_count;
     input->account_uri = acme_url(acme, rq->arena, "account", validation->account_id);
-    input->check_caa = policy->caa;
+    input->check_caa = policy->caa && !validation->subdomains; /* the certificate may not have this name */
     input->issuer_names = (const char **)issuer_names(acme, rq->arena, &input->n_issuer_names);
     input->account_hash_prefix = account_hash_prefix(acme, rq->arena);
     if (!text_equal(validation->type, "dns-persist-01"))
@@ -62,7 +62,7 @@ ask(struct acme *acme, struct request *rq, const struct validation *validation, 
     if (error)
         return error;
     name.type = (Pb__NameType)validation->name.type;
-    name.value = validation->name.value;
+    name.value = validation->subdomains ? name_all_below(rq->arena, &validation->name).value : validation->name.value;
     input.type = validation->type;
     input.identifier = &name;
     input.token = validation->token;
@@ -161,6 +161,7 @@ copy_of(struct arena *arena, const struct validation *validation)
         .type = arena_text(arena, validation->type),
         .token = arena_text(arena, validation->token),
         .name = {.type = validation->name.type, .value = arena_text(arena, validation->name.value)},
+        .subdomains = validation->subdomains,
         .thumbprint = bytes_copy(arena, validation->thumbprint),
         .attempts = validation->attempts,
         .policy = arena_text(arena, validation->policy),

@@ -34,7 +34,7 @@ def world():
     stack.env["SIGNET_EXTRA_acme_gw"] = f"SIGNET_ACME_CAA_IDENTITIES={ISSUER}"
     stack.env["SIGNET_EXTRA_acme_gw_2"] = "SIGNET_ACME_PERSPECTIVES=default,west"
     with Knot(last - 1) as knot, Knot(last - 2) as elsewhere, stack:
-        stack.sql("UPDATE acme.policy SET caa = true")
+        stack.sql("UPDATE acme.policy SET caa = true, subdomain_auth = true")
         yield stack, knot, elsewhere
 
 
@@ -151,6 +151,50 @@ def test_a_persistent_record_of_another_account_is_none(world, client):
     other.register()
     _, _, authorization = try_challenge(other, "theirs.demo.test", "dns-persist-01", lambda _: None)
     assert authorization["status"] == "invalid" and why(authorization)["type"].endswith(":unauthorized")
+    other.close()
+
+
+# ---- names below (RFC 9444) ----
+
+
+def prove_by_dns_01(client, knot, url):
+    authorization = client.must(url).json()
+    assert {"dns-01", "dns-account-01", "dns-persist-01"} == {item["type"] for item in authorization["challenges"]}
+    challenge = next(item for item in authorization["challenges"] if item["type"] == "dns-01")
+    knot.put(f"_acme-challenge.{authorization['identifier']['value']}", "TXT", b64(digest(client, challenge)))
+    client.must(challenge["url"], {})
+    assert client.poll(url, {"valid", "invalid"}).json()["status"] == "valid"
+
+
+def test_a_proof_of_a_domain_serves_names_below_but_not_against_their_caa(world, client):
+    _, knot, _ = world
+    assert client.http("GET", client.base.geturl()).json()["meta"]["subdomainAuthAllowed"] is True
+    made = client.must(client.url("newAuthz"), {"identifier": {"type": "dns", "value": "team.demo.test", "subdomainAuthAllowed": True}})
+    assert made.status == 201 and made.json()["subdomainAuthAllowed"] is True
+    prove_by_dns_01(client, knot, made.headers["Location"])
+    names = ["*.b.team.demo.test", "a.team.demo.test"]
+    order = client.order(*names)
+    assert order.json()["status"] == "ready" and order.json()["authorizations"] == [made.headers["Location"]]
+    assert client.finalize(order.headers["Location"], order.json(), csr(names)).json()["status"] == "valid"
+    assert sorted(names_of(client, order.headers["Location"]).get_values_for_type(x509.DNSName)) == names
+    knot.put("c.team.demo.test", "CAA", '0 issue "other.example"')
+    order = client.order("c.team.demo.test").json()
+    assert order["status"] == "ready"
+    answer = client.post(order["finalize"], {"csr": b64(csr(["c.team.demo.test"]))})
+    assert answer.status == 403 and answer.problem == "caa", answer.body
+
+
+def test_an_order_is_proven_at_the_ancestor_that_its_client_names(world, client):
+    _, knot, _ = world
+    made = client.must(client.url("newOrder"), {"identifiers": [{"type": "dns", "value": f"{name}.base.demo.test", "ancestorDomain": "base.demo.test"}
+                                                                for name in ("one", "two")]})
+    assert len(made.json()["authorizations"]) == 1 and made.json()["status"] == "pending"
+    prove_by_dns_01(client, knot, made.json()["authorizations"][0])
+    names = ["one.base.demo.test", "two.base.demo.test"]
+    assert client.finalize(made.headers["Location"], made.json(), csr(names)).json()["status"] == "valid"
+    other = Client(world[0])
+    other.register()
+    assert other.order("three.base.demo.test").json()["status"] == "pending"
     other.close()
 
 

@@ -121,7 +121,7 @@ insert_order(struct request *rq, const char *replaces)
     const struct policy *policy;
 
     assert_int_equal(policy_load(&gateway, rq, default_policy, &policy), OK);
-    struct challenge challenge = new_challenge(&gateway, rq->arena, policy, &a_name, new_id(rq->arena));
+    struct challenge challenge = new_challenge(&gateway, rq->arena, policy, &a_name, false, new_id(rq->arena));
     return limit_insert_order(&gateway, rq, policy, &challenge, &order);
 }
 
@@ -148,7 +148,7 @@ orders_of_one_batch_share_what_is_left(void **state)
     assert_int_equal(policy_load(&gateway, rq, default_policy, &policy), OK);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         orders[i] = order_of_mine(rq, &names[i], NULL);
-        challenges[i] = new_challenge(&gateway, rq->arena, policy, &names[i], new_id(rq->arena));
+        challenges[i] = new_challenge(&gateway, rq->arena, policy, &names[i], false, new_id(rq->arena));
         news[i] = (struct new_order){.order = &orders[i], .challenges = &challenges[i], .spendings = &spending, .spending_count = 1, .rq = rq};
         items[i] = &news[i];
     }

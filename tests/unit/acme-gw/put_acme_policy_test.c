@@ -117,6 +117,7 @@ what_was_written_is_listed(void **state)
                                    .preapproved_names = (const char *[]){"*.Intra.Example", "10.0.0.0/8"},
                                    .eab = "required",
                                    .caa = true,
+                                   .subdomain_auth = true,
                                    .orders_per_account = 5,
                                    .n_challenge_types = 1,
                                    .challenge_types = (const char *[]){"http-01"}};
@@ -133,6 +134,7 @@ what_was_written_is_listed(void **state)
     assert_string_equal(reply.policies[0]->preapproved_names[1], "10.0.0.0/8");
     assert_string_equal(reply.policies[0]->eab, "required");
     assert_true(reply.policies[0]->caa);
+    assert_true(reply.policies[0]->subdomain_auth);
     assert_int_equal(reply.policies[0]->orders_per_account, 5);
     assert_string_equal(reply.policies[0]->limits, "default");
     assert_string_equal(reply.policies[0]->challenge_types[0], "http-01");
