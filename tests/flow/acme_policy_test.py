@@ -85,10 +85,10 @@ def test_operators_write_policies_as_yaml_and_change_them_at_once(stack):
     until(lambda: client.http("GET", client.base.geturl()).status == 200)
     assert stack.signetctl("acme", "policy", "create", "lab", check=False).returncode == 1
 
-    stack.signetctl("acme", "policy", "set", "lab", "--disabled", "true")
+    stack.signetctl("acme", "policy", "set", "lab", "--disabled", "true", "--subdomain-auth", "true")
     until(lambda: client.http("GET", client.base.geturl()).status == 403)
     kept = json.loads(stack.signetctl("acme", "policy", "show", "lab", "--json").stdout)
-    assert kept["description"] == "from a file" and kept["preapproved_names"] == ["*.lab.test", "10.7.0.0/16"] and kept["disabled"]
+    assert kept["description"] == "from a file" and kept["preapproved_names"] == ["*.lab.test", "10.7.0.0/16"] and kept["disabled"] and kept["subdomain_auth"]
     assert "lab" in stack.signetctl("acme", "policy", "list").stdout
 
     stack.signetctl("acme", "policy", "delete", "lab")
