@@ -1,7 +1,8 @@
 /*
  * Group commit across requests. A worker that comes alone commits at once. Workers that come while a batch is on its way wait for the
  * next one, which one of them leads; so the batch grows with the load, and an idle queue adds no latency and needs no thread. Under load
- * batches are let grow for a moment more: a third of PostgreSQL's work for a row is in the number of transactions, not of rows.
+ * batches are let grow for a moment more, the longer the larger they are: a third of PostgreSQL's work for a row is in the number of
+ * transactions, not of rows.
  */
 #include "link/commit_queue.h"
 
@@ -12,8 +13,7 @@
 #include "base/clock.h"
 
 #define BATCHES_AT_ONCE 2
-#define LOAD_FROM 3     /* so many in one batch say that more are coming */
-#define LOAD_PAUSE_MS 1 /* then, between two batches */
+#define LOAD_PER_MS 8 /* so many in one batch let the next one grow for a millisecond */
 #define BATCH_DEADLINE_MS 10000
 
 enum ticket_turn { TURN_LEADS = 1, TURN_IS_DONE };
@@ -149,8 +149,7 @@ lead(struct commit_queue *queue, struct ticket *batch)
     commit(queue, tickets, count);
     for (size_t i = 1; i < count; i++)
         wake(tickets[i], TURN_IS_DONE);
-    if (count >= LOAD_FROM)
-        clock_sleep_ms(LOAD_PAUSE_MS);
+    clock_sleep_ms((int)((count + LOAD_PER_MS / 2) / LOAD_PER_MS));
 
     pthread_mutex_lock(&queue->mutex);
     next = take_batch(queue);
