@@ -18,8 +18,8 @@
 #include "signet/v1/event.pb-c.h"
 
 #define BATCH 256
-#define LOAD_FROM 4     /* so many rows in one turn say that more are coming */
-#define LOAD_PAUSE_MS 5 /* then, between two turns: fewer transactions for the same rows */
+#define LOAD_FROM_OCTETS 4096 /* so much in one turn says that more is coming */
+#define LOAD_PAUSE_MS 20      /* then, between two turns: fewer transactions for the same rows */
 #define SWEEP_MS 1000
 #define TURN_MS 10000
 #define ACK_WAIT_MS 3000
@@ -43,7 +43,8 @@ struct outbox {
     /* The thread's own. */
     struct bus_link *link; /* held between batches, with js; NULL after trouble */
     jsCtx *js;
-    size_t taken, stored; /* of the last batch */
+    size_t taken, stored; /* of the last batch: rows */
+    size_t octets;        /* and what was published */
 
     pthread_mutex_t mutex; /* for what follows */
     pthread_cond_t woken;
@@ -189,14 +190,17 @@ relay_batch(struct db *db, struct request *rq, void *context)
 {
     struct outbox *outbox = context;
     struct db_rows *rows;
-    outbox->taken = outbox->stored = 0;
+    outbox->taken = outbox->stored = outbox->octets = 0;
     enum error error = DB_QUERY(db, rq, &outbox->take, &rows, DB_INT(BATCH));
     if (error || db_count(rows) == 0)
         return error;
     outbox->taken = db_count(rows);
     forget_publishes(outbox);
-    for (size_t i = 0; i < outbox->taken; i++)
-        publish(outbox, db_text(rows, i, 1), db_text(rows, i, 2), db_bytes(rows, i, 3));
+    for (size_t i = 0; i < outbox->taken; i++) {
+        struct bytes body = db_bytes(rows, i, 3);
+        publish(outbox, db_text(rows, i, 1), db_text(rows, i, 2), body);
+        outbox->octets += body.len;
+    }
     wait_for_acks(outbox);
     struct db_value ids = stored_ids(outbox, rq, rows);
     if (outbox->stored == 0)
@@ -228,7 +232,7 @@ turn(struct outbox *outbox)
     struct request rq;
     request_begin(&rq, "outbox", outbox->step, NULL);
     rq.deadline_ms = clock_monotonic_ms() + TURN_MS;
-    outbox->taken = 0;
+    outbox->taken = outbox->octets = 0;
     enum error error = relay(outbox, &rq);
     if (error == OK)
         request_drop(&rq); /* each event had its line where it was committed, and has one where it is heard */
@@ -259,7 +263,7 @@ run(void *context)
     do {
         while (turn(outbox))
             ;
-        if (outbox->taken >= LOAD_FROM)
+        if (outbox->octets >= LOAD_FROM_OCTETS)
             clock_sleep_ms(LOAD_PAUSE_MS);
     } while (wait_for_commit(outbox));
     while (turn(outbox))
