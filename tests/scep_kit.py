@@ -108,6 +108,12 @@ def csr(key, common_name, challenge=None, names=(), **more):
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
+def with_sha1(request, key):
+    """The same request as old routers sign it; libraries refuse to."""
+    info = children(take(request)[1])[0][2]
+    return seq(info, seq(oid("1.2.840.113549.1.1.5"), tlv(5, b"")), tlv(3, b"\0" + key.sign(info, rsa_padding.PKCS1v15(), hashes.SHA1())))
+
+
 def self_signed(key, common_name, days=1, begin=None):
     begin = begin or datetime.datetime.utcnow() - datetime.timedelta(hours=1)
     return (x509.CertificateBuilder().subject_name(name(common_name)).issuer_name(name(common_name)).public_key(key.public_key())

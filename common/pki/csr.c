@@ -4,6 +4,8 @@
  */
 #include "pki/csr.h"
 
+#include <openssl/err.h>
+
 #include "pki/certificate.h"
 #include "pki/name.h"
 #include "pki/oid.h"
@@ -149,8 +151,27 @@ read_info(struct request *rq, struct csr *csr)
     return read_attributes(rq, attributes, csr);
 }
 
-enum error
-csr_parse(struct request *rq, struct bytes der, struct csr *ret_csr)
+static bool
+is_sha1_with_rsa(struct bytes algorithm)
+{
+    struct der in = der_of(algorithm), inside;
+    struct bytes oid;
+
+    return der_enter(&in, DER_SEQUENCE, &inside) && der_take_oid(&inside, &oid) && oid_is(oid, OID_SHA1_WITH_RSA);
+}
+
+bool
+csr_is_sha1_signed(struct bytes der)
+{
+    struct der outer = der_of(der), request;
+    struct bytes algorithm;
+
+    return der_enter(&outer, DER_SEQUENCE, &request) && der_skip(&request) && der_take_whole(&request, NULL, &algorithm) &&
+           is_sha1_with_rsa(algorithm);
+}
+
+static enum error
+parse(struct request *rq, struct bytes der, bool sha1_passes, struct csr *ret_csr)
 {
     struct csr csr = {.der = der};
     struct der outer = der_of(der), request;
@@ -169,12 +190,39 @@ csr_parse(struct request *rq, struct bytes der, struct csr *ret_csr)
     if (error)
         return error;
     csr.algorithm = signature_algorithm_parse(algorithm);
-    if (!signature_algorithm_fits(csr.algorithm, csr.key.type))
+    csr.is_sha1_signed = sha1_passes && csr.key.type == KEY_RSA && is_sha1_with_rsa(algorithm);
+    if (!csr.is_sha1_signed && !signature_algorithm_fits(csr.algorithm, csr.key.type))
         return fail(rq, ERR_BAD_CSR,
                     "the signature algorithm of the certification request is not accepted for its key (SHA-256, SHA-384 or SHA-512 "
                     "with RSA or ECDSA; Ed25519)");
     *ret_csr = csr;
     return OK;
+}
+
+enum error
+csr_parse(struct request *rq, struct bytes der, struct csr *ret_csr)
+{
+    return parse(rq, der, false, ret_csr);
+}
+
+enum error
+csr_parse_legacy(struct request *rq, struct bytes der, struct csr *ret_csr)
+{
+    return parse(rq, der, true, ret_csr);
+}
+
+/* Not among the signature algorithms: nothing else here is to be signed with it. */
+static bool
+verify_sha1(EVP_PKEY *key, struct bytes message, struct bytes signature)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = context != NULL && EVP_DigestVerifyInit(context, NULL, EVP_sha1(), NULL, key) == 1 &&
+                EVP_DigestVerify(context, signature.at, signature.len, message.at, message.len) == 1;
+
+    EVP_MD_CTX_free(context);
+    if (!good)
+        ERR_clear_error();
+    return good;
 }
 
 enum error
@@ -185,7 +233,7 @@ csr_verify(struct request *rq, const struct csr *csr)
 
     if (error)
         return error;
-    if (!signature_verify_with(key, csr->algorithm, csr->info, csr->signature))
+    if (!(csr->is_sha1_signed ? verify_sha1(key, csr->info, csr->signature) : signature_verify_with(key, csr->algorithm, csr->info, csr->signature)))
         return fail(rq, ERR_BAD_CSR, "the signature of the certification request does not verify");
     return OK;
 }

@@ -30,10 +30,15 @@ struct csr {
     struct bytes challenge_password; /* attribute's text octets, or none */
     bool must_staple;                /* TLS feature 5 asked */
     enum signature_algorithm algorithm;
+    bool is_sha1_signed; /* with RSA; then the algorithm is SIG_UNKNOWN. Never after csr_parse */
     struct bytes signature;
 };
 
 enum error csr_parse(struct request *rq, struct bytes der, struct csr *ret_csr) MUST_CHECK;
+/* The same for devices that know no other digest than SHA-1: what signs a request proves that its key is there, and serves for nothing else. */
+enum error csr_parse_legacy(struct request *rq, struct bytes der, struct csr *ret_csr) MUST_CHECK;
+/* Whether these octets are such a request. */
+bool csr_is_sha1_signed(struct bytes der);
 enum error csr_verify(struct request *rq, const struct csr *csr) MUST_CHECK;
 
 /* The names of SAN plus, when it looks like a host name or address and is not among them, the common name. */

@@ -49,6 +49,7 @@
     X(TIME_STAMPING, "1.3.6.1.5.5.7.3.8", "timeStamping")                                   \
     X(OCSP_SIGNING, "1.3.6.1.5.5.7.3.9", "OCSPSigning")                                     \
     X(RSA_ENCRYPTION, "1.2.840.113549.1.1.1", "rsaEncryption")                              \
+    X(SHA1_WITH_RSA, "1.2.840.113549.1.1.5", "sha1WithRSAEncryption")                       \
     X(SHA256_WITH_RSA, "1.2.840.113549.1.1.11", "sha256WithRSAEncryption")                  \
     X(SHA384_WITH_RSA, "1.2.840.113549.1.1.12", "sha384WithRSAEncryption")                  \
     X(SHA512_WITH_RSA, "1.2.840.113549.1.1.13", "sha512WithRSAEncryption")                  \

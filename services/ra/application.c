@@ -90,6 +90,8 @@ application_check(struct request *rq, const Pb__EnrollRequest *request)
         return fail(rq, ERR_BAD_REQUEST, "csr is missing");
     if (request->csr.len > CSR_MAX)
         return fail(rq, ERR_TOO_LARGE, "the certification request is longer than %d octets", CSR_MAX);
+    if (request->sha1_proof && !text_starts_with(request->channel, "scep/"))
+        return fail(rq, ERR_BAD_REQUEST, "sha1_proof: only devices that speak SCEP may sign their requests with SHA-1");
     if (request->n_proven_names > IDENTIFIERS_MAX)
         return fail(rq, ERR_TOO_LARGE, "more than %d names", IDENTIFIERS_MAX);
     if (request->names_are_proven != (request->n_proven_names > 0))
@@ -151,7 +153,8 @@ check_proven_names(struct request *rq, const Pb__EnrollRequest *request, struct 
 static enum error
 read_csr(struct request *rq, const Pb__EnrollRequest *request, struct application *application)
 {
-    enum error error = csr_parse(rq, message_bytes(request->csr), &application->csr);
+    struct bytes der = message_bytes(request->csr);
+    enum error error = request->sha1_proof ? csr_parse_legacy(rq, der, &application->csr) : csr_parse(rq, der, &application->csr);
 
     if (!error)
         error = csr_verify(rq, &application->csr);

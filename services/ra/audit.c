@@ -144,6 +144,8 @@ put_intent(struct request *rq, struct buffer *out, const struct intent *intent)
     put_text(out, "issuer", intent->plan->issuer);
     put_hex(rq, out, "serial", message_bytes(intent->plan->serial));
     put_text(out, "template", intent->plan->template_);
+    if (csr_is_sha1_signed(intent->csr))
+        put_text(out, "csr_signature", "sha1WithRSAEncryption");
     buffer_append_format(out, ",\"template_version\":%u", intent->plan->template_version);
     put_names(out, intent->plan->names, intent->plan->n_names);
     put_preapproved(rq, out, intent->preapproved);

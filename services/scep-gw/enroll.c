@@ -31,6 +31,7 @@ enroll_input(struct conversation *c, const struct transaction *transaction, Pb__
     input.principal = principal;
     input.client_address = c->x->peer;
     input.wants_approval = transaction->needs_approval;
+    input.sha1_proof = c->profile->about->legacy && csr_is_sha1_signed(transaction->csr);
     return input;
 }
 
@@ -156,6 +157,18 @@ digest_request(const struct conversation *c, uint8_t ret_sha256[32])
     (void)SHA256(all.at, all.len, ret_sha256);
 }
 
+/* RFC 8894 wants SHA-256; what came before it signs with SHA-1, its certification request too. */
+static enum error
+read_csr(struct conversation *c, struct csr *csr)
+{
+    enum error error = csr_parse_legacy(c->rq, c->content, csr);
+
+    if (error == OK && csr->is_sha1_signed && !c->profile->about->legacy)
+        return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "digest",
+                      "the certification request is signed with SHA-1, which is for profiles that are marked legacy");
+    return error;
+}
+
 enum error
 enroll_request(struct conversation *c)
 {
@@ -168,7 +181,7 @@ enroll_request(struct conversation *c)
     digest_request(c, transaction.request_sha256);
     public_key_sha256(&c->message.signer.key, signer);
     memcpy(transaction.signer_key_sha256, signer, sizeof signer);
-    enum error error = csr_parse(c->rq, c->content, csr);
+    enum error error = read_csr(c, csr);
     if (error == OK)
         error = store_find_transaction(c->scep, c->rq, c->profile->about->name, &transaction, &found);
     if (error == OK)

@@ -79,15 +79,12 @@ static const struct {
 };
 #define DIGEST_COUNT (sizeof digests / sizeof digests[0])
 
-static const uint8_t sha1_with_rsa[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05};
-
 static bool
 signature_fits(struct bytes oid, size_t digest)
 {
     bool is_sha1 = digests[digest].digest == PB__SCEP_DIGEST__SCEP_DIGEST_SHA1;
 
-    return oid_is(oid, OID_RSA_ENCRYPTION) || oid_is(oid, *digests[digest].with_rsa) ||
-           (is_sha1 && bytes_equal(oid, BYTES(sha1_with_rsa, sizeof sha1_with_rsa)));
+    return oid_is(oid, OID_RSA_ENCRYPTION) || oid_is(oid, *digests[digest].with_rsa) || (is_sha1 && oid_is(oid, OID_SHA1_WITH_RSA));
 }
 
 static bool

@@ -6,8 +6,9 @@ import urllib.parse
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
-from scep_kit import CERT_POLL, GET_CERT, GET_CRL, PENDING, RENEWAL_REQ, SUCCESS, FAILURE, RECIPIENT_NONCE, Device, Refused, Reply, csr, integer, new_key, seq
+from scep_kit import CERT_POLL, GET_CERT, GET_CRL, PENDING, RENEWAL_REQ, SUCCESS, FAILURE, RECIPIENT_NONCE, Device, Refused, Reply, csr, integer, new_key, seq, with_sha1
 from stack_kit import until
 
 
@@ -154,6 +155,22 @@ def test_triple_des_and_sha_1_only_where_legacy_is_allowed(stack, phones, old_ph
         assert (reply.status, reply.fail_info) == (FAILURE, "0")
     # What comes in DES is never answered in DES.
     assert Device(old_phones[0]).enroll(old_phones[1], cipher="des").cipher == "aes128"
+
+
+def test_a_certification_request_signed_with_sha_1_only_where_legacy_is_allowed(stack, phones, old_phones):
+    """Routers from before SHA-256 sign it like the message."""
+    router = Device(old_phones[0], "router.demo.test")
+    request = with_sha1(csr(router.key, "router.demo.test", old_phones[1]), router.key)
+    reply = router.send(request, cipher="des3", digest="sha1")
+    assert reply.status == SUCCESS
+    assert isinstance(reply.certificate.signature_hash_algorithm, hashes.SHA256)
+    assert router.send(request, cipher="des3", digest="sha1").certificate == reply.certificate
+    assert stack.sql("SELECT detail ->> 'csr_signature' FROM audit.event WHERE action = 'certificate.issued'"
+                     f" AND detail ->> 'serial' = '{reply.certificate.serial_number:034x}'") == [["sha1WithRSAEncryption"]]
+    refused = Device(phones[0], "router.demo.test")
+    reply = refused.send(with_sha1(csr(refused.key, "router.demo.test", phones[1]), refused.key))
+    assert (reply.status, reply.fail_info) == (FAILURE, "0")
+    assert "the certification request is signed with SHA-1" in stack.log("scep-gw")
 
 
 def test_the_same_request_gets_the_same_certificate(stack, phones):

@@ -94,6 +94,31 @@ reads_every_wish(void **state)
 }
 
 static void
+sha1_proves_possession_to_who_asks_for_it(void **state)
+{
+    static const struct {
+        const char *key, *digest;
+        bool accepted, is_sha1;
+    } cases[] = {
+        {"rsa-2048", "SHA1", true, true}, {"rsa-2048", "SHA256", true, false}, {"rsa-2048", "MD5", false, false}, {"p256", "SHA1", false, false}};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        AUTO(EVP_PKEY, other) = kit_key(cases[i].key);
+        struct csr csr;
+        struct bytes der = kit_csr(rq->arena, &(struct kit_csr){.key = other, .subject = "/CN=a", .digest = EVP_get_digestbyname(cases[i].digest)});
+        assert_int_equal(csr_parse_legacy(rq, der, &csr), cases[i].accepted ? OK : ERR_BAD_CSR);
+        assert_int_equal(csr_is_sha1_signed(der), cases[i].is_sha1);
+        if (!cases[i].accepted)
+            continue;
+        assert_int_equal(csr.is_sha1_signed, cases[i].is_sha1);
+        assert_int_equal(csr_verify(rq, &csr), OK);
+        ((uint8_t *)csr.signature.at)[csr.signature.len - 1] ^= 1;
+        assert_int_equal(csr_verify(rq, &csr), ERR_BAD_CSR);
+    }
+}
+
+static void
 verifies_every_digest_that_is_accepted(void **state)
 {
     static const struct {
@@ -500,6 +525,7 @@ main(void)
         cmocka_unit_test(reads_and_verifies_every_kind_of_key),
         cmocka_unit_test(reads_every_wish),
         cmocka_unit_test(verifies_every_digest_that_is_accepted),
+        cmocka_unit_test(sha1_proves_possession_to_who_asks_for_it),
         cmocka_unit_test(refuses_weak_keys),
         cmocka_unit_test(refuses_keys_of_other_curves),
         cmocka_unit_test(refuses_a_signature_that_is_not_of_this_request),

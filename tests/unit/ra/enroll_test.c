@@ -230,6 +230,20 @@ weak_key(struct fixture *fixture, Pb__EnrollRequest *request)
 }
 
 static void
+sha1_signed(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    AUTO(EVP_PKEY, key) = kit_key("rsa-2048");
+    set_csr(fixture, request, &(struct kit_csr){.key = key, .subject = "/", .names = "DNS:a.example", .digest = EVP_sha1()});
+}
+
+static void
+sha1_signed_of_another_protocol(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    sha1_signed(fixture, request);
+    request->sha1_proof = true;
+}
+
+static void
 asks_ca(struct fixture *fixture, Pb__EnrollRequest *request)
 {
     set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/", .names = "DNS:a.example", .asks_ca = true});
@@ -298,6 +312,8 @@ static const struct refusal_case refusals[] = {
     {"refuses_garbage_as_csr", garbage_csr, ERR_BAD_CSR, "", true},
     {"refuses_csr_with_broken_signature", broken_signature, ERR_BAD_CSR, "", true},
     {"refuses_csr_with_weak_key", weak_key, ERR_BAD_CSR, "", true},
+    {"refuses_csr_signed_with_sha1", sha1_signed, ERR_BAD_CSR, "", true},
+    {"refuses_csr_signed_with_sha1_of_another_protocol_than_scep", sha1_signed_of_another_protocol, ERR_BAD_REQUEST, "", false},
     {"refuses_csr_that_asks_for_ca", asks_ca, ERR_BAD_CSR, "", true},
     {"refuses_csr_with_extra_name", extra_name, ERR_BAD_CSR, "", true},
     {"refuses_csr_with_extra_common_name", extra_common_name, ERR_BAD_CSR, "", true},
@@ -489,6 +505,33 @@ a_channel_can_want_approval_where_the_template_does_not(void **state)
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
     assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_PENDING);
     assert_int_equal(signer.signed_certificates, 0);
+}
+
+/* Its record tells, so that one can see which devices are still to be replaced. */
+static void
+a_device_of_a_legacy_profile_may_sign_its_csr_with_sha1(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO(EVP_PKEY, key) = kit_key("rsa-2048");
+    Pb__EnrollRequest *request = good_request(fixture->rq, key, "router-1", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    request->channel = "scep/routers";
+    request->sha1_proof = true;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK); /* it need not be */
+    request->idempotency_key = "router-2";
+    set_csr(fixture, request, &(struct kit_csr){.key = key, .subject = "/", .names = "DNS:a.example", .digest = EVP_sha1()});
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'certificate.issued'"), 2);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'certificate.issued' AND detail ->> 'key' = 'router-2'"
+                                " AND detail ->> 'csr_signature' = 'sha1WithRSAEncryption'"),
+                     1);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE detail ? 'csr_signature'"), 1);
+    request->csr.data[request->csr.len - 1] ^= 1;
+    request->idempotency_key = "router-3";
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_BAD_CSR);
+    assert_non_null(strstr(fixture->rq->failure.message, "does not verify"));
 }
 
 /* ---- renewal -------------------------------------------------------------------------------------------------------------------------------- */
@@ -748,6 +791,7 @@ main(void)
         CASE(refuses_a_blocked_key),
         CASE(approval_is_stored_and_audited_as_pending),
         CASE(a_channel_can_want_approval_where_the_template_does_not),
+        CASE(a_device_of_a_legacy_profile_may_sign_its_csr_with_sha1),
         CASE(a_changed_name_counts_for_renewals_only),
         CASE(intent_stays_open_while_the_signer_is_away_and_the_repeat_continues_it),
         CASE(unknown_warrant_key_is_an_operators_trouble),
