@@ -70,8 +70,7 @@ limit_new_account(struct acme *acme, struct http_exchange *x, const struct polic
 
 /* ---- orders ---- */
 
-/* The name that somebody had to register (publicsuffix.org); what is no DNS name, and a public suffix itself, stands for itself. */
-static const char *
+const char *
 registered_domain(const struct identifier *name)
 {
     const psl_ctx_t *suffixes = psl_builtin();

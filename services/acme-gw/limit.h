@@ -39,6 +39,8 @@ enum error limit_insert_order(struct acme *acme, struct request *rq, const struc
 struct identifier;
 enum error limit_new_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
                                    const struct identifier *name) MUST_CHECK;
+/* The name that somebody had to register (publicsuffix.org); what is no DNS name, and a public suffix itself, stands for itself. */
+const char *registered_domain(const struct identifier *name);
 /* The page that rel="help" leads to. */
 http_handler limits_page;
 /* Forgets what is used up no more. */

@@ -49,6 +49,8 @@ fill_in(struct acme *acme, struct request *rq, const struct validation *validati
     input->account_hash_prefix = account_hash_prefix(acme, rq->arena);
     if (!text_equal(validation->type, "dns-persist-01"))
         return OK;
+    /* Records above what somebody had to register would be those of a registry. */
+    input->top_domain = registered_domain(&validation->name);
     return store_load_thumbprints(acme, rq, validation->account_id, &input->thumbprints, &input->n_thumbprints);
 }
 

@@ -3,8 +3,8 @@
  * account key and account URL, one account. By draft -01 the record has the account's URL itself; which of the two is asked for is said by the
  * request.
  *
- * Only the name itself is looked at: a record of a domain above it would be enough where it says policy=wildcard, but no CA has to accept that
- * (§5.1).
+ * A record at a domain above the name does, too, when it says policy=wildcard (§5.1, §6); how far up, is said by the request. The name's own records
+ * are looked at first, so that who has one costs others no question.
  */
 #include "validator.h"
 
@@ -15,6 +15,7 @@
 #include "base/clock.h"
 
 #define HASH_ALGORITHM "sha-256/"
+#define ABOVE_MAX 8 /* domains above a name, the nearest ones */
 
 static bool
 is_one_of(struct bytes text, const char *const *names, size_t count)
@@ -104,27 +105,99 @@ dns_persist_01_check(struct request *rq, struct bytes text, const struct proof *
     return error;
 }
 
+/* OK: one of them authorises. Else what is wrong with the last one, or that there is none. */
+static enum error
+check_records(struct request *rq, const struct lookup *lookup, const struct proof *proof, int64_t *ret_until_s)
+{
+    const char *problem = "unauthorized", *why = "it is longer than a record may be";
+
+    if (lookup->why != NULL)
+        return found(rq, "dns", "looking up TXT of %.253s: %s", lookup->name, lookup->why);
+    if (lookup->count == 0)
+        return found(rq, "unauthorized", "there is no TXT record at %.253s", lookup->name);
+    for (size_t i = 0; i < lookup->count; i++) {
+        struct bytes text;
+        if (!txt_decode(rq->arena, lookup->records[i], &text))
+            continue;
+        if (dns_persist_01_check(rq, text, proof, clock_now_s(), ret_until_s) == OK)
+            return OK;
+        problem = arena_text(rq->arena, rq->failure.reason);
+        why = arena_format(rq->arena, "%s: %s", shown_text(rq->arena, lookup, text), rq->failure.message);
+        failure_clear(rq);
+    }
+    return found(rq, problem, "of %zu TXT records at %.253s none authorises this account; the last one, %s", lookup->count, lookup->name, why);
+}
+
+static const char *
+place_of_records(struct arena *arena, const char *domain)
+{
+    return arena_format(arena, "_validation-persist.%s", domain);
+}
+
+/* Whole labels are compared. */
+static bool
+is_at_or_below(const char *name, const char *domain)
+{
+    size_t len = strlen(name), domain_len = strlen(domain);
+
+    if (len < domain_len || strcmp(name + len - domain_len, domain) != 0)
+        return false;
+    return len == domain_len || name[len - domain_len - 1] == '.';
+}
+
+/* The domains above the name, the nearest first, none higher than the top. */
+static size_t
+domains_above(const struct proof *proof, const char *domains[ABOVE_MAX])
+{
+    const char *name = proof->name.value;
+    size_t count = 0;
+
+    while (count < ABOVE_MAX && !text_is_empty(proof->top_domain)) {
+        const char *dot = strchr(name, '.');
+        name = dot == NULL ? "" : dot + 1;
+        if (!is_at_or_below(name, proof->top_domain))
+            break;
+        domains[count++] = name;
+    }
+    return count;
+}
+
+/* §6.2: policy=wildcard is a must there, and the hash is over the domain where the record stands. What is wrong with records that there are says more
+ * than that the name itself has none. */
+static enum error
+check_above(struct resolver *resolver, struct request *rq, struct proof *proof, bool name_has_records)
+{
+    const char *domains[ABOVE_MAX];
+    struct lookup lookups[ABOVE_MAX];
+    struct failure failure = rq->failure;
+    size_t count = domains_above(proof, domains);
+
+    failure_clear(rq);
+    for (size_t i = 0; i < count; i++)
+        lookups[i] = (struct lookup){.name = place_of_records(rq->arena, domains[i]), .type = RRTYPE_TXT};
+    look_up(resolver, rq, lookups, count);
+    for (size_t i = 0; i < count; i++) {
+        struct proof above = *proof;
+        above.name.value = domains[i];
+        above.wildcard = true;
+        if (check_records(rq, &lookups[i], &above, &proof->valid_until_s) == OK)
+            return OK;
+        if (lookups[i].count > 0 && !name_has_records) {
+            failure = rq->failure;
+            name_has_records = true;
+        }
+        failure_clear(rq);
+    }
+    rq->failure = failure;
+    return failure.kind;
+}
+
 enum error
 dns_persist_01(struct resolver *resolver, struct request *rq, struct proof *proof)
 {
-    const char *name = arena_format(rq->arena, "_validation-persist.%s", proof->name.value);
-    struct lookup lookup = {.name = name, .type = RRTYPE_TXT};
-    const char *problem = "unauthorized", *why = "it is longer than a record may be";
+    struct lookup lookup = {.name = place_of_records(rq->arena, proof->name.value), .type = RRTYPE_TXT};
 
     look_up(resolver, rq, &lookup, 1);
-    if (lookup.why != NULL)
-        return found(rq, "dns", "looking up TXT of %.253s: %s", name, lookup.why);
-    if (lookup.count == 0)
-        return found(rq, "unauthorized", "there is no TXT record at %.253s", name);
-    for (size_t i = 0; i < lookup.count; i++) {
-        struct bytes text;
-        if (!txt_decode(rq->arena, lookup.records[i], &text))
-            continue;
-        if (dns_persist_01_check(rq, text, proof, clock_now_s(), &proof->valid_until_s) == OK)
-            return OK;
-        problem = arena_text(rq->arena, rq->failure.reason);
-        why = arena_format(rq->arena, "%s: %s", shown_text(rq->arena, &lookup, text), rq->failure.message);
-        failure_clear(rq);
-    }
-    return found(rq, problem, "of %zu TXT records at %.253s none authorises this account; the last one, %s", lookup.count, name, why);
+    enum error error = check_records(rq, &lookup, proof, &proof->valid_until_s);
+    return error ? check_above(resolver, rq, proof, lookup.count > 0) : OK;
 }

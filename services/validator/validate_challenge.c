@@ -197,6 +197,7 @@ proof_of(struct validator *validator, struct request *rq, const Pb__ValidateChal
                           .account_hash_prefix = input->account_hash_prefix,
                           .thumbprints = (const char *const *)input->thumbprints,
                           .thumbprint_count = input->n_thumbprints,
+                          .top_domain = input->top_domain,
                           .attestation = message_bytes(input->attestation),
                           .attestation_roots = input->attestation_roots,
                           .attestation_root_count = input->n_attestation_roots,

@@ -170,6 +170,7 @@ struct proof {
     const char *account_hash_prefix; /* "": dns-persist-01 by draft -01 */
     const char *const *thumbprints;
     size_t thumbprint_count;
+    const char *top_domain; /* of those above the name whose dns-persist-01 records count; "": none */
     struct address_rules rules;
     const char **tried; /* addresses, in order; room for TRIED_MAX */
     size_t tried_count;

@@ -140,6 +140,22 @@ def test_a_persistent_record_serves_again_and_after_a_change_of_the_key(world, c
     assert authorization["status"] == "valid", why(authorization)
 
 
+def test_a_persistent_record_at_a_domain_above_covers_names_and_wildcards(world, client):
+    _, knot, _ = world
+    # The domain that somebody had to register is demo.test: a record at "test" would be the registry's.
+    knot.put("_validation-persist.wide.demo.test", "TXT", persistent(client, "wide.demo.test", "; policy=wildcard"))
+    knot.put("_validation-persist.narrow.demo.test", "TXT", persistent(client, "narrow.demo.test"))
+    knot.put("_validation-persist.test", "TXT", persistent(client, "test", "; policy=wildcard"))
+    for name in ("www.wide.demo.test", "*.a.b.wide.demo.test"):
+        url, order, authorization = try_challenge(client, name, "dns-persist-01", lambda _: None)
+        assert authorization["status"] == "valid", why(authorization)
+        assert client.finalize(url, order, csr([name])).json()["status"] == "valid"
+    _, _, authorization = try_challenge(client, "www.narrow.demo.test", "dns-persist-01", lambda _: None)
+    assert authorization["status"] == "invalid" and "policy=wildcard" in why(authorization)["detail"]
+    _, _, authorization = try_challenge(client, "other.demo.test", "dns-persist-01", lambda _: None)
+    assert authorization["status"] == "invalid"
+
+
 def authorization_url(client, name):
     return client.order(name).json()["authorizations"][0]
 

@@ -52,7 +52,7 @@ static struct {
     enum error caa_error;
     const char *caa_problem; /* NULL: allowed */
     char caa_asked[256];     /* "name by method", … */
-    char denied_networks[128];
+    char denied_networks[128], top_domain[256];
     bool check_caa;
     bool validator_is_slow; /* until the gate opens */
     atomic_int validations;
@@ -141,6 +141,7 @@ play_validate(struct request *rq, const Pb__ValidateChallengeRequest *input, con
         continue;
     snprintf(beyond.key_authorization, sizeof beyond.key_authorization, "%s", input->key_authorization);
     beyond.check_caa = input->check_caa;
+    snprintf(beyond.top_domain, sizeof beyond.top_domain, "%s", input->top_domain);
     snprintf(beyond.denied_networks, sizeof beyond.denied_networks, "%s", input->n_denied_networks == 1 ? input->denied_networks[0] : "");
     snprintf(beyond.validated, sizeof beyond.validated, "%s %s %s %s %zu %s %zu", input->type, input->identifier->value,
              strrchr(input->account_uri, '/') + 1, input->check_caa ? "caa" : "-", input->n_issuer_names, input->account_hash_prefix,

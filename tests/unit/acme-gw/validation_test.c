@@ -209,6 +209,19 @@ order_by_persistent_record(const char *name)
     return made;
 }
 
+/* draft-ietf-acme-dns-persist-02 §6, but not up to the registries. */
+static void
+a_persistent_record_counts_up_to_the_registered_domain(void **state)
+{
+    struct made_order made = order_by_persistent_record("a.b.host.co.uk");
+
+    assert_status(client_post(&me, made.challenge, "{}"), 200);
+    wait_for_status(&me, made.authorization, "valid");
+    assert_string_equal(beyond.top_domain, "host.co.uk");
+    (void)client_ready_order(&me, "b.host.co.uk");
+    assert_string_equal(beyond.top_domain, "");
+}
+
 /* draft-ietf-acme-dns-persist-02 §4.1: neither authorisation nor order outlives the record. */
 static void
 what_is_proven_until_some_time_ends_then(void **state)
@@ -389,6 +402,7 @@ main(void)
         CASE(the_validator_hears_of_account_and_policy),
         CASE(what_is_proven_until_some_time_ends_then),
         CASE(former_keys_of_the_account_are_told_with_the_present_one_first),
+        CASE(a_persistent_record_counts_up_to_the_registered_domain),
         CASE(a_persistent_record_of_a_deactivated_account_is_nothing),
         CASE(what_is_too_much_at_once_is_left_to_the_lease_loop),
         CASE(a_dead_holders_challenge_is_taken_when_the_lease_runs_out),

@@ -60,7 +60,8 @@ proof_of(const char *host, bool wildcard, bool old_draft)
                           .issuer_name_count = 2,
                           .account_hash_prefix = old_draft ? "" : PREFIX,
                           .thumbprints = thumbprints,
-                          .thumbprint_count = 2};
+                          .thumbprint_count = 2,
+                          .top_domain = ""};
 }
 
 static void
@@ -99,6 +100,11 @@ static const char records[] = "_validation-persist.both 5 TXT \"other.example; "
                               "_validation-persist.both 5 TXT \"authority.example;\" \" " OF_ANY "; persistUntil=4000000000\"\n"
                               "_validation-persist.theirs 5 TXT \"other.example; " OF_ANY "\"\n"
                               "_validation-persist.none 5 A 127.0.0.1\n"
+                              "_validation-persist.wide.up 5 TXT \"authority.example; " OF_ANY "; policy=wildcard; persistUntil=4000000000\"\n"
+                              "_validation-persist.narrow.up 5 TXT \"authority.example; " OF_ANY "\"\n"
+                              "_validation-persist.own.narrow.up 5 TXT \"authority.example; " OF_ANY "\"\n"
+                              "_validation-persist.wrong.wide.up 5 TXT \"other.example; " OF_ANY "\"\n"
+                              "_validation-persist.up 5 TXT \"authority.example; " OF_ANY "; policy=wildcard\"\n"
                               "_validation-persist.broken 5 TXT \"authority.example; nonsense\"\n";
 
 static struct resolver *resolver;
@@ -153,12 +159,52 @@ says_what_is_wrong_with_what_it_finds(void **state)
     }
 }
 
+static const struct above {
+    const char *name, *host, *top;
+    bool wildcard;
+    const char *problem, *says; /* NULL: authorised */
+} above[] = {
+    {"accepts_a_record_of_the_domain_above", "www.wide.up.test", "wide.up.test", false, NULL, NULL},
+    {"accepts_a_record_far_above", "a.b.c.wide.up.test", "wide.up.test", false, NULL, NULL},
+    {"accepts_a_record_above_for_a_wildcard", "www.wide.up.test", "wide.up.test", true, NULL, NULL},
+    {"accepts_a_record_above_though_the_own_is_another_cas", "wrong.wide.up.test", "wide.up.test", false, NULL, NULL},
+    {"accepts_the_record_of_the_name_first", "own.narrow.up.test", "narrow.up.test", false, NULL, NULL},
+    {"rejects_a_record_above_without_policy", "www.narrow.up.test", "narrow.up.test", false, "unauthorized", "does not say policy=wildcard"},
+    {"rejects_a_record_above_the_top", "www.other.up.test", "other.up.test", false, "dns", "_validation-persist.www.other.up.test"},
+    {"rejects_a_record_above_when_none_counts", "www.wide.up.test", "", false, "dns", "_validation-persist.www.wide.up.test"},
+    {"rejects_a_top_that_only_ends_alike", "www.xwide.up.test", "wide.up.test", false, "dns", "_validation-persist.www.xwide.up.test"},
+    {"rejects_a_record_above_the_name_that_is_the_top", "wide2.up.test", "wide2.up.test", false, "dns", "_validation-persist.wide2.up.test"},
+    {"accepts_a_record_eight_domains_above", "a.b.c.d.e.f.g.h.wide.up.test", "wide.up.test", false, NULL, NULL},
+    {"rejects_a_record_nine_domains_above", "a.b.c.d.e.f.g.h.i.wide.up.test", "wide.up.test", false, "dns", "_validation-persist.a.b.c"},
+};
+
+static void
+climbs(void **state)
+{
+    const struct above *one = *state;
+    AUTO_STRUCT(request, rq) = request_new();
+    struct proof proof = proof_of(one->host, one->wildcard, false);
+
+    proof.top_domain = one->top;
+    enum error error = dns_persist_01(resolver, rq, &proof);
+    if (one->problem == NULL) {
+        if (error != OK)
+            fail_msg("%s: %s", rq->failure.reason, rq->failure.message);
+        assert_int_equal(proof.valid_until_s, strstr(one->host, "narrow") != NULL ? 0 : 4000000000);
+        assert_string_equal(proof.name.value, one->host);
+        return;
+    }
+    assert_int_not_equal(error, OK);
+    if (strcmp(rq->failure.reason, one->problem) != 0 || strstr(rq->failure.message, one->says) == NULL)
+        fail_msg("%s: %s", rq->failure.reason, rq->failure.message);
+}
+
 #define CASES_BY_HAND 3
 
 int
 main(void)
 {
-    struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(cases)] = {
+    struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(cases) + COUNT_OF(above)] = {
         cmocka_unit_test(rejects_the_hash_of_another_domain),
         cmocka_unit_test(finds_ours_among_the_records_of_others),
         cmocka_unit_test(says_what_is_wrong_with_what_it_finds),
@@ -166,5 +212,8 @@ main(void)
 
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         tests[CASES_BY_HAND + i] = (struct CMUnitTest){.name = cases[i].name, .test_func = checks, .initial_state = (void *)&cases[i]};
+    for (size_t i = 0; i < COUNT_OF(above); i++)
+        tests[CASES_BY_HAND + COUNT_OF(cases) + i] =
+            (struct CMUnitTest){.name = above[i].name, .test_func = climbs, .initial_state = (void *)&above[i]};
     return _cmocka_run_group_tests("dns_persist_01", tests, COUNT_OF(tests), open_all, close_all);
 }
