@@ -56,15 +56,16 @@ by_approval(struct conversation *c, struct transaction *transaction)
 enum error
 authorize(struct conversation *c, const struct csr *csr, struct transaction *transaction, struct bytes *ret_challenge)
 {
-    bool is_renewal = c->message.type == RENEWAL_REQ;
+    bool is_renewal = c->message.type == RENEWAL_REQ, same_key = bytes_equal(csr->key.spki, c->message.signer.key.spki);
 
-    /* Apple renews with PKCSReq. A device whose challenge is right needs no renewal. */
-    if (c->message.type == PKCS_REQ && csr->challenge_password.len == 0 && c->profile->about->renewal)
+    /* Apple renews with PKCSReq, and certmonger with one that still has the challenge of the first time, but another key than signs. A device whose
+     * challenge is right needs no renewal. */
+    if (c->message.type == PKCS_REQ && (csr->challenge_password.len == 0 || !same_key) && c->profile->about->renewal)
         is_renewal = authorities_find_issuer(&c->ras, c->message.signer.der) != NULL;
     if (is_renewal)
         return renewal_authorize(c, csr, transaction);
     /* RFC 8894 §2.3: who asks has the key that is to be certified, not only the one that signs. */
-    if (!bytes_equal(csr->key.spki, c->message.signer.key.spki))
+    if (!same_key)
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "signer-key",
                       "the message is signed with another key than the certification request names");
     switch (c->profile->authorization) {

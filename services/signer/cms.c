@@ -99,17 +99,16 @@ put_algorithm(struct buffer *out, struct bytes oid)
     der_close(out, algorithm);
 }
 
+/* Empty is not absent: what is absent, OpenSSL's PKCS7_verify looks for elsewhere, and its users (certmonger) then understand no refusal. */
 static void
 put_content(struct buffer *out, struct bytes content)
 {
     size_t info = der_open(out, DER_SEQUENCE);
 
     der_put_oid(out, OID_CMS_DATA);
-    if (content.len > 0) {
-        size_t explicit = der_open(out, DER_CONTEXT_CONSTRUCTED(0));
-        der_put(out, DER_OCTET_STRING, content);
-        der_close(out, explicit);
-    }
+    size_t explicit = der_open(out, DER_CONTEXT_CONSTRUCTED(0));
+    der_put(out, DER_OCTET_STRING, content);
+    der_close(out, explicit);
     der_close(out, info);
 }
 
