@@ -75,20 +75,21 @@ enroll_ask(struct est *est, struct http_exchange *x, const struct profile *profi
            const Pb__EnrollReply **ret_reply)
 {
     struct request *rq = &x->rq;
-    struct bytes digest = request_digest(rq->arena, profile, client, csr);
+    struct delivery delivery = {.request_sha256 = request_digest(rq->arena, profile, client, csr)};
+    const char *digest = bytes_hex(rq->arena, delivery.request_sha256, 0);
     const Pb__EnrollReply *reply = NULL;
-    int generation = 0, month;
 
-    enum error error = store_find_generation(est, rq, digest, &generation);
+    enum error error = store_find_generation(est, rq, delivery.request_sha256, &delivery.generation);
     if (!error)
-        error = call_ra(est, x, rq, profile, client, csr, arena_format(rq->arena, "%s.%d", bytes_hex(rq->arena, digest, 0), generation), &reply);
+        error = call_ra(est, x, rq, profile, client, csr, arena_format(rq->arena, "%s.%d", digest, delivery.generation), &reply);
     if (error)
         return error;
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED) {
         request_note(rq, "serial", "%s", bytes_hex(rq->arena, message_bytes(reply->serial), 0));
-        if (!serial_parse(message_bytes(reply->serial), &month))
+        delivery.serial = message_bytes(reply->serial);
+        if (!serial_parse(delivery.serial, &delivery.expiry_month))
             return fail_privately(rq, ERR_INTERNAL, "the certificate was issued, but cannot be delivered", "ra: serial number of another form");
-        error = store_record_delivery(est, rq, digest, generation, message_bytes(reply->serial), month);
+        error = commit_queue_run(est->deliveries, rq, &delivery);
     }
     if (!error)
         *ret_reply = reply;

@@ -13,6 +13,7 @@
 
 #include "base/snapshot.h"
 #include "base/text.h"
+#include "link/commit_queue.h"
 #include "link/db.h"
 #include "link/http_server.h"
 #include "link/message.h"
@@ -54,6 +55,7 @@ struct est {
     struct snapshot_slot *authorities;
     struct service_loop *profiles_loop;
     struct trust *trust;
+    struct commit_queue *deliveries;
 };
 
 /* ---- nouns ---- */
@@ -82,6 +84,12 @@ struct enrolled {
     const char *channel;
     struct bytes certificate;
     bool revoked;
+};
+
+/* Which certificate was handed out for which request. */
+struct delivery {
+    struct bytes request_sha256, serial;
+    int generation, expiry_month;
 };
 
 /* Who asks. */
@@ -222,8 +230,8 @@ enum error store_find_enrolled(struct est *est, struct request *rq, struct bytes
     MUST_CHECK;
 /* The generation for ra: the one delivered a short while ago, or the next. */
 enum error store_find_generation(struct est *est, struct request *rq, struct bytes request_sha256, int *ret_generation) MUST_CHECK;
-enum error store_record_delivery(struct est *est, struct request *rq, struct bytes request_sha256, int generation, struct bytes serial,
-                                 int expiry_month) MUST_CHECK;
+/* Of est->deliveries, whose items are struct delivery. */
+commit_batch store_record_deliveries;
 
 /* ---- handlers.c, and one file per rpc ---- */
 

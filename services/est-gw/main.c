@@ -59,6 +59,7 @@ main(int argc, char **argv)
     est.profiles = snapshot_slot_new();
     est.authorities = snapshot_slot_new();
     est.trust = trust_new();
+    est.deliveries = commit_queue_new(store_record_deliveries, &est);
     listen_for_devices(&est);
     service_at_drain(service, trust_stop, &est);
     service_must(service, rq, rpc_serve(est.bus, rq, est_handlers(), &est, &(struct rpc_options){.threads = 2, .queue_limit = 64}));
@@ -67,6 +68,7 @@ main(int argc, char **argv)
     service_ready_when(service, "profiles", profiles_ready, &est);
     service_ready_when(service, "authorities", authorities_ready, &est);
     int status = service_run(service);
+    commit_queue_free(est.deliveries);
     trust_free(est.trust);
     snapshot_slot_free(est.profiles);
     snapshot_slot_free(est.authorities);

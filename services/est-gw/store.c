@@ -1,4 +1,6 @@
 /* All SQL of est-gw: profiles and their users, which operators write, and what was delivered; of ra's certificates only a view is read. */
+#include <assert.h>
+
 #include "est.h"
 
 #define DELIVERED_LATELY_S 3600
@@ -27,10 +29,13 @@ static const struct db_statement find_enrolled = {
 static const struct db_statement find_generation = {
     "find_generation", "SELECT d.generation, d.delivered_at > now() - make_interval(secs => $2) AND c.revoked_at IS NULL FROM est.delivery d "
                        "LEFT JOIN ra.enrolled_certificate c ON c.expiry_month = d.expiry_month AND c.serial = d.serial WHERE d.request_sha256 = $1"};
-static const struct db_statement record_delivery = {
-    "record_delivery", "INSERT INTO est.delivery AS d (request_sha256, generation, serial, expiry_month) VALUES ($1, $2, $3, $4) "
-                       "ON CONFLICT (request_sha256) DO UPDATE SET generation = EXCLUDED.generation, serial = EXCLUDED.serial, "
-                       "expiry_month = EXCLUDED.expiry_month, delivered_at = now() WHERE d.generation < EXCLUDED.generation"};
+/* One or many, in the order of their keys, so that two batches do not wait for each other. */
+static const struct db_statement record_deliveries = {
+    "record_deliveries",
+    "INSERT INTO est.delivery AS d (request_sha256, generation, serial, expiry_month) SELECT DISTINCT ON (request_sha256) * FROM "
+    "unnest($1::bytea[], $2::int[], $3::bytea[], $4::int[]) AS i (request_sha256, generation, serial, expiry_month) "
+    "ORDER BY request_sha256, generation DESC ON CONFLICT (request_sha256) DO UPDATE SET generation = EXCLUDED.generation, "
+    "serial = EXCLUDED.serial, expiry_month = EXCLUDED.expiry_month, delivered_at = now() WHERE d.generation < EXCLUDED.generation"};
 
 /* ---- profiles ---- */
 
@@ -207,7 +212,20 @@ store_find_generation(struct est *est, struct request *rq, struct bytes request_
 }
 
 enum error
-store_record_delivery(struct est *est, struct request *rq, struct bytes request_sha256, int generation, struct bytes serial, int expiry_month)
+store_record_deliveries(void *context, struct request *rq, void *const *items, size_t count)
 {
-    return DB_QUERY(est->db, rq, &record_delivery, NULL, DB_BYTES(request_sha256), DB_INT(generation), DB_BYTES(serial), DB_INT(expiry_month));
+    struct est *est = context;
+    struct bytes requests[COMMIT_BATCH_MAX], serials[COMMIT_BATCH_MAX];
+    int32_t generations[COMMIT_BATCH_MAX], months[COMMIT_BATCH_MAX];
+
+    assert(count <= COMMIT_BATCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct delivery *delivery = items[i];
+        requests[i] = delivery->request_sha256;
+        generations[i] = delivery->generation;
+        serials[i] = delivery->serial;
+        months[i] = delivery->expiry_month;
+    }
+    return DB_QUERY(est->db, rq, &record_deliveries, NULL, DB_BYTES_ARRAY(requests, count), DB_INT_ARRAY(generations, count),
+                    DB_BYTES_ARRAY(serials, count), DB_INT_ARRAY(months, count));
 }

@@ -122,26 +122,23 @@ check_cipher(struct request *rq, const struct profile *profile, const struct cms
 }
 
 enum error
-envelope_open(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes envelope, struct bytes *ret_content,
-              Pb__ScepCipher *ret_cipher)
+envelope_open(struct scep *scep, struct request *rq, const struct profile *profile, const struct certificate *ra, struct bytes envelope,
+              struct bytes *ret_content, Pb__ScepCipher *ret_cipher)
 {
     struct cms_enveloped *enveloped = arena_alloc(rq->arena, sizeof *enveloped);
     Pb__OpenScepEnvelopeRequest input = PB__OPEN_SCEP_ENVELOPE_REQUEST__INIT;
     const Pb__OpenScepEnvelopeReply *reply;
-    struct ra_certificates ras;
     struct bytes der;
 
     const char *fault = !ber_to_der(rq->arena, envelope, &der) ? "it is not BER" : cms_read_enveloped(rq->arena, der, enveloped);
     if (fault != NULL)
         return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_MESSAGE_CHECK, "envelope", "the envelope cannot be read: %s", fault);
     enum error error = check_cipher(rq, profile, enveloped, &input.cipher);
-    if (error == OK)
-        error = ra_certificates_load(scep, rq, profile, &ras);
     if (error != OK)
         return error;
     /* Nothing of ours is ever encrypted with DES: who sends it knows more than that, or is lost. */
     *ret_cipher = input.cipher == PB__SCEP_CIPHER__SCEP_CIPHER_DES_CBC ? PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC : input.cipher;
-    const struct cms_recipient *recipient = find_recipient(enveloped, &ras.ra);
+    const struct cms_recipient *recipient = find_recipient(enveloped, ra);
     if (recipient == NULL || !oid_is(recipient->key_algorithm, OID_RSA_ENCRYPTION) || recipient->encrypted_key.len == 0)
         return refuse_closed(rq);
     input.profile = profile->about->name;

@@ -66,12 +66,14 @@ main(int argc, char **argv)
     scep.profiles = snapshot_slot_new();
     scep.ras = ra_cache_new();
     scep.intune = intune_cache_new();
+    scep.admissions = commit_queue_new(store_add_transactions, &scep);
     scep.db = service_database(service);
     scep.bus = service_bus(service);
     service_must(service, rq, profiles_follow(service, &scep, rq));
     service_must(service, rq, rpc_serve(scep.bus, rq, scep_handlers(), &scep, &(struct rpc_options){.threads = 2, .queue_limit = 16}));
     listen_for_devices(service, &scep);
     int status = service_run(service);
+    commit_queue_free(scep.admissions);
     intune_cache_free(scep.intune);
     ra_cache_free(scep.ras);
     snapshot_slot_free(scep.profiles);

@@ -18,7 +18,7 @@ work(struct conversation *c)
     enum error error = check_algorithms(c);
 
     if (error == OK)
-        error = envelope_open(c->scep, c->rq, c->profile, c->message.envelope, &c->content, &c->cipher);
+        error = envelope_open(c->scep, c->rq, c->profile, &c->ras.ra, c->message.envelope, &c->content, &c->cipher);
     if (error != OK)
         return error;
     switch (c->message.type) {

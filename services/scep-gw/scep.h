@@ -15,6 +15,7 @@
 #include "base/request.h"
 #include "base/snapshot.h"
 #include "link/bus.h"
+#include "link/commit_queue.h"
 #include "link/db.h"
 #include "link/http_server.h"
 #include "link/message.h"
@@ -50,6 +51,7 @@ struct scep {
     struct service_loop *profile_loop;
     struct ra_cache *ras;
     struct intune_cache *intune;
+    struct commit_queue *admissions;
 };
 
 /* ---- profiles.c ---- */
@@ -181,8 +183,8 @@ bool peer_read(struct bytes der, struct peer *ret_peer);
 /* ---- envelope.c ---- */
 
 /* The content of the envelope, and the cipher that it was encrypted with. The refusals have the reasons of fail_info.c. */
-enum error envelope_open(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes envelope, struct bytes *ret_content,
-                         Pb__ScepCipher *ret_cipher) MUST_CHECK;
+enum error envelope_open(struct scep *scep, struct request *rq, const struct profile *profile, const struct certificate *ra, struct bytes envelope,
+                         struct bytes *ret_content, Pb__ScepCipher *ret_cipher) MUST_CHECK;
 /* For the key of `peer`. ERR_BAD_REQUEST: it is no RSA key. */
 enum error envelope_seal(struct request *rq, const struct peer *peer, Pb__ScepCipher cipher, struct bytes content, struct bytes *ret_envelope)
     MUST_CHECK;
@@ -311,6 +313,14 @@ enum error store_set_notified(struct scep *scep, struct request *rq, const char 
  */
 enum error store_add_transaction(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction,
                                  struct bytes challenge, bool *ret_added) MUST_CHECK;
+
+/* Of scep->admissions, whose items are struct admission. */
+struct admission {
+    const char *profile;
+    const struct transaction *transaction;
+    bool added;
+};
+commit_batch store_add_transactions;
 
 /* A certificate of one of the profile's CAs. None when that has not issued it. */
 struct enrolled {

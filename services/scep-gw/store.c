@@ -1,4 +1,5 @@
 /* All SQL of scep-gw. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -184,10 +185,16 @@ store_find_polled(struct scep *scep, struct request *rq, const char *profile, st
     " ON CONFLICT (profile, transaction_id, request_sha256) DO UPDATE SET round = excluded.round, principal_kind = excluded.principal_kind," \
     " principal_id = excluded.principal_id, notified = false WHERE t.round < excluded.round"
 
-static const struct db_statement add_transaction = {
-    "add_transaction",
-    "INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS ") SELECT " ADD_TRANSACTION_VALUES " WHERE NOT $9"
-    " OR (SELECT count(*) FROM scep.transaction WHERE profile = $1 AND needs_approval AND created_at > now() - interval '1 day') < $10" NEXT_ROUND};
+static const struct db_statement add_waiting = {"add_waiting",
+                                                "INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS ") SELECT " ADD_TRANSACTION_VALUES
+                                                " WHERE (SELECT count(*) FROM scep.transaction WHERE profile = $1 AND needs_approval AND created_at "
+                                                "> now() - interval '1 day') < $10" NEXT_ROUND};
+/* Of many that come at one moment, and which nobody waits for a person to agree to. */
+static const struct db_statement add_transactions = {
+    "add_transactions",
+    "INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS ") SELECT DISTINCT ON (1, 2, 3) i.*, false FROM"
+    " unnest($1::text[], $2::text[], $3::bytea[], $4::int[], $5::bytea[], $6::bytea[], $7::text[], $8::text[]) AS i ORDER BY 1, 2, 3" NEXT_ROUND
+    " RETURNING profile, transaction_id, request_sha256, round"};
 /* Of two that come with one challenge at one moment, the second waits for the first's commit and then finds it used. */
 static const struct db_statement use_challenge = {
     "use_challenge",
@@ -210,13 +217,67 @@ store_add_transaction(struct scep *scep, struct request *rq, const char *profile
         DB_BOOL(transaction->needs_approval),
         challenge.len > 0 ? DB_BYTES(challenge) : DB_INT(WAITING_MOST),
     };
+    struct admission admission = {.profile = profile, .transaction = transaction};
     struct db_rows *rows;
 
+    if (challenge.len == 0 && !transaction->needs_approval) {
+        enum error error = commit_queue_run(scep->admissions, rq, &admission);
+        *ret_added = admission.added;
+        return error;
+    }
     enum error error =
-        challenge.len > 0 ? db_query(scep->db, rq, &use_challenge, values, 10, &rows) : db_query(scep->db, rq, &add_transaction, values, 10, &rows);
+        challenge.len > 0 ? db_query(scep->db, rq, &use_challenge, values, 10, &rows) : db_query(scep->db, rq, &add_waiting, values, 10, &rows);
     if (error == OK)
         *ret_added = db_affected(rows) == 1;
     return error;
+}
+
+struct transaction_columns {
+    const char *profiles[COMMIT_BATCH_MAX], *ids[COMMIT_BATCH_MAX], *kinds[COMMIT_BATCH_MAX], *principals[COMMIT_BATCH_MAX];
+    struct bytes requests[COMMIT_BATCH_MAX], csrs[COMMIT_BATCH_MAX], keys[COMMIT_BATCH_MAX];
+    int32_t rounds[COMMIT_BATCH_MAX];
+};
+
+static bool
+holds_transaction(const struct db_rows *rows, const struct admission *admission)
+{
+    const struct transaction *transaction = admission->transaction;
+
+    for (size_t i = 0; i < db_count(rows); i++)
+        if (text_equal(db_text(rows, i, 0), admission->profile) && text_equal(db_text(rows, i, 1), transaction->transaction_id) &&
+            bytes_equal(db_bytes(rows, i, 2), BYTES(transaction->request_sha256, 32)) && db_int(rows, i, 3) == transaction->round)
+            return true;
+    return false;
+}
+
+enum error
+store_add_transactions(void *context, struct request *rq, void *const *items, size_t count)
+{
+    struct scep *scep = context;
+    struct transaction_columns *c = arena_alloc(rq->arena, sizeof *c);
+    struct db_rows *rows;
+
+    assert(count <= COMMIT_BATCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct admission *admission = items[i];
+        const struct transaction *transaction = admission->transaction;
+        c->profiles[i] = admission->profile;
+        c->ids[i] = transaction->transaction_id;
+        c->requests[i] = BYTES(transaction->request_sha256, 32);
+        c->rounds[i] = transaction->round;
+        c->csrs[i] = transaction->csr;
+        c->keys[i] = BYTES(transaction->signer_key_sha256, 32);
+        c->kinds[i] = transaction->principal_kind;
+        c->principals[i] = transaction->principal_id;
+    }
+    enum error error = DB_QUERY(scep->db, rq, &add_transactions, &rows, DB_TEXT_ARRAY(c->profiles, count), DB_TEXT_ARRAY(c->ids, count),
+                                DB_BYTES_ARRAY(c->requests, count), DB_INT_ARRAY(c->rounds, count), DB_BYTES_ARRAY(c->csrs, count),
+                                DB_BYTES_ARRAY(c->keys, count), DB_TEXT_ARRAY(c->kinds, count), DB_TEXT_ARRAY(c->principals, count));
+    if (error != OK)
+        return error;
+    for (size_t i = 0; i < count; i++)
+        ((struct admission *)items[i])->added = holds_transaction(rows, items[i]);
+    return OK;
 }
 
 enum error

@@ -14,12 +14,6 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
     abort();
 }
 
-enum error
-ra_certificates_load(struct scep *scep, struct request *rq, const struct profile *profile, struct ra_certificates *ret_certificates)
-{
-    abort();
-}
-
 static void
 try_decryption(struct request *rq, const struct cms_enveloped *enveloped)
 {

@@ -13,6 +13,7 @@
 static EVP_PKEY *device_key, *ra_key, *ec_key;
 static struct arena *house;
 static struct bytes device_der, ra_der, ec_der;
+static struct certificate ra;
 
 /* The seam: the signer, with the key in hand. */
 static int asked;
@@ -21,15 +22,6 @@ enum error
 rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *callee, const char *subject_suffix, const char *method,
          const ProtobufCMessage *input, const ProtobufCMessage **ret_reply)
 {
-    if (strcmp(method, "GetScepRa") == 0) {
-        Pb__GetScepRaReply *reply = arena_alloc(rq->arena, sizeof *reply);
-        pb__get_scep_ra_reply__init(reply);
-        reply->certificate = message_data(ra_der);
-        reply->chain = arena_array(rq->arena, 1, sizeof *reply->chain);
-        reply->chain[reply->n_chain++] = message_data(ra_der);
-        *ret_reply = &reply->base;
-        return OK;
-    }
     const Pb__OpenScepEnvelopeRequest *request = (const Pb__OpenScepEnvelopeRequest *)input;
     Pb__OpenScepEnvelopeReply *reply = arena_alloc(rq->arena, sizeof *reply);
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(ra_key, NULL);
@@ -56,6 +48,8 @@ start(void **state)
     ec_key = kit_key("p256");
     device_der = kit_certificate(house, &(struct kit_certificate){.key = device_key, .subject = "/CN=device"});
     ra_der = kit_certificate(house, &(struct kit_certificate){.key = ra_key, .subject = "/CN=ra"});
+    AUTO_STRUCT(request, rq) = request_new();
+    assert_int_equal(certificate_parse(rq, ra_der, &ra), OK);
     ec_der = kit_certificate(house, &(struct kit_certificate){.key = ec_key, .subject = "/CN=curve"});
     return 0;
 }
@@ -113,14 +107,12 @@ open_with(struct request *rq, bool legacy, struct bytes envelope, struct bytes *
 {
     Pb__ScepProfile about = PB__SCEP_PROFILE__INIT;
     struct profile profile = {.about = &about};
-    struct scep scep = {.ras = ra_cache_new()};
+    struct scep scep = {0};
 
     about.name = "phones";
     about.issuer = "issuing";
     about.legacy = legacy;
-    enum error error = envelope_open(&scep, rq, &profile, envelope, ret_content, ret_cipher);
-    ra_cache_free(scep.ras);
-    return error;
+    return envelope_open(&scep, rq, &profile, &ra, envelope, ret_content, ret_cipher);
 }
 
 static void

@@ -162,6 +162,50 @@ strangers_who_wait_for_a_person_do_not_fill_the_table(void **state)
     assert_true(added);
 }
 
+/* ---- many at one moment ---- */
+
+static void
+a_batch_is_stored_at_once_and_what_was_there_is_not_stored_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct transaction transactions[4];
+    struct admission admissions[5];
+    void *items[5];
+
+    (void)must_save(fixture, "phones");
+    (void)must_save(fixture, "routers");
+    for (int i = 0; i < 5; i++) {
+        if (i < 4)
+            transactions[i] = (struct transaction){
+                .transaction_id = "one", .csr = BYTES("csr", 3), .request_sha256 = {(uint8_t)(i / 2)}, .principal_kind = "k", .principal_id = "x"};
+        admissions[i] = (struct admission){.profile = i % 2 == 0 ? "phones" : "routers", .transaction = &transactions[i % 4]};
+        items[i] = &admissions[i];
+    }
+    assert_int_equal(store_add_transactions(&fixture->scep, fixture->rq, items, 5), OK); /* the last is the first once more */
+    for (int i = 0; i < 5; i++) {
+        assert_true(admissions[i].added);
+        admissions[i].added = false;
+    }
+    transactions[3].round = 1;
+    assert_int_equal(store_add_transactions(&fixture->scep, fixture->rq, items, 4), OK);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(admissions[i].added, i == 3);
+}
+
+static void
+one_of_a_profile_that_is_gone_harms_no_other(void **state)
+{
+    struct fixture *fixture = *state;
+    struct transaction transaction = {.transaction_id = "one", .csr = BYTES("csr", 3), .principal_kind = "k", .principal_id = "x"};
+    bool added = false;
+
+    (void)must_save(fixture, "phones");
+    assert_int_equal(store_add_transaction(&fixture->scep, fixture->rq, "gone", &transaction, BYTES_NONE, &added), ERR_CONFLICT);
+    failure_clear(fixture->rq);
+    assert_int_equal(store_add_transaction(&fixture->scep, fixture->rq, "phones", &transaction, BYTES_NONE, &added), OK);
+    assert_true(added);
+}
+
 int
 main(void)
 {
@@ -169,6 +213,8 @@ main(void)
         CASE(each_rotation_ends_the_one_before),
         CASE(the_two_secrets_do_not_open_each_other),
         CASE(refuses_unknown_profiles_and_secrets),
+        CASE(a_batch_is_stored_at_once_and_what_was_there_is_not_stored_again),
+        CASE(one_of_a_profile_that_is_gone_harms_no_other),
         CASE(of_many_who_bring_one_challenge_one_wins),
         CASE(strangers_who_wait_for_a_person_do_not_fill_the_table),
         CASE(an_expired_challenge_and_one_of_another_profile_are_worth_nothing),

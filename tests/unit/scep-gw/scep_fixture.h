@@ -116,6 +116,7 @@ open_fixture(void **state)
     assert_int_equal(db_open(fixture->rq, &options, &fixture->scep.db), OK);
     fixture->scep.profiles = snapshot_slot_new();
     fixture->scep.ras = ra_cache_new();
+    fixture->scep.admissions = commit_queue_new(store_add_transactions, &fixture->scep);
     signer_failing = OK;
     signer_successor = "";
     signer_predecessor = BYTES_NONE;
@@ -130,6 +131,7 @@ close_fixture(void **state)
     struct fixture *fixture = *state;
 
     request_free(fixture->rq);
+    commit_queue_free(fixture->scep.admissions);
     ra_cache_free(fixture->scep.ras);
     snapshot_slot_free(fixture->scep.profiles);
     db_close(fixture->scep.db);
