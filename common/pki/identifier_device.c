@@ -40,9 +40,9 @@ identifier_read_device(struct arena *arena, enum identifier_type type, const cha
         return "is empty";
     if (len > DEVICE_MAX)
         return "is too long";
-    /* Lists of names have blanks between them. */
-    if (!text_is_printable_ascii(BYTES(text, len)) || strchr(text, ' ') != NULL)
-        return "has characters that are not printable ASCII, or blanks";
+    /* Lists of names have blanks between them, and patterns asterisks. */
+    if (!text_is_printable_ascii(BYTES(text, len)) || strpbrk(text, " *") != NULL)
+        return "has characters that are not printable ASCII, or blanks, or asterisks";
     if (slash != NULL && !is_dotted(arena, slash + 1))
         return "has something else than an object identifier (1.2.3) behind the slash";
     /* Certificates have no form for it (RFC 4108 §5: hwType is not optional). */

@@ -27,8 +27,8 @@ GRANT SELECT, INSERT, UPDATE (status, contacts, key_thumbprint, jwk) ON acme.acc
 GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain, acme.renewal_window TO acme_gw;
 GRANT UPDATE (status, authorizations_left, expires_at, csr, finalized_at, problem, serial, expiry_month, chain_sha256, alternate_chains, due_at, leased_until, lease_holder, attempts, trouble)
     ON acme.orders TO acme_gw;
-GRANT UPDATE (status, expires_at) ON acme.authorization TO acme_gw;
-GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_holder, attempts) ON acme.challenge TO acme_gw;
+GRANT UPDATE (status, expires_at, attested_key, attestation) ON acme.authorization TO acme_gw;
+GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_holder, attempts, response) ON acme.challenge TO acme_gw;
 GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.policy TO acme_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (uses, revoked_at) ON acme.eab TO acme_gw;

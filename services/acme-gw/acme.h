@@ -217,6 +217,7 @@ struct validation {
     struct bytes thumbprint; /* of the account's key as it is now (RFC 8555 §8.1) */
     int attempts;
     const char *policy;
+    struct bytes response; /* device-attest-01: the attestation object */
 };
 
 /* A certificate by its ARI identifier, whoever asked for it and however. */
@@ -424,6 +425,17 @@ bool subdomain_find_ancestor(struct acme *acme, struct arena *arena, const struc
 /* For each name which authorisations could hold for it, as columns write them, with blanks between: its own; and those above it, if they count. */
 const char **subdomain_covers(struct arena *arena, const struct identifier *names, size_t count, bool above_counts);
 
+/* ---- attestation.c: device-attest-01 (draft-ietf-acme-device-attest) ---- */
+
+#define DEVICE_ATTEST_01 "device-attest-01"
+/* The object that the client has sent, undecoded: malformed. */
+enum error attestation_take(struct request *rq, const json_t *payload, struct bytes *ret_object) MUST_CHECK;
+/* Identifier types and roots of a policy: ERR_BAD_REQUEST, ERR_TOO_LARGE. */
+enum error attestation_check_policy(struct request *rq, const Pb__AcmePolicy *policy) MUST_CHECK;
+void attestation_of_policy(const Pb__AcmePolicy *row, struct policy *policy);
+/* What the validator must know of the policy and the client. */
+void attestation_fill_in(struct arena *arena, const struct policy *policy, const struct validation *validation, Pb__ValidateChallengeRequest *input);
+
 http_handler finalize;
 /* A turn at a `processing` order that its finalize did not finish. */
 void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
@@ -462,6 +474,8 @@ struct finding {
     bool holds;
     const char *problem, *detail; /* when it does not */
     int64_t valid_until_s;        /* 0: no end */
+    struct bytes attested_key;    /* SHA-256 of the only key that may be certified; none: any */
+    const char *attestation;      /* in words */
 };
 
 /* One call to the validators with this suffix. */
@@ -495,6 +509,10 @@ void names_sort(struct identifier *names, size_t *count);
 const char **names_to_columns(struct arena *arena, const struct identifier *names, size_t count);
 /* Patterns of policies and credentials: "host.example", "*.example" (all names below), "10.1.0.0/16". */
 bool name_matches(const char *const *patterns, size_t count, const struct identifier *name);
+/* "permanent-identifier:C02XYZ", "permanent-identifier:C02*", "hardware-module:…" */
+bool name_pattern_is_device(const char *pattern);
+/* A CSR may leave out all devices of its order (draft-ietf-acme-device-attest §3.2, §4.2). Both are sorted. */
+bool names_equal_but_devices(const struct order *order, const struct identifier *asked, size_t count);
 /* Brings them to the form that identifiers have: "*.Intra.Example." would never match anything. ERR_BAD_REQUEST, ERR_TOO_LARGE. */
 enum error name_patterns_check(struct request *rq, const char *what, const char **patterns, size_t count) MUST_CHECK;
 
@@ -542,7 +560,7 @@ enum error store_load_authorization(struct acme *acme, struct request *rq, const
 
 /* A challenge as it is now; ret_begun when it was `pending` until now, and is `processing` in our hands. */
 enum error store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type,
-                                 struct challenge *ret_challenge, bool *ret_begun) MUST_CHECK;
+                                 struct bytes response, struct challenge *ret_challenge, bool *ret_begun) MUST_CHECK;
 /* A validation that was put off is due now. */
 enum error store_hasten_validation(struct acme *acme, struct request *rq, const char *challenge_id) MUST_CHECK;
 enum error store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type,
@@ -563,9 +581,18 @@ enum error store_load_old_proofs(struct acme *acme, struct request *rq, const st
                                  size_t *ret_count) MUST_CHECK;
 enum error store_postpone_validation(struct acme *acme, struct request *rq, const char *challenge_id, int seconds) MUST_CHECK;
 
-/* Exactly one caller gets ret_claimed for an order that was `ready` and has these names; all get the order as it is now. */
-enum error store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *const *names,
-                             size_t name_count, struct bytes csr, struct order *ret_order, bool *ret_claimed) MUST_CHECK;
+struct claim {
+    const char *const *names;
+    size_t name_count;
+    struct bytes csr;
+    struct bytes key_sha256;
+};
+/* Exactly one caller gets ret_claimed for an order that was `ready`, has these names, and attests no other key; all get the order as it is now. */
+enum error store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const struct claim *claim,
+                             struct order *ret_order, bool *ret_claimed) MUST_CHECK;
+/* Is there a device of this order that has attested another key? */
+enum error store_other_key_is_attested(struct acme *acme, struct request *rq, const struct order *order, struct bytes key_sha256, bool *ret_attested)
+    MUST_CHECK;
 struct order store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row);
 enum error store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued) MUST_CHECK;
 enum error store_refuse_order(struct acme *acme, struct request *rq, const char *id, const char *problem) MUST_CHECK;

@@ -49,11 +49,15 @@ hasten(struct acme *acme, struct request *rq, const struct challenge *challenge)
 }
 
 static enum error
-begin(struct acme *acme, struct request *rq, const struct account *account, const char *id, const char *type, struct challenge *ret_challenge)
+begin(struct acme *acme, struct request *rq, const struct signed_request *signed_, const char *id, const char *type, struct challenge *ret_challenge)
 {
+    const struct account *account = signed_->account;
+    struct bytes response = BYTES_NONE;
     bool begun = false;
 
-    enum error error = store_begin_challenge(acme, rq, account->id, id, type, ret_challenge, &begun);
+    enum error error = text_equal(type, DEVICE_ATTEST_01) ? attestation_take(rq, signed_->payload, &response) : OK;
+    if (!error)
+        error = store_begin_challenge(acme, rq, account->id, id, type, response, ret_challenge, &begun);
     if (error)
         return error;
     if (!begun && ret_challenge->status == CHALLENGE_PENDING)
@@ -70,7 +74,8 @@ begin(struct acme *acme, struct request *rq, const struct account *account, cons
                                               .subdomains = ret_challenge->subdomains,
                                               .thumbprint = BYTES(account->jwk.thumbprint, THUMBPRINT_LEN),
                                               .attempts = 1,
-                                              .policy = account->policy});
+                                              .policy = account->policy,
+                                              .response = response});
     return OK;
 }
 
@@ -89,7 +94,7 @@ challenge(void *context, struct http_exchange *x)
     if (signed_.payload == NULL)
         error = store_load_challenge(acme, rq, signed_.account->id, x->params[0], x->params[1], &found);
     else
-        error = begin(acme, rq, signed_.account, x->params[0], x->params[1], &found);
+        error = begin(acme, rq, &signed_, x->params[0], x->params[1], &found);
     if (error)
         return error;
     if (found.status == CHALLENGE_PROCESSING)

@@ -9,7 +9,7 @@
 
 static const struct challenge_type {
     const char *name;
-    bool for_hosts, for_wildcards, for_addresses, needs_issuer_names;
+    bool for_hosts, for_wildcards, for_addresses, for_devices, needs_issuer_names;
 } types[] = {
     /* Clients have been seen to take the first one. */
     {"http-01", .for_hosts = true, .for_addresses = true},                                    /* RFC 8555 §8.3, RFC 8738 */
@@ -17,6 +17,7 @@ static const struct challenge_type {
     {"tls-alpn-01", .for_hosts = true, .for_addresses = true},                                /* RFC 8737, RFC 8738 */
     {"dns-account-01", .for_hosts = true, .for_wildcards = true},                             /* draft-ietf-acme-dns-account-label */
     {"dns-persist-01", .for_hosts = true, .for_wildcards = true, .needs_issuer_names = true}, /* draft-ietf-acme-dns-persist */
+    {DEVICE_ATTEST_01, .for_devices = true},                                                  /* draft-ietf-acme-device-attest */
 };
 
 char **
@@ -63,6 +64,8 @@ account_hash_prefix(struct acme *acme, struct arena *arena)
 static bool
 is_for(const struct challenge_type *type, const struct identifier *name)
 {
+    if (identifier_is_device(name->type))
+        return type->for_devices;
     if (name->type == IDENTIFIER_IP)
         return type->for_addresses;
     return text_starts_with(name->value, "*.") ? type->for_wildcards : type->for_hosts;

@@ -53,9 +53,11 @@ check_csr(struct request *rq, const struct csr *csr, const struct account *accou
 
 /* RFC 8555 §7.4: the CSR names exactly the order's identifiers. The comparison itself is part of the claim; this says what differs. */
 static enum error
-refuse_unclaimed(struct request *rq, const struct order *order, const char *const *asked)
+refuse_unclaimed(struct acme *acme, struct request *rq, const struct order *order, const struct claim *claim)
 {
     const char **names = names_to_columns(rq->arena, order->names, order->name_count);
+    const char *const *asked = claim->names;
+    bool other_key = false;
     size_t i = 0;
 
     if (order->status == ORDER_PENDING)
@@ -64,6 +66,14 @@ refuse_unclaimed(struct request *rq, const struct order *order, const char *cons
         return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is invalid or has expired; make a new one");
     while (names[i] != NULL && text_equal(names[i], asked[i]))
         i++;
+    if (names[i] == NULL && asked[i] == NULL) {
+        enum error error = store_other_key_is_attested(acme, rq, order, claim->key_sha256, &other_key);
+        if (error)
+            return error;
+    }
+    /* draft-ietf-acme-device-attest §9: the attested key is the one in the CSR. */
+    if (other_key)
+        return refuse(rq, ERR_BAD_CSR, "badCSR", "the key in the CSR is not the one that the device has attested");
     /* The last validation ended between the claim and the look at the order. */
     if (names[i] == NULL && asked[i] == NULL)
         return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order was not ready yet, and is now: finalize it again");
@@ -293,6 +303,21 @@ finish(struct acme *acme, struct http_exchange *x, struct order *order)
     return error ? error : order_answer(acme, x, 200, order);
 }
 
+/* Again under the names of the order, where the CSR leaves out nothing but devices. */
+static enum error
+claim_order(struct acme *acme, struct request *rq, const struct account *account, const char *id, const struct identifier *names, struct claim *claim,
+            struct order *ret_order, bool *ret_claimed)
+{
+    enum error error = store_claim_order(acme, rq, account->id, id, claim, ret_order, ret_claimed);
+
+    if (error || *ret_claimed || ret_order->status != ORDER_READY || ret_order->name_count == claim->name_count ||
+        !names_equal_but_devices(ret_order, names, claim->name_count))
+        return error;
+    claim->name_count = ret_order->name_count;
+    claim->names = names_to_columns(rq->arena, ret_order->names, ret_order->name_count);
+    return store_claim_order(acme, rq, account->id, id, claim, ret_order, ret_claimed);
+}
+
 enum error
 finalize(void *context, struct http_exchange *x)
 {
@@ -304,6 +329,7 @@ finalize(void *context, struct http_exchange *x)
     size_t count = 0;
     struct order order;
     bool claimed = false;
+    uint8_t key_sha256[SHA256_DIGEST_LENGTH];
 
     request_note(rq, "order", "%s", x->params[0]);
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
@@ -314,8 +340,10 @@ finalize(void *context, struct http_exchange *x)
     if (error)
         return error;
     names_sort(names, &count);
-    const char **asked = names_to_columns(rq->arena, names, count);
-    error = store_claim_order(acme, rq, signed_.account->id, x->params[0], asked, count, csr.der, &order, &claimed);
+    public_key_sha256(&csr.key, key_sha256);
+    struct claim claim = {
+        .names = names_to_columns(rq->arena, names, count), .name_count = count, .csr = csr.der, .key_sha256 = BYTES(key_sha256, sizeof key_sha256)};
+    error = claim_order(acme, rq, signed_.account, x->params[0], names, &claim, &order, &claimed);
     if (error)
         return error;
     if (claimed)
@@ -323,5 +351,5 @@ finalize(void *context, struct http_exchange *x)
     /* A repetition, or the loser of two: the order is in work or done. */
     if (order.status == ORDER_PROCESSING || order.status == ORDER_VALID)
         return order_answer(acme, x, 200, &order);
-    return refuse_unclaimed(rq, &order, asked);
+    return refuse_unclaimed(acme, rq, &order, &claim);
 }

@@ -14,12 +14,11 @@ type_from_json(struct request *rq, const json_t *json, enum identifier_type *ret
 
     if (type == NULL)
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "an identifier must have a \"type\" and a \"value\"");
-    if (text_equal(type, "dns"))
-        *ret_type = IDENTIFIER_DNS;
-    else if (text_equal(type, "ip")) /* RFC 8738 */
-        *ret_type = IDENTIFIER_IP;
-    else
-        return refuse(rq, ERR_BAD_NAME, "unsupportedIdentifier", "identifiers of type \"%.30s\" are not served; \"dns\" and \"ip\" are", type);
+    if (!identifier_type_find(type, ret_type) || *ret_type == IDENTIFIER_EMAIL || *ret_type == IDENTIFIER_URI)
+        return refuse(rq, ERR_BAD_NAME, "unsupportedIdentifier",
+                      "identifiers of type \"%.30s\" are not served; \"dns\", \"ip\", and under some policies \"permanent-identifier\" and "
+                      "\"hardware-module\" are",
+                      type);
     return OK;
 }
 
@@ -35,7 +34,8 @@ name_from_json(struct request *rq, const json_t *json, struct identifier *ret_na
     if (value == NULL || strlen(value) > VALUE_MAX)
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "an identifier must have a \"value\" of at most %d characters", VALUE_MAX);
     error = identifier_parse(rq, type, value, ret_name);
-    return error ? fail_reason(rq, "rejectedIdentifier") : OK;
+    /* draft-ietf-acme-device-attest §3.1, §4.1 */
+    return error ? fail_reason(rq, identifier_is_device(type) ? "malformed" : "rejectedIdentifier") : OK;
 }
 
 json_t *
@@ -55,7 +55,9 @@ name_from_column(struct arena *arena, const char *column)
 {
     const char *colon = strchr(column, ':');
     assert(colon != NULL);
-    enum identifier_type type = text_starts_with(column, "ip:") ? IDENTIFIER_IP : IDENTIFIER_DNS;
+    enum identifier_type type = IDENTIFIER_DNS;
+    bool known = identifier_type_find(arena_text_n(arena, column, (size_t)(colon - column)), &type);
+    assert(known);
     return (struct identifier){.type = type, .value = arena_text(arena, colon + 1)};
 }
 
@@ -89,7 +91,57 @@ names_sort(struct identifier *names, size_t *count)
     *count = kept + 1;
 }
 
+bool
+names_equal_but_devices(const struct order *order, const struct identifier *asked, size_t count)
+{
+    size_t matched = 0;
+
+    for (size_t i = 0; i < order->name_count; i++) {
+        if (identifier_is_device(order->names[i].type))
+            continue;
+        if (matched == count || !identifier_equal(&order->names[i], &asked[matched]))
+            return false;
+        matched++;
+    }
+    return matched == count;
+}
+
 /* ---- patterns, as policies and credentials have them ---- */
+
+/* "permanent-identifier:" → what is behind it, and the type; NULL when it is no such pattern. */
+static const char *
+device_pattern(const char *pattern, enum identifier_type *ret_type)
+{
+    for (enum identifier_type type = IDENTIFIER_PERMANENT; type <= IDENTIFIER_HARDWARE_MODULE; type++) {
+        const char *name = identifier_type_name(type);
+        if (!text_starts_with(pattern, name) || pattern[strlen(name)] != ':')
+            continue;
+        *ret_type = type;
+        return pattern + strlen(name) + 1;
+    }
+    return NULL;
+}
+
+bool
+name_pattern_is_device(const char *pattern)
+{
+    enum identifier_type type;
+
+    return device_pattern(pattern, &type) != NULL;
+}
+
+/* "permanent-identifier:C02*": each that begins so. */
+static bool
+device_matches(const char *pattern, const struct identifier *name)
+{
+    enum identifier_type type = IDENTIFIER_DNS;
+    const char *value = device_pattern(pattern, &type);
+
+    if (value == NULL || type != name->type)
+        return false;
+    size_t len = strlen(value);
+    return len > 0 && value[len - 1] == '*' ? strncmp(value, name->value, len - 1) == 0 : text_equal(value, name->value);
+}
 
 /* "*.example" stands for every name below, however deep, and for wildcards among them; never for "example" itself. */
 static bool
@@ -109,6 +161,8 @@ name_matches(const char *const *patterns, size_t count, const struct identifier 
             return true;
         if (name->type == IDENTIFIER_IP && is_network && networks_cover_text(&network, 1, name->value))
             return true;
+        if (identifier_is_device(name->type) && device_matches(patterns[i], name))
+            return true;
     }
     return false;
 }
@@ -124,6 +178,11 @@ name_patterns_check(struct request *rq, const char *what, const char **patterns,
     for (size_t i = 0; i < count; i++) {
         if (network_parse(patterns[i], &network))
             continue;
+        if (name_pattern_is_device(patterns[i])) {
+            if (strlen(patterns[i]) > VALUE_MAX)
+                return fail(rq, ERR_TOO_LARGE, "%s: \"%.60s…\" is longer than %d octets", what, patterns[i], VALUE_MAX);
+            continue;
+        }
         const char *why = identifier_read(rq->arena, IDENTIFIER_DNS, patterns[i], &name);
         if (why != NULL)
             return fail(rq, ERR_BAD_REQUEST, "%s: \"%.60s\" %s", what, patterns[i], why);

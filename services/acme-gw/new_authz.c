@@ -8,11 +8,16 @@
 #include "base/clock.h"
 
 static enum error
-take_name(struct request *rq, const json_t *payload, struct identifier *ret_name)
+take_name(struct request *rq, const struct policy *policy, const json_t *payload, struct identifier *ret_name)
 {
     enum error error = name_from_json(rq, json_object_get(payload, "identifier"), ret_name);
+    if (!error)
+        error = policy_has_type(rq, policy, ret_name->type);
     if (error)
         return error;
+    /* Its proof is for the key of one certificate. */
+    if (identifier_is_device(ret_name->type))
+        return refuse(rq, ERR_BAD_NAME, "rejectedIdentifier", "%s: a device attests itself for an order, not before", ret_name->value);
     if (text_starts_with(ret_name->value, "*."))
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "%s: a wildcard is authorised with its order only (RFC 8555 §7.4.1)", ret_name->value);
     return OK;
@@ -34,7 +39,7 @@ new_authz(void *context, struct http_exchange *x)
     if (!error)
         error = policy_of_account(acme, x, signed_.account, &policy);
     if (!error)
-        error = take_name(rq, signed_.payload, &name);
+        error = take_name(rq, policy, signed_.payload, &name);
     if (!error)
         error = subdomain_take_wish(acme, rq, policy, json_object_get(signed_.payload, "identifier"), &name, &subdomains);
     if (!error)

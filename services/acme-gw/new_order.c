@@ -37,6 +37,8 @@ take_name(struct acme *acme, struct request *rq, const struct policy *policy, co
     enum error error = name_from_json(rq, json, ret_name);
 
     if (!error)
+        error = policy_has_type(rq, policy, ret_name->type);
+    if (!error)
         error = subdomain_take_ancestor(rq, json, ret_name, ret_ancestor);
     if (!error)
         error = account_allows_name(rq, account, ret_name);

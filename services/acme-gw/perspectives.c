@@ -129,6 +129,8 @@ copy_of(struct arena *arena, const struct finding *finding, const char *seen_fro
         .holds = finding->holds,
         .problem = arena_text(arena, finding->problem),
         .detail = seen_from == NULL ? arena_text(arena, finding->detail) : arena_format(arena, "seen from \"%s\": %s", seen_from, finding->detail),
+        .attested_key = bytes_copy(arena, finding->attested_key),
+        .attestation = arena_text(arena, text_is_empty(finding->attestation) ? "" : finding->attestation),
     };
 }
 

@@ -156,6 +156,15 @@ policy_of_account(struct acme *acme, struct http_exchange *x, const struct accou
 
 /* ---- what it says ---- */
 
+enum error
+policy_has_type(struct request *rq, const struct policy *policy, enum identifier_type type)
+{
+    if (policy->identifier_types & 1u << type)
+        return OK;
+    return refuse(rq, ERR_BAD_NAME, "unsupportedIdentifier", "identifiers of type \"%s\" are not served under the policy %s",
+                  identifier_type_name(type), policy->name);
+}
+
 bool
 policy_preapproves(const struct policy *policy, const struct identifier *name)
 {

@@ -15,6 +15,7 @@
 #define POLICY_NAME_MAX 40
 #define POLICY_LIST_MAX 64
 #define POLICY_TEXT_MAX 200
+#define ATTESTATION_FORMATS 3
 
 struct acme;
 struct account;
@@ -45,7 +46,13 @@ struct policy {
     int orders_per_account, certificates_per_account; /* 0: any number */
     size_t identifiers_max;
     const struct limits *limits;
-    struct bytes directory; /* JSON */
+    unsigned identifier_types; /* bit n: enum identifier_type n */
+    struct attestation_roots {
+        const char *format; /* "apple", "step", "tpm" */
+        const char *pem;
+    } attestation_roots[ATTESTATION_FORMATS];
+    size_t attestation_root_count; /* 0: no device can attest itself */
+    struct bytes directory;        /* JSON */
 };
 
 struct policies {
@@ -70,6 +77,8 @@ enum error policy_of_path(struct acme *acme, struct http_exchange *x, const stru
 enum error policy_of_account(struct acme *acme, struct http_exchange *x, const struct account *account, const struct policy **ret_policy) MUST_CHECK;
 /* Is the name valid without a challenge? */
 bool policy_preapproves(const struct policy *policy, const struct identifier *name);
+/* unsupportedIdentifier where the policy has no such names. */
+enum error policy_has_type(struct request *rq, const struct policy *policy, enum identifier_type type) MUST_CHECK;
 /* ra's channel: "acme", "acme/<name>". */
 const char *policy_channel(struct arena *arena, const char *name);
 const char *eab_rule_name(enum eab_rule rule);

@@ -22,6 +22,7 @@ static const struct type {
     {"accountDoesNotExist", 400},
     {"alreadyReplaced", 409}, /* RFC 9773 §7.4 */
     {"alreadyRevoked", 400},
+    {"badAttestationStatement", 400}, /* draft-ietf-acme-device-attest */
     {"badCSR", 400},
     {"badNonce", 400},
     {"badPublicKey", 400},

@@ -98,6 +98,19 @@ check_caa_can_allow(const struct acme *acme, struct request *rq, const Pb__AcmeP
                 "caa: this CA has no name that CAA records could allow; the gateway's setting SIGNET_ACME_CAA_IDENTITIES gives it one");
 }
 
+/* Attestation binds the key; what is approved beforehand would be any key's. */
+static enum error
+check_preapproved(struct request *rq, const Pb__AcmePolicy *policy)
+{
+    enum error error = name_patterns_check(rq, "preapproved_names", policy->preapproved_names, policy->n_preapproved_names);
+
+    for (size_t i = 0; error == OK && i < policy->n_preapproved_names; i++)
+        if (name_pattern_is_device(policy->preapproved_names[i]))
+            return fail(rq, ERR_BAD_REQUEST, "preapproved_names: %.60s: devices attest themselves, they are not approved beforehand",
+                        policy->preapproved_names[i]);
+    return error;
+}
+
 static enum error
 check_numbers(struct request *rq, const Pb__AcmePolicy *policy)
 {
@@ -131,9 +144,11 @@ check_policy(const struct acme *acme, struct request *rq, const Pb__AcmePolicy *
     if (!error)
         error = NETWORKS(denied_networks);
     if (!error)
-        error = name_patterns_check(rq, "preapproved_names", policy->preapproved_names, policy->n_preapproved_names);
+        error = check_preapproved(rq, policy);
     if (!error)
         error = check_challenges(rq, policy);
+    if (!error)
+        error = attestation_check_policy(rq, policy);
     if (!error)
         error = check_caa_can_allow(acme, rq, policy);
     return error ? error : check_numbers(rq, policy);

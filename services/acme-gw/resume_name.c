@@ -9,7 +9,12 @@ resume_name(struct acme *acme, struct request *rq, const Pb__ResumeNameRequest *
     size_t resumed = 0;
 
     request_note(rq, "name", "%.253s", input->name);
-    enum error error = identifier_parse(rq, network_parse(input->name, &network) ? IDENTIFIER_IP : IDENTIFIER_DNS, input->name, &name);
+    bool is_device = name_pattern_is_device(input->name);
+    enum error error = OK;
+    if (is_device)
+        name = name_from_column(rq->arena, input->name);
+    else
+        error = identifier_parse(rq, network_parse(input->name, &network) ? IDENTIFIER_IP : IDENTIFIER_DNS, input->name, &name);
     if (!error)
         error = store_resume_name(acme, rq, name_to_column(rq->arena, &name), input->account_id, &resumed);
     if (error)

@@ -5,9 +5,11 @@
 /* Whose an order is, is a filter on the one row that its id finds. With `=` a plan made while the tables were empty goes through all orders of the
  * account by the index that lists them, and stays in force for minutes after they have filled. */
 #define ACCOUNT_IS "account_id IS NOT DISTINCT FROM "
-/* What a policy approved beforehand looks valid, but nobody has proven it: it is worth nothing beyond its order. */
-#define IS_PROVEN \
-    "a.status = 'valid' AND (a.subdomains OR NOT EXISTS (SELECT FROM acme.orders p WHERE p.id = a.order_id AND a.name = ANY (p.preapproved)))"
+/* What a policy approved beforehand looks valid, but nobody has proven it: it is worth nothing beyond its order. An attested device is worth
+ * something for one key alone, and the next order has another. */
+#define IS_PROVEN                                                                                                                                  \
+    "a.status = 'valid' AND a.attested_key IS NULL AND (a.subdomains OR NOT EXISTS (SELECT FROM acme.orders p WHERE p.id = a.order_id AND a.name " \
+    "= ANY (p.preapproved)))"
 /* Of the wanted name w: the authorisation a is its own, or one at a domain above that holds for all names below (RFC 9444). */
 #define COVERS_IT "a.name = ANY (string_to_array(w.covers, ' ')) AND (a.name = w.name OR a.subdomains)"
 /* A proof that is about to run out is none to build an order on. */

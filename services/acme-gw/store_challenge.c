@@ -21,7 +21,7 @@ static const struct db_statement load_challenge = {
     "SELECT " CHALLENGE_COLUMNS ", a.name, a.subdomains FROM acme.challenge c JOIN acme.authorization a ON a.id = c.authorization_id "
     "WHERE c.id = $1 AND a.account_id = $2 AND $3 = coalesce(c.type, $3) AND $3 = ANY (c.offered)"};
 static const struct db_statement begin_challenge = {
-    "begin_challenge", "UPDATE acme.challenge c SET type = $5, status = 'processing', due_at = now(), attempts = 1, "
+    "begin_challenge", "UPDATE acme.challenge c SET type = $5, response = $6, status = 'processing', due_at = now(), attempts = 1, "
                        "leased_until = now() + make_interval(secs => $3), lease_holder = $4 FROM acme.authorization a WHERE c.id = $1 AND "
                        "a.id = c.authorization_id AND a.account_id = $2 AND c.status = 'pending' AND $5 = ANY (c.offered) "
                        "AND a.status = 'pending' AND a.expires_at > now()"};
@@ -30,7 +30,7 @@ const struct db_statement store_take_validations = {
                         "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
                         "UPDATE acme.challenge c SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = c.attempts + 1 "
                         "FROM due, acme.authorization a, acme.account k WHERE c.id = due.id AND a.id = c.authorization_id AND k.id = a.account_id "
-                        "RETURNING c.id, a.account_id, c.type, c.token, a.name, k.key_thumbprint, c.attempts, k.policy, a.subdomains"};
+                        "RETURNING c.id, a.account_id, c.type, c.token, a.name, k.key_thumbprint, c.attempts, k.policy, a.subdomains, c.response"};
 /* NULL, which least() passes over, where there is no end. */
 #define UNTIL "CASE WHEN $3 > 0 THEN to_timestamp($3) END"
 
@@ -49,10 +49,10 @@ static const struct db_statement load_old_proofs = {
  * whichever of two validations comes second (READ COMMITTED looks again). */
 static const struct db_statement end_validation_valid = {
     "end_validation_valid",
-    "WITH ended AS (UPDATE acme.challenge SET status = 'valid', validated_at = now(), leased_until = NULL, lease_holder = NULL "
+    "WITH ended AS (UPDATE acme.challenge SET status = 'valid', validated_at = now(), response = NULL, leased_until = NULL, lease_holder = NULL "
     "WHERE id = $1 AND lease_holder = $2 AND status = 'processing' RETURNING authorization_id), "
     "decided AS (UPDATE acme.authorization a SET status = 'valid', expires_at = least(a.expires_at, " UNTIL
-    ") FROM ended WHERE a.id = ended.authorization_id AND a.status = 'pending' "
+    "), attested_key = $4, attestation = $5 FROM ended WHERE a.id = ended.authorization_id AND a.status = 'pending' "
     "RETURNING a.order_id) "
     "UPDATE acme.orders o SET authorizations_left = o.authorizations_left - 1, expires_at = least(o.expires_at, " UNTIL "), "
     "status = CASE WHEN o.status = 'pending' AND o.authorizations_left = 1 THEN 'ready' ELSE o.status END FROM decided WHERE o.id = "
@@ -60,7 +60,7 @@ static const struct db_statement end_validation_valid = {
 /* RFC 8555 §7.1.6: one invalid authorisation makes the order invalid. */
 static const struct db_statement end_validation_invalid = {
     "end_validation_invalid",
-    "WITH ended AS (UPDATE acme.challenge SET status = 'invalid', problem = $3, leased_until = NULL, lease_holder = NULL "
+    "WITH ended AS (UPDATE acme.challenge SET status = 'invalid', problem = $3, response = NULL, leased_until = NULL, lease_holder = NULL "
     "WHERE id = $1 AND lease_holder = $2 AND status = 'processing' RETURNING authorization_id), "
     "decided AS (UPDATE acme.authorization a SET status = 'invalid' FROM ended WHERE a.id = ended.authorization_id AND a.status = 'pending' "
     "RETURNING a.order_id) "
@@ -149,13 +149,13 @@ store_load_challenge(struct acme *acme, struct request *rq, const char *account_
 }
 
 enum error
-store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type,
+store_begin_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type, struct bytes response,
                       struct challenge *ret_challenge, bool *ret_begun)
 {
     struct db_rows *begun = NULL, *found = NULL;
     struct db_step steps[] = {
         DB_STEP(&begin_challenge, &begun, DB_TEXT(id), DB_TEXT(account_id), DB_INT(VALIDATION_LEASE_S), DB_TEXT(lease_holder(acme->validations)),
-                DB_TEXT(type)),
+                DB_TEXT(type), DB_BYTES(response)),
         DB_STEP(&load_challenge, &found, DB_TEXT(id), DB_TEXT(account_id), DB_TEXT(type)),
     };
 
@@ -180,6 +180,7 @@ store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t 
         .attempts = (int)db_int(rows, row, 6),
         .policy = db_text(rows, row, 7),
         .subdomains = db_bool(rows, row, 8),
+        .response = db_bytes(rows, row, 9),
     };
 }
 
@@ -189,7 +190,8 @@ store_end_validation(struct acme *acme, struct request *rq, const char *challeng
     const char *holder = lease_holder(acme->validations);
 
     if (finding->holds)
-        return DB_QUERY(acme->db, rq, &end_validation_valid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_BIGINT(finding->valid_until_s));
+        return DB_QUERY(acme->db, rq, &end_validation_valid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_BIGINT(finding->valid_until_s),
+                        DB_BYTES(finding->attested_key), DB_TEXT(finding->attestation));
     return DB_QUERY(acme->db, rq, &end_validation_invalid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_TEXT(problem));
 }
 

@@ -17,10 +17,14 @@ static const struct db_statement list_orders = {
     "list_orders", "SELECT id, CASE WHEN status IN ('pending', 'ready') AND expires_at <= now() THEN 'invalid' ELSE status END, created_at "
                    "FROM acme.orders WHERE account_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4"};
 static const struct db_statement claim_order = {
-    "claim_order", "UPDATE acme.orders SET status = 'processing', csr = $3, finalized_at = now(), due_at = now(), attempts = 1, "
-                   "leased_until = now() + make_interval(secs => $5), lease_holder = $6 "
-                   "WHERE id = $1 AND " ACCOUNT_IS "$2 AND status = 'ready' AND expires_at > now() AND names = $4 "
-                   "AND NOT EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (authorization_ids) AND a.status <> 'valid')"};
+    "claim_order",
+    "UPDATE acme.orders SET status = 'processing', csr = $3, finalized_at = now(), due_at = now(), attempts = 1, "
+    "leased_until = now() + make_interval(secs => $5), lease_holder = $6 "
+    "WHERE id = $1 AND " ACCOUNT_IS "$2 AND status = 'ready' AND expires_at > now() AND names = $4 "
+    "AND NOT EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (authorization_ids) AND (a.status <> 'valid' OR a.attested_key <> $7))"};
+static const struct db_statement find_other_key = {
+    "find_other_key",
+    "SELECT FROM acme.orders o JOIN acme.authorization a ON a.id = ANY (o.authorization_ids) WHERE o.id = $1 AND a.attested_key <> $2"};
 const struct db_statement store_take_finalizations = {
     "take_finalizations", "WITH due AS (SELECT id FROM acme.orders WHERE status = 'processing' AND due_at <= now() "
                           "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
@@ -131,13 +135,13 @@ store_list_orders(struct acme *acme, struct request *rq, const char *account_id,
 }
 
 enum error
-store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *const *names, size_t name_count,
-                  struct bytes csr, struct order *ret_order, bool *ret_claimed)
+store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const struct claim *claim, struct order *ret_order,
+                  bool *ret_claimed)
 {
     struct db_rows *claimed = NULL, *found = NULL;
     struct db_step steps[] = {
-        DB_STEP(&claim_order, &claimed, DB_TEXT(id), DB_TEXT(account_id), DB_BYTES(csr), DB_TEXT_ARRAY(names, name_count),
-                DB_INT(FINALIZATION_LEASE_S), DB_TEXT(lease_holder(acme->finalizations))),
+        DB_STEP(&claim_order, &claimed, DB_TEXT(id), DB_TEXT(account_id), DB_BYTES(claim->csr), DB_TEXT_ARRAY(claim->names, claim->name_count),
+                DB_INT(FINALIZATION_LEASE_S), DB_TEXT(lease_holder(acme->finalizations)), DB_BYTES(claim->key_sha256)),
         DB_STEP(&load_order, &found, DB_TEXT(id), DB_TEXT(account_id)),
     };
 
@@ -146,9 +150,20 @@ store_claim_order(struct acme *acme, struct request *rq, const char *account_id,
         error = order_of_rows(rq, found, ret_order);
     if (error)
         return error;
-    ret_order->csr = csr;
+    ret_order->csr = claim->csr;
     *ret_claimed = db_affected(claimed) == 1;
     return OK;
+}
+
+enum error
+store_other_key_is_attested(struct acme *acme, struct request *rq, const struct order *order, struct bytes key_sha256, bool *ret_attested)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &find_other_key, &rows, DB_TEXT(order->id), DB_BYTES(key_sha256));
+    if (!error)
+        *ret_attested = db_count(rows) > 0;
+    return error;
 }
 
 enum error

@@ -5,23 +5,25 @@
 
 #define POLICY_COLUMNS                                                                                                                      \
     "name, description, disabled, template, issuer, validity_days, preapproved_names, challenge_types, client_networks, allowed_networks, " \
-    "denied_networks, eab, caa, orders_per_account, certificates_per_account, identifiers_max, limits, subdomain_auth"
+    "denied_networks, eab, caa, orders_per_account, certificates_per_account, identifiers_max, limits, subdomain_auth, identifier_types, "  \
+    "apple_roots, step_roots, tpm_roots"
 
 static const struct db_statement list_policies = {"list_policies", "SELECT " POLICY_COLUMNS
                                                                    " FROM acme.policy WHERE $1 = '' OR name = $1 ORDER BY name COLLATE \"C\""};
-static const struct db_statement insert_policy = {"insert_policy", "INSERT INTO acme.policy (" POLICY_COLUMNS
-                                                                   ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
-                                                                   "$12, $13, $14, $15, $16, $17, $18) ON CONFLICT (name) DO NOTHING"};
+static const struct db_statement insert_policy = {
+    "insert_policy", "INSERT INTO acme.policy (" POLICY_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+                     "$12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) ON CONFLICT (name) DO NOTHING"};
 static const struct db_statement update_policy = {"update_policy",
                                                   "UPDATE acme.policy SET (" POLICY_COLUMNS
                                                   ", changed_at) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
-                                                  "$17, $18, now()) WHERE name = $1"};
+                                                  "$17, $18, $19, $20, $21, $22, now()) WHERE name = $1"};
 /* The two together make one atomic "insert or update" that can tell which it was. */
 static const struct db_statement write_policy = {
     "write_policy",
-    "INSERT INTO acme.policy AS p (" POLICY_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
+    "INSERT INTO acme.policy AS p (" POLICY_COLUMNS
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) "
     "ON CONFLICT (name) DO UPDATE SET (" POLICY_COLUMNS ", changed_at) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-    "$16, $17, $18, now()) RETURNING p.xmax = 0"};
+    "$16, $17, $18, $19, $20, $21, $22, now()) RETURNING p.xmax = 0"};
 static const struct db_statement delete_policy = {"delete_policy", "DELETE FROM acme.policy WHERE name = $1"};
 
 static size_t
@@ -58,6 +60,10 @@ read_policy(struct arena *arena, const struct db_rows *rows, size_t row)
     policy->identifiers_max = (uint32_t)db_int(rows, row, 15);
     policy->limits = db_text(rows, row, 16);
     policy->subdomain_auth = db_bool(rows, row, 17);
+    policy->n_identifier_types = read_texts(rows, row, 18, &policy->identifier_types);
+    policy->apple_roots = db_text(rows, row, 19);
+    policy->step_roots = db_text(rows, row, 20);
+    policy->tpm_roots = db_text(rows, row, 21);
     return policy;
 }
 
@@ -138,6 +144,7 @@ policy_of(struct acme *acme, struct arena *arena, const Pb__AcmePolicy *row, con
     };
 
     (void)eab_rule_find(row->eab, &policy.eab);
+    attestation_of_policy(row, &policy);
     policy.directory = directory_of_policy(acme, arena, &policy);
     return policy;
 }
@@ -216,7 +223,8 @@ store_write_policy(struct acme *acme, struct request *rq, const Pb__AcmePolicy *
                  DB_TEXT(policy->template_), DB_TEXT(policy->issuer), DB_INT(policy->validity_days), TEXTS(preapproved_names), TEXTS(challenge_types),
                  TEXTS(client_networks), TEXTS(allowed_networks), TEXTS(denied_networks), DB_TEXT(or_setting(policy->eab, eab_rule_name(EAB_NONE))),
                  DB_BOOL(policy->caa), DB_INT(policy->orders_per_account), DB_INT(policy->certificates_per_account), DB_INT(policy->identifiers_max),
-                 DB_TEXT(or_setting(policy->limits, default_policy)), DB_BOOL(policy->subdomain_auth));
+                 DB_TEXT(or_setting(policy->limits, default_policy)), DB_BOOL(policy->subdomain_auth), TEXTS(identifier_types),
+                 DB_TEXT(policy->apple_roots), DB_TEXT(policy->step_roots), DB_TEXT(policy->tpm_roots));
     if (error == ERR_CONFLICT) {
         failure_clear(rq);
         return fail(rq, ERR_BAD_REQUEST, "there are no limits \"%s\": see signetctl acme limits list", policy->limits);

@@ -4,6 +4,8 @@
  */
 #include "acme.h"
 
+#include <openssl/sha.h>
+
 #include "base/base64.h"
 #include "base/clock.h"
 
@@ -25,8 +27,12 @@ ask_validator(struct acme *acme, struct request *rq, const char *suffix, const v
 
     enum error error = RPC_CALL_AT(acme->bus, rq, validator, suffix, ValidateChallenge, (const Pb__ValidateChallengeRequest *)input, &reply);
     if (!error)
-        *ret_finding =
-            (struct finding){.holds = reply->valid, .problem = reply->problem, .detail = reply->detail, .valid_until_s = reply->valid_until_s};
+        *ret_finding = (struct finding){.holds = reply->valid,
+                                        .problem = reply->problem,
+                                        .detail = reply->detail,
+                                        .valid_until_s = reply->valid_until_s,
+                                        .attested_key = message_bytes(reply->attested_key),
+                                        .attestation = reply->attestation};
     return error;
 }
 
@@ -47,6 +53,8 @@ fill_in(struct acme *acme, struct request *rq, const struct validation *validati
     input->check_caa = policy->caa && !validation->subdomains; /* the certificate may not have this name */
     input->issuer_names = (const char **)issuer_names(acme, rq->arena, &input->n_issuer_names);
     input->account_hash_prefix = account_hash_prefix(acme, rq->arena);
+    if (text_equal(validation->type, DEVICE_ATTEST_01))
+        attestation_fill_in(rq->arena, policy, validation, input);
     if (!text_equal(validation->type, "dns-persist-01"))
         return OK;
     /* Records above what somebody had to register would be those of a registry. */
@@ -104,6 +112,13 @@ postpone(struct acme *acme, struct request *rq, const struct validation *validat
     return error;
 }
 
+/* Without the key an attestation would hold for all keys. */
+static bool
+lacks_key(const struct validation *validation, const struct finding *finding)
+{
+    return text_equal(validation->type, DEVICE_ATTEST_01) && finding->holds && finding->attested_key.len != SHA256_DIGEST_LENGTH;
+}
+
 static enum error
 take_turn(struct acme *acme, struct request *rq, const struct validation *validation)
 {
@@ -111,6 +126,10 @@ take_turn(struct acme *acme, struct request *rq, const struct validation *valida
 
     if (ask(acme, rq, validation, &finding) != OK)
         return postpone(acme, rq, validation);
+    if (lacks_key(validation, &finding)) {
+        (void)fail(rq, ERR_UNAVAILABLE, "the validator does not say which key was attested");
+        return postpone(acme, rq, validation);
+    }
     request_note(rq, "found", "%s", finding.holds ? "valid" : finding.problem);
     const char *problem = finding.holds ? NULL : problem_format(rq->arena, finding.problem, finding.detail);
     return store_end_validation(acme, rq, validation->challenge_id, &finding, problem);
@@ -167,6 +186,7 @@ copy_of(struct arena *arena, const struct validation *validation)
         .thumbprint = bytes_copy(arena, validation->thumbprint),
         .attempts = validation->attempts,
         .policy = arena_text(arena, validation->policy),
+        .response = bytes_copy(arena, validation->response),
     };
 }
 

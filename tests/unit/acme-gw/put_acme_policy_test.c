@@ -28,6 +28,17 @@ static const struct refused {
     {"rejects_a_preapproved_name_that_is_none",
      {.name = "a", .n_preapproved_names = 1, .preapproved_names = (const char *[]){"*.*.example"}},
      ERR_BAD_REQUEST},
+    {"rejects_devices_that_are_approved_beforehand",
+     {.name = "a", .n_preapproved_names = 1, .preapproved_names = (const char *[]){"permanent-identifier:C02XYZ"}},
+     ERR_BAD_REQUEST},
+    {"rejects_devices_that_cannot_attest_themselves",
+     {.name = "a", .n_identifier_types = 1, .identifier_types = (const char *[]){"permanent-identifier"}},
+     ERR_BAD_REQUEST},
+    {"rejects_identifiers_that_are_not_served",
+     {.name = "a", .n_identifier_types = 1, .identifier_types = (const char *[]){"email"}},
+     ERR_BAD_REQUEST},
+    {"rejects_roots_that_are_no_certificates", {.name = "a", .tpm_roots = "here"}, ERR_BAD_REQUEST},
+    {"rejects_roots_of_garbage", {.name = "a", .apple_roots = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, ERR_BAD_REQUEST},
     {"rejects_a_challenge_that_is_not_known",
      {.name = "a", .n_challenge_types = 1, .challenge_types = (const char *[]){"telepathy-01"}},
      ERR_BAD_REQUEST},
@@ -48,6 +59,9 @@ complete(const Pb__AcmePolicy *row)
     policy.issuer = row->issuer != NULL ? row->issuer : empty;
     policy.eab = row->eab != NULL ? row->eab : empty;
     policy.limits = row->limits != NULL ? row->limits : empty;
+    policy.apple_roots = row->apple_roots != NULL ? row->apple_roots : empty;
+    policy.step_roots = row->step_roots != NULL ? row->step_roots : empty;
+    policy.tpm_roots = row->tpm_roots != NULL ? row->tpm_roots : empty;
     return policy;
 }
 
