@@ -33,6 +33,8 @@ GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.policy TO acme_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (uses, revoked_at) ON acme.eab TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.limits, acme.limit_state, acme.failing_name TO acme_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON acme.outbox TO acme_gw;
+GRANT USAGE ON SEQUENCE acme.outbox_id_seq TO acme_gw;
 -- Its statements go by key, so one plan each is enough, and one made while the tables were empty must not read them from end to end: planning anew at
 -- every call was a fifth of the database's work for an order.
 ALTER ROLE acme_gw SET plan_cache_mode = force_generic_plan;
@@ -44,6 +46,8 @@ GRANT USAGE ON SCHEMA est, ra TO est_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON est.profile, est.basic_user TO est_gw;
 GRANT SELECT, INSERT, UPDATE (generation, serial, expiry_month, delivered_at) ON est.delivery TO est_gw;
 GRANT SELECT ON ra.enrolled_certificate TO est_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON est.outbox TO est_gw;
+GRANT USAGE ON SEQUENCE est.outbox_id_seq TO est_gw;
 
 -- scep-gw: profiles, challenges that it makes and forgets, requests that it accepts; of certificates the view for what devices show, and the CRLs
 GRANT USAGE ON SCHEMA scep, ra, crl TO scep_gw;
@@ -51,6 +55,8 @@ GRANT SELECT, INSERT, UPDATE (settings, ndes, passphrase, admin_password, change
 GRANT SELECT, INSERT, DELETE, UPDATE (used_at) ON scep.challenge TO scep_gw;
 GRANT SELECT, INSERT, UPDATE (round, principal_kind, principal_id, notified) ON scep.transaction TO scep_gw;
 GRANT SELECT ON ra.enrolled_certificate, crl.current_crl TO scep_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON scep.outbox TO scep_gw;
+GRANT USAGE ON SEQUENCE scep.outbox_id_seq TO scep_gw;
 
 -- ra: intents and certificates are added and closed, never removed; audit records are added, and sealed once. (Locking rows of the outbox wants an UPDATE
 -- right.) Partitions are made by a function of the owner. Every statement of ra goes by key: a plan made while the tables were empty must not scan them later.

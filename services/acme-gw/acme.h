@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "link/commit_queue.h"
+#include "link/configuration.h"
 #include "link/db.h"
 #include "link/http_server.h"
 #include "link/lease.h"
@@ -76,6 +77,7 @@ struct acme {
     struct service_loop *policy_loop;
     struct db *db;
     struct bus *bus;
+    struct outbox *outbox;
     struct nonces *nonces;
     struct commit_queue *new_orders;
     struct account_cache *accounts;
@@ -620,6 +622,15 @@ enum error store_load_certificate(struct acme *acme, struct request *rq, const c
                                   const char *const **ret_chain_pem, size_t *ret_chain_count) MUST_CHECK;
 
 /* ---- for operators: one file per rpc of AcmeAdmin, beside those of policies ---- */
+
+/* The gateway with the database of a transaction, for a configuration_writer. */
+static inline struct acme
+acme_within(const struct acme *acme, struct db *db)
+{
+    struct acme within = *acme;
+    within.db = db;
+    return within;
+}
 
 enum error explain_order(struct acme *acme, struct request *rq, const Pb__ExplainOrderRequest *input, Pb__ExplainOrderReply *ret_reply) MUST_CHECK;
 enum error move_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input,

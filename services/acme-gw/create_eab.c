@@ -73,6 +73,28 @@ forget(void *text)
     wipe(text, strlen(text));
 }
 
+struct creation {
+    const struct acme *acme;
+    const Pb__EabCredential *credential;
+    const char *key_id;
+    struct bytes sealed;
+};
+
+static enum error
+write_eab(struct db *db, struct request *rq, void *context, struct configuration_change *change)
+{
+    const struct creation *creation = context;
+    struct acme within = acme_within(creation->acme, db);
+
+    enum error error = store_insert_eab(&within, rq, creation->credential, creation->key_id, creation->sealed);
+    if (error)
+        return error;
+    change->action = "created";
+    change->after = &creation->credential->base;
+    change->also = arena_format(rq->arena, "key id %s", creation->key_id);
+    return OK;
+}
+
 enum error
 create_eab(struct acme *acme, struct request *rq, const Pb__CreateEabRequest *input, Pb__CreateEabReply *ret_reply)
 {
@@ -90,7 +112,9 @@ create_eab(struct acme *acme, struct request *rq, const Pb__CreateEabRequest *in
         return error;
     const char *key_id = draw_key_id(rq->arena);
     AUTO_STRUCT(secret, key) = draw_key();
-    error = store_insert_eab(acme, rq, credential, key_id, secret_box_seal(acme->secrets, rq->arena, BYTES(key->at, key->len), key_id));
+    struct creation creation = {acme, credential, key_id, secret_box_seal(acme->secrets, rq->arena, BYTES(key->at, key->len), key_id)};
+    struct configuration_change change = {.what = "acme eab credential", .name = credential->name, .by = credential->created_by};
+    error = configuration_write(acme->outbox, acme->db, rq, write_eab, &creation, &change);
     if (error)
         return error;
     char *hmac_key = base64url_encode(rq->arena, BYTES(key->at, key->len));

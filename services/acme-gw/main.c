@@ -3,7 +3,7 @@
  *
  * Serves:      HTTPS, routes.c; on the bus AcmeGw.RedeemNonce under the name of its nonces' prefix, and AcmeAdmin (admin.c)
  * Calls:       validator (ValidateChallenge), ra (Enroll, Revoke), its own replicas (RedeemNonce)
- * Announces:   nothing
+ * Announces:   configuration.changed (through acme.outbox)
  * Hears:       nothing
  * Privileges:  schema acme; the view ra.issued_certificate; no key but those of its nonces, of its TLS certificate and of sealed secrets
  * On failure:  validations and finalizations are leased rows: any replica finishes them when a lease runs out. Nonces of a process that is
@@ -192,6 +192,7 @@ main(int argc, char **argv)
     acme.policies = snapshot_slot_new();
     acme.db = service_database(service);
     acme.bus = service_bus(service);
+    service_must(service, rq, outbox_open(service, rq, acme.bus, acme.db, "acme", &acme.outbox));
     service_must(service, rq, policies_follow(&acme, service, rq));
     service_must(service, rq, accounts_follow(&acme, rq));
     open_limits(service, rq, &acme);

@@ -36,17 +36,38 @@ check_request(struct request *rq, const Pb__MoveRenewalWindowRequest *input)
     return fail(rq, ERR_BAD_REQUEST, "\"%s\" is no DNS name", input->name);
 }
 
+struct move {
+    const struct acme *acme;
+    const Pb__MoveRenewalWindowRequest *input;
+    int64_t now_s;
+};
+
+static enum error
+write_window(struct db *db, struct request *rq, void *context, struct configuration_change *change)
+{
+    const struct move *move = context;
+    struct acme within = acme_within(move->acme, db);
+
+    enum error error = store_insert_renewal_window(&within, rq, move->input, move->now_s, move->now_s + move->input->within_s);
+    if (error)
+        return error;
+    change->action = "moved";
+    change->after = &move->input->base;
+    return OK;
+}
+
 enum error
 move_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input, Pb__MoveRenewalWindowReply *ret_reply)
 {
     int64_t now_s = clock_now_s();
+    struct configuration_change change = {.what = "acme renewal window", .name = input->name, .by = input->operator_};
 
     enum error error = check_request(rq, input);
     if (error)
         return error;
     request_note(rq, "issuer", "%s", input->issuer);
     request_note(rq, "name", "%s", input->name);
-    error = store_insert_renewal_window(acme, rq, input, now_s, now_s + input->within_s);
+    error = configuration_write(acme->outbox, acme->db, rq, write_window, &(struct move){acme, input, now_s}, &change);
     if (error)
         return error;
     ret_reply->starts_at_s = now_s;

@@ -16,14 +16,41 @@ check(struct request *rq, const char *rule, uint32_t count, uint32_t *period_s, 
     return OK;
 }
 
+struct put {
+    const struct acme *acme;
+    const Pb__AcmeLimits *limits;
+    bool created;
+};
+
+static enum error
+write_limits(struct db *db, struct request *rq, void *context, struct configuration_change *change)
+{
+    struct put *put = context;
+    struct acme within = acme_within(put->acme, db);
+    Pb__AcmeLimits **before;
+    size_t count;
+
+    enum error error = store_list_limits(&within, rq, put->limits->name, &before, &count);
+    if (!error)
+        error = store_write_limits(&within, rq, put->limits, &put->created);
+    if (error)
+        return error;
+    change->action = count == 0 ? "created" : "changed";
+    change->before = count == 0 ? NULL : &before[0]->base;
+    change->after = &put->limits->base;
+    return OK;
+}
+
 enum error
 put_acme_limits(struct acme *acme, struct request *rq, const Pb__PutAcmeLimitsRequest *input, Pb__PutAcmeLimitsReply *ret_reply)
 {
-    bool created = false;
+    struct configuration_change change = {.what = "acme limits", .by = input->operator_};
 
     if (input->limits == NULL)
         return fail(rq, ERR_BAD_REQUEST, "limits is missing");
     Pb__AcmeLimits limits = *input->limits;
+    struct put put = {.acme = acme, .limits = &limits};
+    change.name = limits.name;
     request_note(rq, "limits", "%.40s", limits.name);
     enum error error = policy_name_check(rq, limits.name);
     if (!error)
@@ -37,8 +64,8 @@ put_acme_limits(struct acme *acme, struct request *rq, const Pb__PutAcmeLimitsRe
     if (!error && limits.failures_before_pause > COUNT_MAX)
         error = fail(rq, ERR_BAD_REQUEST, "failures_before_pause is at most %d", COUNT_MAX);
     if (!error)
-        error = store_write_limits(acme, rq, &limits, &created);
+        error = configuration_write(acme->outbox, acme->db, rq, write_limits, &put, &change);
     if (!error)
-        ret_reply->created = created;
+        ret_reply->created = put.created;
     return error;
 }

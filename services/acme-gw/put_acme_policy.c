@@ -154,19 +154,49 @@ check_policy(const struct acme *acme, struct request *rq, const Pb__AcmePolicy *
     return error ? error : check_numbers(rq, policy);
 }
 
+struct put {
+    const struct acme *acme;
+    const Pb__AcmePolicy *policy;
+    enum policy_write how;
+    bool created;
+};
+
+static enum error
+write_policy(struct db *db, struct request *rq, void *context, struct configuration_change *change)
+{
+    struct put *put = context;
+    struct acme within = acme_within(put->acme, db);
+    Pb__AcmePolicy **before, **after;
+    size_t count, count_after;
+
+    enum error error = store_list_policies(&within, rq, put->policy->name, &before, &count);
+    if (!error)
+        error = store_write_policy(&within, rq, put->policy, put->how, &put->created);
+    if (!error) /* as it is stored: what was left out has its default */
+        error = store_list_policies(&within, rq, put->policy->name, &after, &count_after);
+    if (error)
+        return error;
+    change->action = count == 0 ? "created" : "changed";
+    change->before = count == 0 ? NULL : &before[0]->base;
+    change->after = &after[0]->base;
+    return OK;
+}
+
 enum error
 put_acme_policy(struct acme *acme, struct request *rq, const Pb__PutAcmePolicyRequest *input, Pb__PutAcmePolicyReply *ret_reply)
 {
-    bool created = false;
+    struct configuration_change change = {.what = "acme policy", .by = input->operator_};
+    struct put put = {.acme = acme, .policy = input->policy};
 
     if (input->policy == NULL)
         return fail(rq, ERR_BAD_REQUEST, "policy is missing");
-    enum policy_write how = input->must_be_new ? POLICY_CREATE : input->must_exist ? POLICY_CHANGE : POLICY_WRITE;
+    put.how = input->must_be_new ? POLICY_CREATE : input->must_exist ? POLICY_CHANGE : POLICY_WRITE;
+    change.name = input->policy->name;
     request_note(rq, "policy", "%.40s", input->policy->name);
     enum error error = check_policy(acme, rq, input->policy);
     if (!error)
-        error = store_write_policy(acme, rq, input->policy, how, &created);
+        error = configuration_write(acme->outbox, acme->db, rq, write_policy, &put, &change);
     if (!error)
-        ret_reply->created = created;
+        ret_reply->created = put.created;
     return error;
 }

@@ -166,17 +166,14 @@ store_delete_eab(struct acme *acme, struct request *rq, const char *name)
 enum error
 store_revoke_eab(struct acme *acme, struct request *rq, const char *name, bool cascade, size_t *ret_accounts)
 {
-    struct db_rows *revoked = NULL, *accounts = NULL;
-    struct db_step steps[] = {
-        DB_STEP(&revoke_eab_by_name, &revoked, DB_TEXT(name)),
-        DB_STEP(&revoke_bound_accounts, &accounts, DB_TEXT(name), DB_BOOL(cascade)),
-    };
+    struct db_rows *revoked, *accounts;
 
-    enum error error = db_atomic(acme->db, rq, steps, 2);
-    if (error)
-        return error;
-    if (db_affected(revoked) == 0)
+    enum error error = DB_QUERY(acme->db, rq, &revoke_eab_by_name, &revoked, DB_TEXT(name));
+    if (!error && db_affected(revoked) == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no credential \"%s\"", name);
-    *ret_accounts = db_affected(accounts);
-    return OK;
+    if (!error)
+        error = DB_QUERY(acme->db, rq, &revoke_bound_accounts, &accounts, DB_TEXT(name), DB_BOOL(cascade));
+    if (!error)
+        *ret_accounts = db_affected(accounts);
+    return error;
 }

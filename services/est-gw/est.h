@@ -14,6 +14,7 @@
 #include "base/snapshot.h"
 #include "base/text.h"
 #include "link/commit_queue.h"
+#include "link/configuration.h"
 #include "link/db.h"
 #include "link/http_server.h"
 #include "link/message.h"
@@ -50,6 +51,7 @@ struct est {
     struct service *service;
     struct db *db;
     struct bus *bus;
+    struct outbox *outbox;
     struct http_server *http;
     struct snapshot_slot *profiles;
     struct snapshot_slot *authorities;
@@ -100,6 +102,15 @@ struct client {
     struct certificate *certificate; /* the client certificate, or NULL */
     const struct enrolled *enrolled; /* when that is one of ours */
 };
+
+/* The gateway with the database of a transaction, for a configuration_writer. */
+static inline struct est
+est_within(const struct est *est, struct db *db)
+{
+    struct est within = *est;
+    within.db = db;
+    return within;
+}
 
 /* ---- routes.c, problem.c ---- */
 
@@ -216,6 +227,8 @@ enum error csr_attributes_encode(struct request *rq, const Pb__EstProfile *setti
 /* ---- store.c ---- */
 
 enum error store_load_profiles(struct db *db, struct request *rq, Pb__EstProfile ***ret_profiles, size_t *ret_count) MUST_CHECK;
+/* NULL when there is none of this name. */
+enum error store_find_profile(struct est *est, struct request *rq, const char *name, const Pb__EstProfile **ret_profile) MUST_CHECK;
 enum error store_put_profile(struct est *est, struct request *rq, const Pb__EstProfile *profile, bool create, bool *ret_created) MUST_CHECK;
 enum error store_delete_profile(struct est *est, struct request *rq, const char *name) MUST_CHECK;
 /* "profile<TAB>user" in the order of both. */

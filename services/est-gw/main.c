@@ -4,7 +4,7 @@
  *
  * Serves:      HTTPS, routes.c; on the bus the profiles, for signetctl
  * Calls:       ra (Enroll), signer (ListCas, ListTemplates: what cacerts shows)
- * Announces:   nothing
+ * Announces:   configuration.changed (through est.outbox)
  * Hears:       NOTIFY est_profile
  * Privileges:  schema est; the view ra.enrolled_certificate; no key but that of its TLS certificate
  * On failure:  a request that was not answered is repeated by the client, and gets the certificate that it would have got: nothing is owed here
@@ -56,6 +56,7 @@ main(int argc, char **argv)
     est.service = service;
     est.db = service_database(service);
     est.bus = service_bus(service);
+    service_must(service, rq, outbox_open(service, rq, est.bus, est.db, "est", &est.outbox));
     est.profiles = snapshot_slot_new();
     est.authorities = snapshot_slot_new();
     est.trust = trust_new();

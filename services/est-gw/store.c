@@ -92,6 +92,22 @@ store_load_profiles(struct db *db, struct request *rq, Pb__EstProfile ***ret_pro
     return OK;
 }
 
+enum error
+store_find_profile(struct est *est, struct request *rq, const char *name, const Pb__EstProfile **ret_profile)
+{
+    Pb__EstProfile **profiles;
+    size_t count;
+
+    enum error error = store_load_profiles(est->db, rq, &profiles, &count);
+    if (error)
+        return error;
+    *ret_profile = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(profiles[i]->name, name))
+            *ret_profile = profiles[i];
+    return OK;
+}
+
 static struct db_value
 text_array(char *const *at, size_t count)
 {

@@ -2,20 +2,46 @@
  */
 #include "est.h"
 
+struct put {
+    const struct est *est;
+    const Pb__StoreEstProfileRequest *input;
+    bool created;
+};
+
+static enum error
+write_profile(struct db *db, struct request *rq, void *context, struct configuration_change *change)
+{
+    struct put *put = context;
+    struct est within = est_within(put->est, db);
+    const Pb__EstProfile *before;
+
+    enum error error = store_find_profile(&within, rq, put->input->profile->name, &before);
+    if (!error)
+        error = store_put_profile(&within, rq, put->input->profile, put->input->create, &put->created);
+    if (error)
+        return error;
+    change->action = put->created ? "created" : "changed";
+    change->before = before == NULL ? NULL : &before->base;
+    change->after = &put->input->profile->base;
+    return OK;
+}
+
 enum error
 store_est_profile(struct est *est, struct request *rq, const Pb__StoreEstProfileRequest *input, Pb__StoreEstProfileReply *ret_reply)
 {
-    bool created;
+    struct configuration_change change = {.what = "est profile", .by = input->operator_};
+    struct put put = {.est = est, .input = input};
 
     if (input->profile == NULL)
         return fail(rq, ERR_BAD_REQUEST, "profile is missing");
+    change.name = input->profile->name;
     request_note(rq, "profile", "%.60s", input->profile->name);
     enum error error = profile_check(rq, input->profile);
     if (!error)
-        error = store_put_profile(est, rq, input->profile, input->create, &created);
+        error = configuration_write(est->outbox, est->db, rq, write_profile, &put, &change);
     if (error)
         return error;
     profiles_changed(est, rq);
-    ret_reply->created = created;
+    ret_reply->created = put.created;
     return OK;
 }

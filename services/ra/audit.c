@@ -14,6 +14,7 @@
 #define AUDIT_TEXT_MAX 300
 #define AUDIT_NAMES_MAX 3000
 #define AUDIT_PREAPPROVED_MAX 900
+#define AUDIT_CHANGES_MAX 5000
 #define ESCAPE_MAX 6
 
 /* At most AUDIT_TEXT_MAX octets of JSON, never half a character or half an escape. */
@@ -79,6 +80,22 @@ put_names(struct buffer *out, Pb__Name *const *names, size_t count)
     for (size_t i = 0; i < count && out->len + AUDIT_TEXT_MAX <= most; i++) {
         buffer_append_format(out, "%s\"", i == 0 ? "" : ",");
         put_escaped(out, names[i]->value);
+        buffer_append_text(out, "\"");
+    }
+    buffer_append_text(out, "]");
+}
+
+/* "change_count" tells when not all of them have room. */
+static void
+put_changes(struct buffer *out, char *const *changes, size_t count)
+{
+    if (count == 0)
+        return;
+    buffer_append_format(out, ",\"change_count\":%zu,\"changes\":[", count);
+    size_t most = out->len + AUDIT_CHANGES_MAX;
+    for (size_t i = 0; i < count && out->len + AUDIT_TEXT_MAX <= most; i++) {
+        buffer_append_format(out, "%s\"", i == 0 ? "" : ",");
+        put_escaped(out, changes[i]);
         buffer_append_text(out, "\"");
     }
     buffer_append_text(out, "]");
@@ -270,6 +287,22 @@ audit_ca_created(struct request *rq, const Pb__CaCreated *created)
 
     put_text(&out, "issuer", created->name);
     put_sha256(rq, &out, "certificate_sha256", message_bytes(created->certificate));
+    put_text(&out, "result", "ok");
+    return end(rq, &out);
+}
+
+const char *
+audit_configuration_changed(struct request *rq, const Pb__ConfigurationChanged *changed)
+{
+    struct buffer out = begin(rq, "configuration.changed");
+
+    put_text(&out, "what", changed->what);
+    put_text(&out, "name", changed->name);
+    put_text(&out, "done", changed->action);
+    put_text(&out, "operator", changed->operator_);
+    put_principal(rq, &out, "bus", changed->caller);
+    put_changes(&out, (char *const *)changed->changes, changed->n_changes);
+    put_text(&out, "message", changed->also);
     put_text(&out, "result", "ok");
     return end(rq, &out);
 }

@@ -4,7 +4,7 @@
  * Serves:     signet.ra.enroll, .revoke, .explain, .approve, .list_pending
  * Calls:      signet.signer.sign_certificates, sign_audit_head, list_cas, list_templates
  * Announces:  signet.event.certificate.issued, signet.event.certificate.revoked (through ra.outbox)
- * Hears:      ca.created (durable: it goes on record), NOTIFY ra_policy
+ * Hears:      ca.created, configuration.changed (durable: they go on record), NOTIFY ra_policy
  * Privileges: the database role `ra` (schemas ra and audit, deploy/database/grants.sql), the Ed25519 key of the warrants. No CA key.
  * On failure: an enrolment is an intent in the database before it is signed; whoever dies later leaves it to the client's repeat or to recover.c
  *             of any replica. Without database or signer every call answers "unavailable", and the process recovers by itself.
@@ -31,6 +31,26 @@ static const struct service_about about = {
     .setting_count = sizeof settings / sizeof settings[0],
 };
 
+static void
+follow_events(struct ra *ra, struct request *rq)
+{
+    const struct events_follower followers[] = {
+        {.durable = "ra-ca-created",
+         .subject = "signet.event.ca.created",
+         .type = &pb__ca_created__descriptor,
+         .handle = on_ca_created,
+         .context = ra},
+        {.durable = "ra-configuration-changed",
+         .subject = "signet.event.configuration.changed",
+         .type = &pb__configuration_changed__descriptor,
+         .handle = on_configuration_changed,
+         .context = ra},
+    };
+
+    for (size_t i = 0; i < sizeof followers / sizeof followers[0]; i++)
+        service_must(ra->service, rq, events_follow(ra->bus, rq, &followers[i]));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -53,13 +73,7 @@ main(int argc, char **argv)
     figures_follow(&ra);
     service_must(service, rq, recover_open(&ra, rq));
     service_must(service, rq, handlers_serve(&ra, rq));
-    service_must(service, rq,
-                 events_follow(ra.bus, rq,
-                               &(struct events_follower){.durable = "ra-ca-created",
-                                                         .subject = "signet.event.ca.created",
-                                                         .type = &pb__ca_created__descriptor,
-                                                         .handle = on_ca_created,
-                                                         .context = &ra}));
+    follow_events(&ra, rq);
 
     int code = service_run(service);
     commit_queue_free(ra.commits);

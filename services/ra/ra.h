@@ -246,6 +246,7 @@ const char *audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *re
 const char *audit_revoked(struct request *rq, const struct revocation *revocation);
 const char *audit_revoke_refused(struct request *rq, const Pb__RevokeRequest *request, struct bytes serial);
 const char *audit_ca_created(struct request *rq, const Pb__CaCreated *created);
+const char *audit_configuration_changed(struct request *rq, const Pb__ConfigurationChanged *changed);
 /* What an operator decided about a pending one. */
 const char *audit_decided(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request);
 const char *audit_key_blocked(struct request *rq, const struct revocation *revocation);
@@ -293,6 +294,8 @@ enum error store_heard(struct ra *ra, struct request *rq, const char *event_id, 
 
 /* on_ca_created.c */
 events_handler on_ca_created;
+/* on_configuration_changed.c */
+events_handler on_configuration_changed;
 
 /* A row taken by recover.c. */
 extern const struct db_statement store_take_intents;

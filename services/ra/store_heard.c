@@ -1,4 +1,4 @@
-/* The SQL of events of others that go on record. Used by on_ca_created.c. */
+/* The SQL of events of others that go on record. Used by on_*.c. */
 #include "ra.h"
 
 static const struct db_statement insert_heard = {

@@ -3,7 +3,7 @@
  *
  * Serves:     HTTP, routes.c; signet.scep-gw.save_scep_profile, .list_scep_profiles, .rotate_scep_secret
  * Calls:      ra (enroll); signer (get_scep_ra, open_scep_envelope, sign_scep_reply, sign_scep_next_ca)
- * Announces:  nothing
+ * Announces:  configuration.changed (through scep.outbox)
  * Hears:      nothing; NOTIFY scep_profile of its own schema
  * Privileges: schema scep; the views ra.enrolled_certificate and crl.current_crl; no key: the RA's is in the HSM
  * On failure: a request is committed before ra is asked, and ra answers a repeat with the same certificate; a device that asks again, or polls, gets
@@ -69,6 +69,7 @@ main(int argc, char **argv)
     scep.admissions = commit_queue_new(store_add_transactions, &scep);
     scep.db = service_database(service);
     scep.bus = service_bus(service);
+    service_must(service, rq, outbox_open(service, rq, scep.bus, scep.db, "scep", &scep.outbox));
     service_must(service, rq, profiles_follow(service, &scep, rq));
     service_must(service, rq, rpc_serve(scep.bus, rq, scep_handlers(), &scep, &(struct rpc_options){.threads = 2, .queue_limit = 16}));
     listen_for_devices(service, &scep);

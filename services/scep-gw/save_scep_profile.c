@@ -1,25 +1,56 @@
 /* rpc SaveScepProfile: called by `signetctl profile`. The signer is asked for the profile's RA certificate at once, so that a CA that does not exist
  * is said now, and the first device does not wait until a key is made. */
+#include "base/text.h"
 #include "scep.h"
+
+struct save {
+    const struct scep *scep;
+    const Pb__SaveScepProfileRequest *request;
+    bool changed;
+};
+
+static enum error
+write_profile(struct db *db, struct request *rq, void *context, struct configuration_change *change)
+{
+    struct save *save = context;
+    struct scep within = scep_within(save->scep, db);
+    const Pb__ScepProfile *profile = save->request->profile;
+    struct profiles profiles;
+
+    enum error error = store_list_profiles(&within, rq, &profiles);
+    if (error == OK)
+        error = store_save_profile(&within, rq, profile, save->request->create, &save->changed);
+    if (error != OK || !save->changed)
+        return error;
+    change->before = NULL;
+    for (size_t i = 0; i < profiles.count; i++)
+        if (text_equal(profiles.at[i].about->name, profile->name))
+            change->before = &profiles.at[i].about->base;
+    change->action = change->before == NULL ? "created" : "changed";
+    change->after = &profile->base;
+    return OK;
+}
 
 enum error
 save_scep_profile(struct scep *scep, struct request *rq, const Pb__SaveScepProfileRequest *request, Pb__SaveScepProfileReply *ret_reply)
 {
     struct ra_certificates ras;
     struct profile profile;
-    bool changed = false;
+    struct configuration_change change = {.what = "scep profile", .by = request->operator_};
+    struct save save = {.scep = scep, .request = request};
 
     if (request->profile == NULL)
         return fail(rq, ERR_BAD_REQUEST, "there is no profile in the request");
     enum error error = profile_check(rq, request->profile, &profile);
     if (error != OK)
         return error;
+    change.name = request->profile->name;
     request_note(rq, "profile", "%s", request->profile->name);
     error = ra_certificates_load(scep, rq, &profile, &ras);
     if (error == OK)
-        error = store_save_profile(scep, rq, request->profile, request->create, &changed);
+        error = configuration_write(scep->outbox, scep->db, rq, write_profile, &save, &change);
     if (error == OK)
         error = profiles_refresh(scep, rq);
-    ret_reply->changed = changed;
+    ret_reply->changed = save.changed;
     return error;
 }

@@ -16,6 +16,7 @@
 #include "base/snapshot.h"
 #include "link/bus.h"
 #include "link/commit_queue.h"
+#include "link/configuration.h"
 #include "link/db.h"
 #include "link/http_server.h"
 #include "link/message.h"
@@ -47,12 +48,22 @@ struct scep {
     struct scep_config config;
     struct db *db;
     struct bus *bus;
+    struct outbox *outbox;
     struct snapshot_slot *profiles;
     struct service_loop *profile_loop;
     struct ra_cache *ras;
     struct intune_cache *intune;
     struct commit_queue *admissions;
 };
+
+/* The gateway with the database of a transaction, for a configuration_writer. */
+static inline struct scep
+scep_within(const struct scep *scep, struct db *db)
+{
+    struct scep within = *scep;
+    within.db = db;
+    return within;
+}
 
 /* ---- profiles.c ---- */
 

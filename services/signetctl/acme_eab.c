@@ -144,6 +144,7 @@ acme_eab_delete(struct ctl *ctl, struct request *rq)
     Pb__DeleteEabRequest request = PB__DELETE_EAB_REQUEST__INIT;
     const Pb__DeleteEabReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.name = ctl->arguments.words[0];
     enum error error = CTL_CALL(ctl, rq, acme_admin, DeleteEab, &request, &reply);
     return error ? error : answer(ctl, rq, &reply->base, "credential %s: deleted; its accounts stay\n", request.name);
@@ -155,6 +156,7 @@ acme_eab_revoke(struct ctl *ctl, struct request *rq)
     Pb__RevokeEabRequest request = PB__REVOKE_EAB_REQUEST__INIT;
     const Pb__RevokeEabReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.name = ctl->arguments.words[0];
     request.cascade = argument(ctl, "cascade") != NULL;
     enum error error = CTL_CALL(ctl, rq, acme_admin, RevokeEab, &request, &reply);

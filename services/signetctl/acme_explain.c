@@ -3,8 +3,6 @@
 #include "base/text.h"
 #include "signetctl.h"
 
-DEFINE_AUTO(json_t, json_decref);
-
 static const char *
 time_or_null(struct arena *arena, int64_t time_s)
 {

@@ -72,6 +72,7 @@ acme_limits_set(struct ctl *ctl, struct request *rq)
     if (error)
         return error;
     fresh.name = ctl->arguments.words[0];
+    request.operator_ = operator_name(rq->arena);
     request.limits = found->n_limits > 0 ? found->limits[0] : &fresh;
     error = message_from_options(ctl, rq, &request.limits->base);
     if (!error)
@@ -85,6 +86,7 @@ acme_limits_delete(struct ctl *ctl, struct request *rq)
     Pb__DeleteAcmeLimitsRequest request = PB__DELETE_ACME_LIMITS_REQUEST__INIT;
     const Pb__DeleteAcmeLimitsReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.name = ctl->arguments.words[0];
     enum error error = CTL_CALL(ctl, rq, acme_admin, DeleteAcmeLimits, &request, &reply);
     return error ? error : answer(ctl, rq, &reply->base, "limits %s: deleted\n", request.name);
@@ -96,6 +98,7 @@ acme_resume(struct ctl *ctl, struct request *rq)
     Pb__ResumeNameRequest request = PB__RESUME_NAME_REQUEST__INIT;
     const Pb__ResumeNameReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.name = ctl->arguments.words[0];
     request.account_id = argument_or(ctl, "account", "");
     enum error error = CTL_CALL(ctl, rq, acme_admin, ResumeName, &request, &reply);

@@ -64,6 +64,8 @@ static enum error
 put(struct ctl *ctl, struct request *rq, Pb__PutAcmePolicyRequest *request)
 {
     const Pb__PutAcmePolicyReply *reply;
+
+    request->operator_ = operator_name(rq->arena);
     enum error error = CTL_CALL(ctl, rq, acme_admin, PutAcmePolicy, request, &reply);
 
     return error ? error : answer(ctl, rq, &reply->base, "ACME policy %s: %s\n", request->policy->name, reply->created ? "created" : "changed");
@@ -114,6 +116,7 @@ acme_policy_delete(struct ctl *ctl, struct request *rq)
     Pb__DeleteAcmePolicyRequest request = PB__DELETE_ACME_POLICY_REQUEST__INIT;
     const Pb__DeleteAcmePolicyReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.name = ctl->arguments.words[0];
     enum error error = CTL_CALL(ctl, rq, acme_admin, DeleteAcmePolicy, &request, &reply);
     return error ? error : answer(ctl, rq, &reply->base, "ACME policy %s: deleted\n", request.name);

@@ -56,6 +56,7 @@ acme_renew_within(struct ctl *ctl, struct request *rq)
     const Pb__MoveRenewalWindowReply *reply;
     enum error error = read_request(ctl, rq, &request);
 
+    request.operator_ = operator_name(rq->arena);
     if (!error)
         error = CTL_CALL(ctl, rq, acme_admin, MoveRenewalWindow, &request, &reply);
     return error ? error

@@ -77,6 +77,7 @@ const struct command commands[] = {
     {"profile", "rotate-passphrase", "NAME", 1, "kind= cancel", "a new passphrase for devices, shown this once; --cancel: none any more",
      profile_run},
     {"profile", "delete-user", "NAME", 1, "kind= user=", "a user of the profile, by --user", profile_run},
+    {"audit", "show", "", 0, "action= limit=", "the newest records of the audit log; --action: those whose action begins so", audit_show},
     {"audit", "verify", "", 0, "head= key=", "proves that the audit log was not changed, shortened or reordered", audit_verify},
     {"migrate", "", "", 0, "", "brings the database and the streams to this version", migrate_run},
 };

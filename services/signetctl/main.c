@@ -5,7 +5,7 @@
  * Calls:      ra, signer, inventory, crl-publisher, acme-gw; asks every service for its health
  * Announces:  nothing
  * Hears:      nothing
- * Privileges: its bus user; the owner of the database, for `migrate` and `audit verify` only
+ * Privileges: its bus user; the owner of the database, for `migrate` and `audit …` only
  * On failure: says what happened and what to do next; exit codes are in --help
  */
 #include <stdlib.h>

@@ -66,6 +66,7 @@ store(struct ctl *ctl, struct request *rq, Pb__EstProfile *profile, bool create)
     Pb__StoreEstProfileRequest request = PB__STORE_EST_PROFILE_REQUEST__INIT;
     const Pb__StoreEstProfileReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.profile = profile;
     request.create = create;
     enum error error = CTL_CALL(ctl, rq, est_gw, StoreEstProfile, &request, &reply);
@@ -127,6 +128,7 @@ delete_profile(struct ctl *ctl, struct request *rq)
     Pb__DeleteEstProfileRequest request = PB__DELETE_EST_PROFILE_REQUEST__INIT;
     const Pb__DeleteEstProfileReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.name = ctl->arguments.words[0];
     enum error error = CTL_CALL(ctl, rq, est_gw, DeleteEstProfile, &request, &reply);
     return error ? error : answer(ctl, rq, &reply->base, "EST profile %s: deleted\n", request.name);
@@ -139,6 +141,7 @@ reset_password(struct ctl *ctl, struct request *rq)
     Pb__ResetEstPasswordRequest request = PB__RESET_EST_PASSWORD_REQUEST__INIT;
     const Pb__ResetEstPasswordReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.profile = ctl->arguments.words[0];
     request.user = argument_or(ctl, "user", "");
     enum error error = CTL_CALL(ctl, rq, est_gw, ResetEstPassword, &request, &reply);
@@ -155,6 +158,7 @@ delete_user(struct ctl *ctl, struct request *rq)
     Pb__DeleteEstUserRequest request = PB__DELETE_EST_USER_REQUEST__INIT;
     const Pb__DeleteEstUserReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.profile = ctl->arguments.words[0];
     request.user = argument_or(ctl, "user", "");
     enum error error = CTL_CALL(ctl, rq, est_gw, DeleteEstUser, &request, &reply);

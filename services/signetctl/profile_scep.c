@@ -62,6 +62,7 @@ save(struct ctl *ctl, struct request *rq, Pb__ScepProfile *profile, bool create)
     Pb__SaveScepProfileRequest request = PB__SAVE_SCEP_PROFILE_REQUEST__INIT;
     const Pb__SaveScepProfileReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.profile = profile;
     request.create = create;
     enum error error = CTL_CALL(ctl, rq, scep_gw, SaveScepProfile, &request, &reply);
@@ -112,6 +113,7 @@ rotate(struct ctl *ctl, struct request *rq, const char *secret, bool cancel)
     Pb__RotateScepSecretRequest request = PB__ROTATE_SCEP_SECRET_REQUEST__INIT;
     const Pb__RotateScepSecretReply *reply;
 
+    request.operator_ = operator_name(rq->arena);
     request.profile = ctl->arguments.words[0];
     request.secret = secret;
     request.cancel = cancel;

@@ -20,6 +20,8 @@
 #include "signet/v1/inventory.pb-c.h"
 #include "signet/v1/signer.pb-c.h"
 
+DEFINE_AUTO(json_t, json_decref);
+
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
 #define EXIT_UNAVAILABLE 3
@@ -189,6 +191,7 @@ enum error cert_deny(struct ctl *ctl, struct request *rq);
 enum error crl_publish(struct ctl *ctl, struct request *rq);
 enum error migrate_run(struct ctl *ctl, struct request *rq);
 enum error profile_run(struct ctl *ctl, struct request *rq);
+enum error audit_show(struct ctl *ctl, struct request *rq);
 enum error audit_verify(struct ctl *ctl, struct request *rq);
 enum error status(struct ctl *ctl, struct request *rq);
 

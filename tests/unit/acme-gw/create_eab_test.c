@@ -51,6 +51,8 @@ a_name_exists_once_and_its_key_is_only_in_the_answer(void **state)
     struct bytes key;
 
     assert_int_equal(create(rq, &one, &reply), OK);
+    assert_true(text_starts_with(announced, arena_format(rq->arena, "acme eab credential %s created by ", one.name)));
+    assert_null(strstr(announced, reply.hmac_key));
     assert_int_equal(strlen(reply.key_id), ACME_ID_LEN);
     assert_true(base64url_decode(rq->arena, bytes_of_text(reply.hmac_key), &key));
     assert_int_equal(key.len, EAB_KEY_LEN);

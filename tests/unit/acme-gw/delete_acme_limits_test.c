@@ -20,6 +20,7 @@ a_set_goes_when_nobody_names_it(void **state)
     assert_int_equal(delete_named("default"), ERR_BAD_REQUEST);
     assert_int_equal(delete_named("named"), ERR_CONFLICT);
     assert_int_equal(delete_named("free"), OK);
+    assert_true(text_starts_with(announced, "acme limits free deleted by "));
     assert_int_equal(delete_named("free"), ERR_NOT_FOUND);
 }
 

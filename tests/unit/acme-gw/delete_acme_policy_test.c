@@ -23,6 +23,7 @@ a_policy_without_accounts_goes_once(void **state)
 {
     postgres_kit_run(postgres, "INSERT INTO acme.policy (name) VALUES ('lonely')");
     assert_int_equal(delete_policy_named("lonely"), OK);
+    assert_true(text_starts_with(announced, "acme policy lonely deleted by "));
     assert_int_equal(delete_policy_named("lonely"), ERR_NOT_FOUND);
 }
 

@@ -12,6 +12,7 @@ accounts_stay(void **state)
     make_account_of("gone");
     input.name = "gone";
     assert_int_equal(delete_eab(&gateway, rq, &input, &reply), OK);
+    assert_true(text_starts_with(announced, "acme eab credential gone deleted by  as : name: gone → "));
     assert_answer("SELECT string_agg(status, ' ') FROM acme.account", "valid");
     assert_answer("SELECT count(*) FROM acme.eab", "0");
     assert_int_equal(delete_eab(&gateway, rq, &input, &reply), ERR_NOT_FOUND);

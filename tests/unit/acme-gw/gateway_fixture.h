@@ -19,6 +19,8 @@
 #include "kit/http_kit.h"
 #include "kit/postgres_kit.h"
 #include "pki/serial.h"
+#define OUTBOX_TABLE "acme.outbox"
+#include "unit/outbox_fixture.h"
 
 static struct postgres_kit *postgres;
 static struct acme gateway;

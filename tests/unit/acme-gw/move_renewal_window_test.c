@@ -19,6 +19,8 @@ writes_a_window_from_now(void **state)
     input.within_s = 3600;
     input.explanation = "https://why.example";
     assert_int_equal(move(input, &reply), OK);
+    assert_true(text_starts_with(announced, "acme renewal window "));
+    assert_non_null(strstr(announced, "within_s: "));
     assert_int_equal(reply.ends_at_s - reply.starts_at_s, 3600);
     char *row = postgres_kit_ask(postgres, "SELECT issuer || ' ' || name || ' ' || (serial IS NULL) || ' ' || (issued_before = starts_at) || ' ' || "
                                            "extract(epoch FROM ends_at - starts_at)::int || ' ' || explanation FROM acme.renewal_window");

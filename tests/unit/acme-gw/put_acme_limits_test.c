@@ -11,6 +11,7 @@ put(const Pb__AcmeLimits *row, bool *ret_created)
 
     limits.base = whole.base;
     input.limits = &limits;
+    input.operator_ = "olga";
     enum error error = put_acme_limits(&gateway, rq, &input, &reply);
     *ret_created = reply.created;
     return error;
@@ -41,8 +42,10 @@ a_set_is_created_changed_and_has_the_usual_periods(void **state)
 
     assert_int_equal(put(&first, &created), OK);
     assert_true(created);
+    assert_true(text_starts_with(announced, "acme limits tight created by olga"));
     assert_int_equal(put(&second, &created), OK);
     assert_false(created);
+    assert_string_equal(announced, "acme limits tight changed by olga as : new_orders_per_account: 5 → 0; certificates_per_domain: 0 → 6");
     char *found =
         postgres_kit_ask(postgres, "SELECT new_orders_per_account || ' ' || new_orders_period_s || ' ' || certificates_per_domain || ' ' || "
                                    "certificates_period_s FROM acme.limits WHERE name = 'tight'");

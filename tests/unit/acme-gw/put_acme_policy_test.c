@@ -168,6 +168,7 @@ a_policy_is_created_once_and_changed_only_when_it_exists(void **state)
     assert_int_equal(put(rq, &second, true, false, &created), ERR_CONFLICT);
     failure_clear(rq);
     assert_int_equal(put(rq, &second, false, true, &created), OK);
+    assert_string_equal(announced, "acme policy a changed by  as : description: first → second");
     assert_false(created);
     assert_int_equal(put(rq, &first, false, false, &created), OK);
     assert_false(created);

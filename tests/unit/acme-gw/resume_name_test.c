@@ -25,6 +25,7 @@ resumes_one_account_or_all(void **state)
     assert_int_equal(resume("A.Example", "two", &resumed), OK);
     assert_int_equal(resumed, 1);
     assert_int_equal(resume("a.example", "", &resumed), OK);
+    assert_true(text_starts_with(announced, "acme name a.example resumed by "));
     assert_int_equal(resumed, 2);
     assert_int_equal(resume("a.example", "", &resumed), ERR_NOT_FOUND);
     assert_int_equal(resume("10.0.0.1", "", &resumed), OK);

@@ -14,6 +14,7 @@ accounts_go_only_with_cascade(void **state)
     make_account_of("bad");
     make_account_of("good");
     input.name = "bad";
+    input.operator_ = "olga";
     assert_int_equal(revoke_eab(&gateway, rq, &input, &reply), OK);
     assert_int_equal(reply.accounts, 0);
     assert_answer("SELECT count(*) FROM acme.account WHERE status = 'valid'", "3");
@@ -21,6 +22,7 @@ accounts_go_only_with_cascade(void **state)
     input.cascade = true;
     assert_int_equal(revoke_eab(&gateway, rq, &input, &reply), OK);
     assert_int_equal(reply.accounts, 2);
+    assert_string_equal(announced, "acme eab credential bad revoked by olga as : 2 accounts");
     assert_answer("SELECT string_agg(status, ' ' ORDER BY status) FROM acme.account", "revoked revoked valid");
     input.name = "nobody";
     assert_int_equal(revoke_eab(&gateway, rq, &input, &reply), ERR_NOT_FOUND);

@@ -9,6 +9,7 @@ delete_user(struct fixture *fixture, const char *profile, const char *user)
 
     request.profile = profile;
     request.user = user;
+    request.operator_ = "olga";
     return delete_est_user(&fixture->est, fixture->rq, &request, &reply);
 }
 
@@ -16,7 +17,7 @@ static void
 only_the_named_user_of_the_named_profile_goes(void **state)
 {
     struct fixture *fixture = *state;
-    const char *hash;
+    struct bytes hash;
 
     must_store(fixture, "phones");
     must_store(fixture, "routers");
@@ -26,8 +27,10 @@ only_the_named_user_of_the_named_profile_goes(void **state)
     assert_ok(fixture->rq, delete_user(fixture, "phones", "alice"));
     assert_row("SELECT string_agg(profile || '/' || name, ' ' ORDER BY profile) FROM est.basic_user", "phones/bob routers/alice");
     assert_ok(fixture->rq, store_find_user(&fixture->est, fixture->rq, "phones", "alice", &hash));
-    assert_null(hash);
+    assert_int_equal(hash.len, 0);
+    assert_string_equal(announced, "est user phones/alice deleted by olga as :");
     assert_int_equal(delete_user(fixture, "phones", "alice"), ERR_NOT_FOUND);
+    assert_row("SELECT count(*) FROM est.outbox", "6");
 }
 
 int

@@ -8,6 +8,8 @@
 
 #include "est.h"
 #include "kit/postgres_kit.h"
+#define OUTBOX_TABLE "est.outbox"
+#include "unit/outbox_fixture.h"
 
 static struct postgres_kit *postgres;
 
@@ -24,6 +26,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/ra/sql/006_enrolled.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/001_profiles.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/002_drawn_secrets.sql");
+    postgres_kit_run_file(postgres, "services/est-gw/sql/003_outbox.sql");
     postgres_kit_grant(postgres, "est_gw");
     return 0;
 }
@@ -41,7 +44,7 @@ open_fixture(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct db_options options = {.name = "est-gw", .url = postgres_kit_url_of_role(postgres, "est_gw"), .password_file = "", .connections = 2};
 
-    postgres_kit_run(postgres, "TRUNCATE est.profile, est.basic_user, est.delivery");
+    postgres_kit_run(postgres, "TRUNCATE est.profile, est.basic_user, est.delivery, est.outbox");
     fixture->rq = request_new();
     assert_int_equal(db_open(fixture->rq, &options, &fixture->est.db), OK);
     fixture->est.profiles = snapshot_slot_new();

@@ -57,6 +57,53 @@ the_making_of_a_ca_says_its_name_and_certificate(void **state)
 }
 
 static void
+a_change_says_who_did_what(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__ConfigurationChanged changed = PB__CONFIGURATION_CHANGED__INIT;
+    const char *changes[] = {"description: \"\" → \"x\"", "caa: false → true"};
+
+    changed.what = "acme policy";
+    changed.name = "intra";
+    changed.action = "changed";
+    changed.operator_ = "olga";
+    changed.caller = "signetctl";
+    changed.changes = changes;
+    changed.n_changes = 2;
+    json_t *json = parse(audit_configuration_changed(rq, &changed));
+    assert_string_equal(json_string_value(json_object_get(json, "action")), "configuration.changed");
+    assert_string_equal(json_string_value(json_object_get(json, "what")), "acme policy");
+    assert_string_equal(json_string_value(json_object_get(json, "name")), "intra");
+    assert_string_equal(json_string_value(json_object_get(json, "done")), "changed");
+    assert_string_equal(json_string_value(json_object_get(json, "operator")), "olga");
+    assert_string_equal(json_string_value(json_object_get(json, "principal")), "bus:signetctl");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(json, "changes"), 0)), changes[0]);
+    json_decref(json);
+}
+
+static void
+worst_change_fits_the_table(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__ConfigurationChanged changed = PB__CONFIGURATION_CHANGED__INIT;
+    const char *changes[100];
+    char worst[2000];
+
+    memset(worst, '\x01', sizeof worst - 1);
+    worst[sizeof worst - 1] = '\0';
+    for (size_t i = 0; i < COUNT_OF(changes); i++)
+        changes[i] = worst;
+    changed.what = changed.name = changed.action = changed.operator_ = changed.caller = changed.also = worst;
+    changed.changes = changes;
+    changed.n_changes = COUNT_OF(changes);
+    const char *record = audit_configuration_changed(rq, &changed);
+    assert_true(strlen(record) <= AUDIT_BODY_MAX);
+    json_t *json = parse(record);
+    assert_int_equal(json_integer_value(json_object_get(json, "change_count")), 100);
+    json_decref(json);
+}
+
+static void
 refusal_says_who_what_and_why(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -174,6 +221,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_making_of_a_ca_says_its_name_and_certificate),
+        cmocka_unit_test(a_change_says_who_did_what),
+        cmocka_unit_test(worst_change_fits_the_table),
         cmocka_unit_test(refusal_says_who_what_and_why),
         cmocka_unit_test(texts_of_strangers_stay_inside_their_quotes),
         cmocka_unit_test(worst_request_fits_the_table),

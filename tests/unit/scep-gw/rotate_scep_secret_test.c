@@ -10,6 +10,7 @@ rotate(struct fixture *fixture, const char *secret, bool cancel)
     request.profile = "phones";
     request.secret = secret;
     request.cancel = cancel;
+    request.operator_ = "olga";
     assert_int_equal(rotate_scep_secret(&fixture->scep, fixture->rq, &request, &reply), OK);
     return reply.value;
 }
@@ -42,7 +43,9 @@ each_rotation_ends_the_one_before(void **state)
     const char *second = rotate(fixture, "passphrase", false);
     assert_true(opens(fixture, second));
     assert_false(opens(fixture, first));
+    assert_string_equal(announced, "scep profile phones passphrase-rotated by olga as :");
     assert_string_equal(rotate(fixture, "passphrase", true), "");
+    assert_string_equal(announced, "scep profile phones passphrase-cancelled by olga as :");
     assert_false(opens(fixture, second));
 }
 

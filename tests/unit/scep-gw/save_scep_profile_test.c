@@ -18,6 +18,7 @@ create_makes_no_second_one_and_a_change_changes(void **state)
     Pb__ScepProfile profile = good_profile("phones");
     bool changed;
 
+    announcements = 0;
     (void)must_save(fixture, "phones");
     assert_int_equal(save(fixture, &profile, true, &changed), ERR_CONFLICT);
     assert_int_equal(save(fixture, &profile, false, &changed), OK);
@@ -25,6 +26,8 @@ create_makes_no_second_one_and_a_change_changes(void **state)
     profile.legacy = true;
     assert_int_equal(save(fixture, &profile, false, &changed), OK);
     assert_true(changed);
+    assert_string_equal(announced, "scep profile phones changed by  as : legacy: false → true");
+    assert_int_equal(announcements, 2);
 }
 
 static void
