@@ -211,6 +211,11 @@ test:
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all
 	@tests/run-all.sh $(if $(SAN),SAN=1) $(if $(T),T=$(T))
 
+# On Debian 13, in a root of its own: as root, with debootstrap.
+.PHONY: test-debian13
+test-debian13:
+	@tests/debian13.sh $(if $(SAN),SAN=1) $(if $(T),T=$(T))
+
 check:
 	@deploy/dev/install-packages all
 	@$(MAKE) --no-print-directory -s -j$(JOBS) CC=$(notdir $(CLANG)) all
@@ -243,6 +248,7 @@ help:
 	  'make down            stop the demo;  make clean-demo removes it' \
 	  'make test            every test (T=part/of/path: one; SAN=1: under sanitizers)' \
 	  'make unit layout flow fault    one kind of test' \
+	  'make test-debian13   every test on Debian 13, in a root that debootstrap makes (as root; T=…)' \
 	  'make fuzz            every fuzz target (F=name TIME=60)' \
 	  'make check           clang, format, clang-tidy, cppcheck, shellcheck' \
 	  'make bench           figures and ratios of one run'
