@@ -528,8 +528,9 @@ struct new_order {
     const struct spending *spendings;
     size_t spending_count;
     struct limit failures;
-    struct obstacle obstacle; /* why it was not recorded; `rule` NULL: it was */
-    struct request *rq;       /* the store's */
+    const struct policy *quotas_of; /* NULL: no quota is asked */
+    struct obstacle obstacle;       /* why it was not recorded; `rule` NULL: it was */
+    struct request *rq;             /* the store's */
 };
 /* In one round trip with others that come at the same time. ERR_CONFLICT: another order replaces the same certificate. */
 enum error store_insert_order(struct acme *acme, struct request *rq, struct new_order *new_order) MUST_CHECK;

@@ -125,13 +125,10 @@ limit_insert_order(struct acme *acme, struct request *rq, const struct policy *p
                             .spendings = spendings,
                             .spending_count = spendings_of_order(rq->arena, policy, order, spendings),
                             .failures = policy->limits->failed_authorizations,
-                            .subdomains_count = policy->subdomain_auth};
-    enum error error = OK;
+                            .subdomains_count = policy->subdomain_auth,
+                            .quotas_of = has_quotas(policy) && order->replaces == NULL ? policy : NULL};
 
-    if (has_quotas(policy) && order->replaces == NULL)
-        error = store_check_quotas(acme, rq, policy, order->account_id, &new.obstacle);
-    if (!error && new.obstacle.rule == NULL)
-        error = store_insert_order(acme, rq, &new);
+    enum error error = store_insert_order(acme, rq, &new);
     if (error)
         return error;
     return new.obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &new.obstacle);

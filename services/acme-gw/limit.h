@@ -82,7 +82,9 @@ enum error store_spend(struct acme *acme, struct request *rq, const struct spend
 /* The same for one turn, together with what the account has failed at. */
 enum error store_spend_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
                                      const struct identifier *name, const struct spending *spending, struct obstacle *ret_obstacle) MUST_CHECK;
-/* How many orders and certificates the account has. */
+/* Of two transactions the second waits here for the end of the first. */
+enum error store_lock_account(struct acme *acme, struct request *rq, const char *account_id) MUST_CHECK;
+/* How many orders and certificates the account has, those under way included. */
 enum error store_check_quotas(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
                               struct obstacle *ret_obstacle) MUST_CHECK;
 /* The spending with this key cannot be; this name has failed too often. */

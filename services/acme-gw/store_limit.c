@@ -16,11 +16,11 @@ static const struct db_statement find_failing = {
     "find_failing", "SELECT name, paused_at IS NOT NULL, ceil(extract(epoch FROM tat - now()))::int FROM acme.failing_name "
                     "WHERE account_id = $1 AND name = ANY ($2) AND (paused_at IS NOT NULL OR ($3 > 0 AND greatest(tat, now()) + "
                     "make_interval(secs => $4::float8 / greatest($3, 1)) > now() + make_interval(secs => $4))) ORDER BY 2 DESC, 3 DESC LIMIT 1"};
-/* Counted no further than the quota. Two orders at one moment may both be the last one. */
+/* Counted no further than the larger quota. */
 static const struct db_statement count_quotas = {
     "count_quotas",
     "SELECT (SELECT count(*) FROM (SELECT FROM acme.orders WHERE account_id = $1 AND status IN ('pending', 'ready', 'processing') "
-    "AND expires_at > now() LIMIT $2) AS open), (SELECT count(*) FROM (SELECT FROM acme.orders o JOIN ra.certificate_status c "
+    "AND expires_at > now() LIMIT greatest($2, $3)) AS open), (SELECT count(*) FROM (SELECT FROM acme.orders o JOIN ra.certificate_status c "
     "ON c.expiry_month = o.expiry_month AND c.serial = o.serial WHERE o.account_id = $1 AND o.status = 'valid' AND c.not_after > now() "
     "AND c.revoked_at IS NULL LIMIT $3) AS living)"};
 static const struct db_statement sweep_state = {
@@ -122,6 +122,15 @@ store_spend_authorization(struct acme *acme, struct request *rq, const struct po
     return OK;
 }
 
+/* Held until the transaction ends: of one account's orders with quotas, each is counted when the one before is there. */
+static const struct db_statement lock_account = {"lock_account", "SELECT FROM acme.account WHERE id = $1 FOR NO KEY UPDATE"};
+
+enum error
+store_lock_account(struct acme *acme, struct request *rq, const char *account_id)
+{
+    return DB_QUERY(acme->db, rq, &lock_account, NULL, DB_TEXT(account_id));
+}
+
 enum error
 store_check_quotas(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id, struct obstacle *ret_obstacle)
 {
@@ -133,7 +142,8 @@ store_check_quotas(struct acme *acme, struct request *rq, const struct policy *p
         return error;
     if (policy->orders_per_account > 0 && db_int(rows, 0, 0) >= policy->orders_per_account)
         *ret_obstacle = (struct obstacle){.rule = "orders-per-account"};
-    if (policy->certificates_per_account > 0 && db_int(rows, 0, 1) >= policy->certificates_per_account)
+    /* What is under way is a certificate soon: else all of one moment would find room for themselves. */
+    if (policy->certificates_per_account > 0 && db_int(rows, 0, 0) + db_int(rows, 0, 1) >= policy->certificates_per_account)
         *ret_obstacle = (struct obstacle){.rule = "certificates-per-account"};
     return OK;
 }

@@ -1,7 +1,7 @@
 /*
  * Orders that come at the same moment, counted by their rate limits and recorded by one statement: one round trip, one wait for the disk. What one of
  * them is refused stops that one alone. The rows of a limit that many orders share are locked until the disk has them; so few batches are under way
- * at once, and none waits for a row of the next.
+ * at once, and none waits for a row of the next. An order of a policy with quotas comes alone: the account's row is locked while it is counted.
  */
 #include "acme.h"
 
@@ -172,6 +172,28 @@ store_insert_orders(void *context, struct request *rq, void *const *items, size_
     return error;
 }
 
+struct counted_order {
+    const struct acme *acme;
+    struct new_order *new;
+};
+
+static enum error
+count_and_insert(struct db *db, struct request *rq, void *context)
+{
+    const struct counted_order *counted = context;
+    struct new_order *new = counted->new;
+    struct acme within = acme_within(counted->acme, db);
+    void *item = new;
+
+    new->obstacle = (struct obstacle){0};
+    enum error error = store_lock_account(&within, rq, new->order->account_id);
+    if (!error)
+        error = store_check_quotas(&within, rq, new->quotas_of, new->order->account_id, &new->obstacle);
+    if (error || new->obstacle.rule != NULL)
+        return error;
+    return store_insert_orders(&within, rq, &item, 1);
+}
+
 /* Where the certificate that it replaces decides whether it may be, the others do not wait for that. */
 static enum error
 insert_replacement(struct acme *acme, struct request *rq, struct new_order *new)
@@ -193,5 +215,7 @@ store_insert_order(struct acme *acme, struct request *rq, struct new_order *new)
     new->rq = rq;
     if (new->order->replaces != NULL)
         return insert_replacement(acme, rq, new);
+    if (new->quotas_of != NULL)
+        return db_transaction(acme->db, rq, count_and_insert, &(struct counted_order){acme, new});
     return commit_queue_run(acme->new_orders, rq, new);
 }

@@ -469,6 +469,49 @@ client_post(struct client *client, const char *url, const char *payload)
     return client_send(client, path_of(url), "application/jose+json", client_jws(client, path_of(url), payload, false));
 }
 
+struct at_once {
+    size_t done, refused; /* 201, and the status of the refusal */
+};
+
+struct racer {
+    struct client client;
+    const char *path, *payload;
+    int status;
+};
+
+static inline void *
+race(void *argument)
+{
+    struct racer *racer = argument;
+    racer->status = client_post(&racer->client, racer->path, racer->payload)->status;
+    return NULL;
+}
+
+/* The same request, so many times at one moment. */
+static inline struct at_once
+client_post_at_once(const struct client *client, const char *path, const char *payload, size_t count, int refusal)
+{
+    struct racer *racers = arena_array(client->arena, count, sizeof *racers);
+    pthread_t *threads = arena_array(client->arena, count, sizeof *threads);
+    struct at_once found = {0, 0};
+
+    for (size_t i = 0; i < count; i++) {
+        racers[i] = (struct racer){.client = *client, .path = path, .payload = payload};
+        racers[i].client.arena = arena_new();
+        racers[i].client.http = http_kit_connect(http_server_port(server));
+    }
+    for (size_t i = 0; i < count; i++)
+        pthread_create(&threads[i], NULL, race, &racers[i]);
+    for (size_t i = 0; i < count; i++) {
+        pthread_join(threads[i], NULL);
+        found.done += racers[i].status == 201;
+        found.refused += racers[i].status == refusal;
+        http_kit_free(racers[i].client.http);
+        arena_free(racers[i].client.arena);
+    }
+    return found;
+}
+
 static inline const char *
 member(struct client *client, const struct http_kit_reply *reply, const char *name)
 {

@@ -298,6 +298,21 @@ living_certificates_of_an_account_have_a_quota(void **state)
     assert_status(order_for("b.example"), 201);
 }
 
+/* Each of them would find room for itself. */
+static void
+orders_at_one_moment_do_not_exceed_a_quota(void **state)
+{
+    static const char *const quotas[] = {"(2, 0)", "(0, 2)"};
+
+    for (size_t i = 0; i < COUNT_OF(quotas); i++) {
+        run_and_reload(arena_format(me.arena, "UPDATE acme.policy SET (orders_per_account, certificates_per_account) = %s", quotas[i]));
+        struct at_once found = client_post_at_once(&me, "/acme/new-order", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example\"}]}", 8, 429);
+        assert_int_equal(found.done, 2);
+        assert_int_equal(found.refused, 6);
+        postgres_kit_run(postgres, "UPDATE acme.orders SET status = 'invalid'");
+    }
+}
+
 static void
 the_page_tells_the_limits(void **state)
 {
@@ -341,6 +356,7 @@ main(void)
         CASE(a_success_forgets_the_failures),
         CASE(open_orders_of_an_account_have_a_quota),
         CASE(living_certificates_of_an_account_have_a_quota),
+        CASE(orders_at_one_moment_do_not_exceed_a_quota),
         CASE(the_page_tells_the_limits),
         CASE(what_is_used_up_no_more_is_swept),
     };

@@ -141,45 +141,14 @@ a_certificate_is_replaced_once(void **state)
     assert_problem(&me, order_with(replaces), 409, "alreadyReplaced");
 }
 
-struct racer {
-    struct client client;
-    const char *payload;
-    int status;
-};
-
-static void *
-race(void *argument)
-{
-    struct racer *racer = argument;
-    racer->status = client_post(&racer->client, "/acme/new-order", racer->payload)->status;
-    return NULL;
-}
-
 static void
 of_many_at_once_one_replaces(void **state)
 {
-    struct racer racers[8];
-    pthread_t threads[COUNT_OF(racers)];
-    int made = 0, refused = 0;
     const char *payload = arena_format(me.arena, "{" NAMES ",\"replaces\":\"%s\"}", my_certificate("host.example"));
+    struct at_once found = client_post_at_once(&me, "/acme/new-order", payload, 8, 409);
 
-    for (size_t i = 0; i < COUNT_OF(racers); i++) {
-        racers[i] = (struct racer){.client = client_new(), .payload = payload};
-        EVP_PKEY_free(racers[i].client.key);
-        racers[i].client.key = me.key;
-        racers[i].client.kid = me.kid;
-    }
-    for (size_t i = 0; i < COUNT_OF(racers); i++)
-        pthread_create(&threads[i], NULL, race, &racers[i]);
-    for (size_t i = 0; i < COUNT_OF(racers); i++) {
-        pthread_join(threads[i], NULL);
-        made += racers[i].status == 201;
-        refused += racers[i].status == 409;
-        racers[i].client.key = NULL;
-        client_free(&racers[i].client);
-    }
-    assert_int_equal(made, 1);
-    assert_int_equal(refused, (int)COUNT_OF(racers) - 1);
+    assert_int_equal(found.done, 1);
+    assert_int_equal(found.refused, 7);
 }
 
 static void
