@@ -11,7 +11,7 @@ import urllib.request
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, padding, serialization
 from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509.oid import NameOID
 
@@ -19,7 +19,7 @@ SCEP = "2.16.840.1.113733.1.9."
 MESSAGE_TYPE, PKI_STATUS, FAIL_INFO, SENDER_NONCE, RECIPIENT_NONCE, TRANSACTION = (SCEP + str(n) for n in range(2, 8))
 DATA, SIGNED, ENVELOPED = ("1.2.840.113549.1.7." + str(n) for n in (1, 2, 3))
 CONTENT_TYPE, MESSAGE_DIGEST = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
-RSA = "1.2.840.113549.1.1.1"
+RSA, ECDSA_SHA256 = "1.2.840.113549.1.1.1", "1.2.840.10045.4.3.2"
 CIPHERS = {
     "aes128": ("2.16.840.1.101.3.4.1.2", algorithms.AES, 16, 16),
     "aes256": ("2.16.840.1.101.3.4.1.42", algorithms.AES, 32, 16),
@@ -99,10 +99,11 @@ def name(common_name, **more):
     return x509.Name(parts)
 
 
-def csr(key, common_name, challenge=None, names=(), **more):
+def csr(key, common_name, challenge=None, names=(), printable=False, **more):
     builder = x509.CertificateSigningRequestBuilder().subject_name(name(common_name, **more))
     if challenge is not None:
-        builder = builder.add_attribute(x509.oid.AttributeOID.CHALLENGE_PASSWORD, challenge.encode())
+        builder = builder.add_attribute(x509.oid.AttributeOID.CHALLENGE_PASSWORD, challenge.encode(),
+                                        _tag=x509.name._ASN1Type.PrintableString if printable else None)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), False)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
@@ -114,11 +115,12 @@ def with_sha1(request, key):
     return seq(info, seq(oid("1.2.840.113549.1.1.5"), tlv(5, b"")), tlv(3, b"\0" + key.sign(info, rsa_padding.PKCS1v15(), hashes.SHA1())))
 
 
-def self_signed(key, common_name, days=1, begin=None):
+def self_signed(key, common_name, days=1, begin=None, issuer=None):
     begin = begin or datetime.datetime.utcnow() - datetime.timedelta(hours=1)
-    return (x509.CertificateBuilder().subject_name(name(common_name)).issuer_name(name(common_name)).public_key(key.public_key())
+    signer, above = issuer or (key, common_name)
+    return (x509.CertificateBuilder().subject_name(name(common_name)).issuer_name(name(above)).public_key(key.public_key())
             .serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(begin + datetime.timedelta(days=days))
-            .sign(key, hashes.SHA256()))
+            .sign(signer, hashes.SHA256()))
 
 
 def der(certificate):
@@ -127,7 +129,7 @@ def der(certificate):
 
 # ---- messages ----
 
-def envelope(content, recipients, cipher="aes128", rubbish_key=False, pieces=False, key_padding=None):
+def envelope(content, recipients, cipher="aes128", rubbish_key=False, pieces=False, key_padding=None, recipient_id=None):
     dotted, algorithm, key_len, block = CIPHERS[cipher]
     key, iv = os.urandom(key_len), os.urandom(block)
     padder = padding.PKCS7(block * 8).padder()
@@ -138,7 +140,8 @@ def envelope(content, recipients, cipher="aes128", rubbish_key=False, pieces=Fal
         wrapped = certificate.public_key().encrypt(key, key_padding or rsa_padding.PKCS1v15())
         if rubbish_key:
             wrapped = b"\x01" + os.urandom(len(wrapped) - 1)
-        infos += seq(integer(0), seq(certificate.issuer.public_bytes(), integer(certificate.serial_number)), seq(oid(RSA), tlv(5, b"")), tlv(4, wrapped))
+        who = recipient_id or seq(certificate.issuer.public_bytes(), integer(certificate.serial_number))
+        infos += seq(integer(2 if who[0] == 0x80 else 0), who, seq(oid(RSA), tlv(5, b"")), tlv(4, wrapped))
     if pieces:  # as BouncyCastle streams it: indefinite, in chunks
         chunks = b"".join(tlv(4, encrypted[at:at + 100]) for at in range(0, len(encrypted), 100))
         body = tlv(0xA0, chunks, indefinite=True)
@@ -154,10 +157,11 @@ def signed(content, key, certificate, attributes, digest="sha256", content_type=
     hash_ = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256(), "sha512": hashes.SHA512(), "md5": hashes.MD5()}[digest]
     pairs = [(CONTENT_TYPE, oid(DATA)), (MESSAGE_DIGEST, tlv(4, hashlib.new(digest, content).digest())), *attributes]
     body = b"".join(sorted(seq(oid(dotted), tlv(0x31, value)) for dotted, value in pairs))
-    signature = key.sign(tlv(0x31, body), rsa_padding.PKCS1v15(), hash_)
+    curve = isinstance(key, ec.EllipticCurvePrivateKey)
+    signature = key.sign(tlv(0x31, body), ec.ECDSA(hash_)) if curve else key.sign(tlv(0x31, body), rsa_padding.PKCS1v15(), hash_)
     algorithm = seq(oid(DIGESTS[digest]), tlv(5, b""))
     signer = seq(integer(1), seq(certificate.issuer.public_bytes(), integer(certificate.serial_number)), algorithm, tlv(0xA0, body),
-                 seq(oid(RSA), tlv(5, b"")), tlv(4, signature))
+                 seq(oid(ECDSA_SHA256)) if curve else seq(oid(RSA), tlv(5, b"")), tlv(4, signature))
     if pieces:
         octets = tlv(0x24, b"".join(tlv(4, content[at:at + 77]) for at in range(0, len(content), 77)), indefinite=True)
     else:
@@ -277,9 +281,11 @@ class Device:
         nonce = wrong.pop("nonce", os.urandom(16))
         pieces = wrong.get("pieces", False)
         attributes = [(MESSAGE_TYPE, tlv(0x13, str(kind).encode())), (TRANSACTION, tlv(0x13, wrong.pop("transaction", self.transaction).encode()))]
+        attributes += wrong.pop("more_attributes", [])
         if nonce is not None:
             attributes.append((SENDER_NONCE, tlv(4, nonce)))
-        body = envelope(content, recipients, cipher, rubbish_key=wrong.pop("rubbish_key", False), pieces=pieces, key_padding=wrong.pop("key_padding", None))
+        body = envelope(content, recipients, cipher, rubbish_key=wrong.pop("rubbish_key", False), pieces=pieces, key_padding=wrong.pop("key_padding", None),
+                        recipient_id=wrong.pop("recipient_id", None))
         key, certificate = wrong.pop("signer", (self.key, self.certificate))
         return signed(body, key, certificate, attributes, digest, **wrong)
 

@@ -44,13 +44,27 @@ by_challenge(struct conversation *c, const struct csr *csr, struct transaction *
 
 /* Nobody has vouched for this device: an operator will, who sees its key. */
 static enum error
-by_approval(struct conversation *c, struct transaction *transaction)
+by_approval(struct conversation *c, const struct csr *csr, struct transaction *transaction)
 {
+    uint8_t key[SHA256_DIGEST_LENGTH];
+
+    public_key_sha256(&csr->key, key);
     transaction->principal_kind = "scep-challenge";
-    transaction->principal_id =
-        arena_format(c->rq->arena, "%s:%s", c->profile->about->name, bytes_hex(c->rq->arena, BYTES(transaction->signer_key_sha256, 16), 0));
+    transaction->principal_id = arena_format(c->rq->arena, "%s:%s", c->profile->about->name, bytes_hex(c->rq->arena, BYTES(key, 16), 0));
     transaction->needs_approval = true;
     return OK;
+}
+
+/* RFC 8894 §2.3: the certificate that signs should have the key and the subject of the request. A key that only signs cannot have it: the answer is
+ * encrypted for the signer, and what is encrypted for a curve no client is known to read. Its device makes an RSA key for this one enrolment, under
+ * the same subject; that it has the other key, too, the certification request's own signature says. */
+static bool
+is_signer_for_now(const struct conversation *c, const struct csr *csr)
+{
+    const struct peer *signer = &c->message.signer;
+
+    return csr->key.type != KEY_RSA && signer->key.type == KEY_RSA && bytes_equal(signer->subject, csr->subject) &&
+           bytes_equal(signer->issuer, signer->subject);
 }
 
 enum error
@@ -64,8 +78,7 @@ authorize(struct conversation *c, const struct csr *csr, struct transaction *tra
         is_renewal = authorities_find_issuer(&c->ras, c->message.signer.der) != NULL;
     if (is_renewal)
         return renewal_authorize(c, csr, transaction);
-    /* RFC 8894 §2.3: who asks has the key that is to be certified, not only the one that signs. */
-    if (!same_key)
+    if (!same_key && !is_signer_for_now(c, csr))
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "signer-key",
                       "the message is signed with another key than the certification request names");
     switch (c->profile->authorization) {
@@ -80,7 +93,7 @@ authorize(struct conversation *c, const struct csr *csr, struct transaction *tra
         name_by_challenge(c, csr, transaction);
         return intune_validate(c);
     case BY_APPROVAL:
-        return by_approval(c, transaction);
+        return by_approval(c, csr, transaction);
     }
     return fail(c->rq, ERR_INTERNAL, "the profile has an unknown authorization");
 }

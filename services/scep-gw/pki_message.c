@@ -68,22 +68,25 @@ find_signer(const struct cms_signed *message, struct peer *ret_signer)
 /* ---- signature ---- */
 
 static const struct {
-    const struct bytes *oid, *with_rsa;
+    const struct bytes *oid, *with_rsa, *with_ecdsa;
     const EVP_MD *(*md)(void);
     Pb__ScepDigest digest;
 } digests[] = {
-    {&OID_SHA256, &OID_SHA256_WITH_RSA, EVP_sha256, PB__SCEP_DIGEST__SCEP_DIGEST_SHA256},
-    {&OID_SHA384, &OID_SHA384_WITH_RSA, EVP_sha384, PB__SCEP_DIGEST__SCEP_DIGEST_SHA384},
-    {&OID_SHA512, &OID_SHA512_WITH_RSA, EVP_sha512, PB__SCEP_DIGEST__SCEP_DIGEST_SHA512},
-    {&OID_SHA1, &OID_SHA1, EVP_sha1, PB__SCEP_DIGEST__SCEP_DIGEST_SHA1},
+    {&OID_SHA256, &OID_SHA256_WITH_RSA, &OID_ECDSA_WITH_SHA256, EVP_sha256, PB__SCEP_DIGEST__SCEP_DIGEST_SHA256},
+    {&OID_SHA384, &OID_SHA384_WITH_RSA, &OID_ECDSA_WITH_SHA384, EVP_sha384, PB__SCEP_DIGEST__SCEP_DIGEST_SHA384},
+    {&OID_SHA512, &OID_SHA512_WITH_RSA, &OID_ECDSA_WITH_SHA512, EVP_sha512, PB__SCEP_DIGEST__SCEP_DIGEST_SHA512},
+    {&OID_SHA1, &OID_SHA1, &OID_SHA1, EVP_sha1, PB__SCEP_DIGEST__SCEP_DIGEST_SHA1},
 };
 #define DIGEST_COUNT (sizeof digests / sizeof digests[0])
 
+/* Curves, too: what they sign is answered, if only with a refusal that the device understands. */
 static bool
-signature_fits(struct bytes oid, size_t digest)
+signature_fits(struct bytes oid, size_t digest, enum key_type key)
 {
     bool is_sha1 = digests[digest].digest == PB__SCEP_DIGEST__SCEP_DIGEST_SHA1;
 
+    if (key != KEY_RSA)
+        return (key == KEY_P256 || key == KEY_P384 || key == KEY_P521) && oid_is(oid, *digests[digest].with_ecdsa);
     return oid_is(oid, OID_RSA_ENCRYPTION) || oid_is(oid, *digests[digest].with_rsa) || (is_sha1 && oid_is(oid, OID_SHA1_WITH_RSA));
 }
 
@@ -91,7 +94,7 @@ static bool
 verifies(struct arena *arena, const struct cms_signed *message, const struct peer *signer, const EVP_MD *md)
 {
     struct buffer set = buffer_in(arena);
-    AUTO(EVP_PKEY, key) = signer->key.type == KEY_RSA ? public_key_try_import(&signer->key) : NULL;
+    AUTO(EVP_PKEY, key) = public_key_try_import(&signer->key);
 
     if (key == NULL)
         return false;
@@ -192,10 +195,10 @@ pki_message_read(struct request *rq, struct bytes ber, struct pki_message *ret_m
         return fail(rq, ERR_BAD_REQUEST, "the message cannot be read: %s", fault);
     while (digest < DIGEST_COUNT && !oid_is(signed_data.digest_oid, *digests[digest].oid))
         digest++;
-    if (digest == DIGEST_COUNT || !signature_fits(signed_data.signature_oid, digest))
-        return fail(rq, ERR_BAD_REQUEST, "the message is signed with an algorithm that is not known here");
     if (!find_signer(&signed_data, &message.signer))
         return fail(rq, ERR_BAD_REQUEST, "the certificate that the message is signed with does not come with it");
+    if (digest == DIGEST_COUNT || !signature_fits(signed_data.signature_oid, digest, message.signer.key.type))
+        return fail(rq, ERR_BAD_REQUEST, "the message is signed with an algorithm that is not known here");
     if (!digest_matches(&signed_data, digests[digest].md()) || !verifies(rq->arena, &signed_data, &message.signer, digests[digest].md()))
         return fail(rq, ERR_BAD_REQUEST, "the signature of the message does not verify");
     enum error error = read_attributes(rq, &signed_data, &message);

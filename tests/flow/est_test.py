@@ -123,6 +123,17 @@ def test_who_sends_one_line_and_no_user_agent_gets_one_line(est):
     assert b"\n" not in connection.getresponse().read()
 
 
+def test_heads_are_small_and_have_a_length(est):
+    """strongSwan's pki wants the whole head in its first read of 1,024 octets; globalsign's client exactly one certificate."""
+    reply = est.ask("plain/simpleenroll", make_csr(new_key(), "CN=small.example"), auth=est.alice)
+    refused = est.ask("plain/simpleenroll", b"", auth=est.alice)
+    for one in (reply, refused):
+        assert sum(len(field) + len(value) + 4 for field, value in one.headers.items()) < 900
+        assert int(one.headers["Content-Length"]) == len(one.body) and one.headers["Transfer-Encoding"] is None
+    assert reply.headers["Content-Transfer-Encoding"] == "base64" and len(reply.certificates) == 1
+    assert reply.headers["Content-Type"].startswith("application/pkcs7-mime; smime-type=certs-only")
+
+
 @pytest.mark.parametrize("body,status,says", [
     (b"", 400, "empty"), (b"!!!", 400, "base64"), (b"MAA", 400, "PKCS#10"), (b"-----BEGIN X-----\nMAA=", 400, "end line"),
     (base64.b64encode(b"\x30\x82\xff\xff"), 400, "base64"), (b"A" * (200 * 1024), 413, "body"),

@@ -162,3 +162,13 @@ def test_nothing_unfinished_and_nothing_of_the_workplace():
             if re.search(r"\b(TODO|FIXME|XXX)\b|/work/|/root/", line):
                 wrong.append(f"{name}:{number}: {line.strip()[:80]}")
     assert not wrong
+
+
+def test_the_quirks_of_devices_have_their_tests():
+    known = "\n".join(path.read_text() for folder in ("flow", "unit/scep-gw", "unit/est-gw") for path in (ROOT / "tests" / folder).glob("*_test.*"))
+    lines = [line for line in (ROOT / "docs/DEVICE-QUIRKS.md").read_text().splitlines() if line.startswith("| ") and not line.startswith("| who")]
+    assert len(lines) > 30
+    for line in lines:
+        named = re.findall(r"`(\w+)`", line.split(" | ")[-1])
+        assert named, line
+        assert not [one for one in named if not re.search(rf"(def {one}\(|^{one}\(void)", known, re.MULTILINE)], line

@@ -1,0 +1,102 @@
+"""What devices are known to do, and what broke other servers, as far as no other file has it; docs/DEVICE-QUIRKS.md says what is where."""
+
+import datetime
+import hashlib
+import subprocess
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from scep_kit import FAILURE, RENEWAL_REQ, SUCCESS, Device, Reply, csr, integer, name, new_key, self_signed, seq, tlv
+from stack_kit import free_block, until
+
+
+@pytest.fixture(scope="module")
+def phones(stack):
+    stack.signetctl("profile", "create", "quirks", "--kind", "scep", "--issuer", "demo-issuing", "--template", "Device-Certificate", "--renewal", "true")
+    return f"{stack.scep_url}/scep/quirks", stack.signetctl("profile", "rotate-passphrase", "quirks", "--kind", "scep").stdout.strip()
+
+
+def test_a_challenge_may_be_a_printable_string(phones):
+    device = Device(phones[0], "printable.demo.test")
+    request = csr(device.key, "printable.demo.test", phones[1], printable=True)
+    assert tlv(0x13, phones[1].encode()) in request
+    assert device.send(request).status == SUCCESS
+
+
+def key_id(certificate):
+    octets = certificate.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
+    return tlv(0x80, hashlib.sha1(octets).digest())
+
+
+@pytest.mark.parametrize("who", [
+    lambda ra: seq(name("a certificate from before").public_bytes(), integer(7)),  # kept since the RA certificate was renewed for its key
+    lambda ra: seq(seq(), integer(ra.serial_number)),                              # an issuer in a form of its own
+    key_id,
+], ids=["an-older-certificate", "issuer-reencoded", "subject-key-identifier"])
+def test_a_recipient_may_be_named_in_other_ways(phones, who):
+    device = Device(phones[0], "recipient.demo.test")
+    assert device.enroll(phones[1], recipient_id=who(device.ca()[0])).status == SUCCESS
+
+
+@pytest.mark.parametrize("hours", [-9000, 9000])
+def test_a_device_without_a_clock_signs_with_its_own_time(phones, hours):
+    device = Device(phones[0], "clock.demo.test")
+    then = datetime.datetime.utcnow() + datetime.timedelta(hours=hours)
+    signing_time = ("1.2.840.113549.1.9.5", tlv(0x17, then.strftime("%y%m%d%H%M%SZ").encode()))
+    assert device.enroll(phones[1], more_attributes=[signing_time]).status == SUCCESS
+
+
+def test_by_https_no_certificate_of_the_client_is_asked_for(stack):
+    """macOS and WinHTTP fail over it."""
+    port, guard = free_block()
+    https = stack.run_directory / "https"
+    stack.env["SIGNET_EXTRA_scep_gw_2"] = (f"SIGNET_SCEP_TLS_LISTEN=127.0.0.1:{port} SIGNET_SCEP_TLS_CERT_FILE={https / 'est.pem'} "
+                                           f"SIGNET_SCEP_TLS_KEY_FILE={https / 'est.key'}")
+    stack.start("scep-gw@2")
+    try:
+        stack.wait("scep-gw@2")
+        for version in ("-tls1_2", "-tls1_3"):
+            shown = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", version, "-msg"], input=b"", capture_output=True, timeout=30).stdout.decode()
+            assert "ServerHello" in shown and "Finished" in shown and "CertificateRequest" not in shown
+    finally:
+        stack.stop("scep-gw@2")
+        del stack.env["SIGNET_EXTRA_scep_gw_2"]
+        guard.close()
+
+
+# ---- keys that only sign: nothing can be encrypted for them, so that no answer could be read ----
+
+def test_a_message_that_a_curve_has_signed_is_told_so(stack, phones):
+    device = Device(phones[0], "curve.demo.test", ec.generate_private_key(ec.SECP256R1()))
+    reply = Reply(device.post(device.message(csr(device.key, "curve.demo.test", phones[1]))))
+    assert (reply.status, reply.fail_info) == (FAILURE, "0")
+    until(lambda: "signs with an RSA key made for it" in stack.log("scep-gw"))
+
+
+def test_a_certificate_for_a_curve_is_asked_for_with_an_rsa_key_made_for_it(phones):
+    device, curve = Device(phones[0], "curve.demo.test"), ec.generate_private_key(ec.SECP256R1())
+    request = csr(curve, "curve.demo.test", phones[1])
+    reply = device.send(request)
+    assert reply.status == SUCCESS
+    assert reply.certificate.public_key().public_numbers() == curve.public_key().public_numbers()
+    assert device.send(request).certificate == device.poll().certificate == reply.certificate
+
+
+def test_that_key_signs_under_the_subject_of_the_request_and_for_itself(phones):
+    curve = ec.generate_private_key(ec.SECP256R1())
+    for device in (Device(phones[0], "another.demo.test"), Device(phones[0], "curve.demo.test")):
+        if device.common_name == "curve.demo.test":  # signed by somebody else
+            above = Device(phones[0], "somebody.demo.test")
+            device.certificate = self_signed(device.key, "curve.demo.test", issuer=(above.key, "somebody.demo.test"))
+        reply = device.send(csr(curve, "curve.demo.test", phones[1]))
+        assert (reply.status, reply.fail_info) == (FAILURE, "2")
+
+
+def test_a_certificate_of_rsa_is_renewed_for_a_curve(phones):
+    device, curve = Device(phones[0], "to-curve.demo.test"), ec.generate_private_key(ec.SECP384R1())
+    device.certificate = device.enroll(phones[1], ["to-curve.demo.test"]).certificate
+    reply = device.send(csr(curve, "to-curve.demo.test", names=["to-curve.demo.test"]), RENEWAL_REQ)
+    assert reply.status == SUCCESS
+    assert reply.certificate.public_key().public_numbers() == curve.public_key().public_numbers()
