@@ -188,10 +188,12 @@ enum error
 store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
 {
     const char *holder = lease_holder(acme->validations);
+    /* Nothing attested is NULL: an empty key would be one that no CSR has. */
+    struct bytes attested_key = finding->attested_key.len > 0 ? finding->attested_key : BYTES_NONE;
 
     if (finding->holds)
         return DB_QUERY(acme->db, rq, &end_validation_valid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_BIGINT(finding->valid_until_s),
-                        DB_BYTES(finding->attested_key), DB_TEXT(finding->attestation));
+                        DB_BYTES(attested_key), DB_TEXT(finding->attestation));
     return DB_QUERY(acme->db, rq, &end_validation_invalid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_TEXT(problem));
 }
 
