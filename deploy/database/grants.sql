@@ -21,7 +21,7 @@ GRANT SELECT, INSERT ON inventory.certificate, inventory.certificate_name, inven
 GRANT USAGE ON SCHEMA ra TO ocsp_responder;
 GRANT SELECT ON ra.certificate_status TO ocsp_responder;
 
--- acme-gw: its own tables, never deleting; of certificates only the views to deliver them, and to say when they should be renewed
+-- acme-gw: its own tables, never deleting, but through a function of the owner what came to nothing long ago; of certificates only the views to deliver them, and to say when they should be renewed
 GRANT USAGE ON SCHEMA acme, ra TO acme_gw;
 GRANT SELECT, INSERT, UPDATE (status, contacts, key_thumbprint, jwk) ON acme.account TO acme_gw;
 GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain, acme.renewal_window TO acme_gw;
@@ -30,6 +30,8 @@ GRANT UPDATE (status, authorizations_left, expires_at, csr, finalized_at, proble
 GRANT UPDATE (status, expires_at, attested_key, attestation) ON acme.authorization TO acme_gw;
 GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_holder, attempts, response) ON acme.challenge TO acme_gw;
 GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
+REVOKE ALL ON FUNCTION acme.prune(int, int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION acme.prune(int, int) TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.policy TO acme_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (uses, revoked_at) ON acme.eab TO acme_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON acme.limits, acme.limit_state, acme.failing_name TO acme_gw;

@@ -51,6 +51,7 @@ struct acme_config {
     int requests_per_minute;
     int requests_burst;
     const char *unlimited_networks;
+    int keep_days;
     const char *template_name;
     const char *issuer;
     int validity_days;
@@ -536,12 +537,19 @@ struct new_order {
 enum error store_insert_order(struct acme *acme, struct request *rq, struct new_order *new_order) MUST_CHECK;
 commit_batch store_insert_orders; /* items are struct new_order, context is struct acme */
 
+/* ---- prune.c ---- */
+
+/* Of a background loop. */
+void prune_turn(void *context, struct request *rq);
+
 /* ---- store.c ---- */
 
 extern const struct db_statement store_take_validations;
 extern const struct db_statement store_take_finalizations;
 
 char *new_id(struct arena *arena);
+/* The next `pages` of what expired so long ago; 0 and 0 as well when another replica is at it. */
+enum error store_prune(struct acme *acme, struct request *rq, int keep_days, int pages, int64_t *ret_orders, int64_t *ret_authorizations) MUST_CHECK;
 
 enum error store_load_account(struct acme *acme, struct request *rq, const char *id, struct account *ret_account) MUST_CHECK;
 enum error store_find_account_by_key(struct acme *acme, struct request *rq, const struct jwk *jwk, struct account *ret_account) MUST_CHECK;

@@ -16,6 +16,7 @@
 
 #define LEASE_PAUSE_MS 1000
 #define SWEEP_PAUSE_MS (10 * 60 * 1000)
+#define PRUNE_PAUSE_MS (60 * 1000)
 
 static const struct setting settings[] = {
     SETTING_ADDRESS(struct acme_config, listen, "SIGNET_ACME_LISTEN", "127.0.0.1:14000", "where ACME clients are served"),
@@ -47,6 +48,8 @@ static const struct setting settings[] = {
     SETTING_NUMBER(struct acme_config, requests_burst, "SIGNET_ACME_REQUESTS_BURST", "500", 1, 1000000, "how many of them may come at once"),
     SETTING_TEXT(struct acme_config, unlimited_networks, "SIGNET_ACME_UNLIMITED_NETWORKS", "",
                  "whose requests are not counted, comma-separated CIDR: proxies in front, monitoring"),
+    SETTING_NUMBER(struct acme_config, keep_days, "SIGNET_ACME_KEEP_DAYS", "90", 0, 36500,
+                   "days after which orders that expired without a certificate, and authorisations without an order, are forgotten; 0: never"),
     SETTING_NUMBER(struct acme_config, loops, "SIGNET_ACME_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct acme_config, workers, "SIGNET_ACME_WORKERS", "32", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "32", 1, 256, "validations under way at once"),
@@ -106,13 +109,15 @@ serve_replicas(struct service *service, struct request *rq, struct acme *acme)
 }
 
 static void
-open_limits(struct service *service, struct request *rq, struct acme *acme)
+open_sweepers(struct service *service, struct request *rq, struct acme *acme)
 {
     const struct acme_config *config = &acme->config;
 
     service_must(service, rq,
                  request_limiter_new(rq, config->requests_per_minute, config->requests_burst, config->unlimited_networks, &acme->requests));
     (void)service_every(service, "acme.limits", SWEEP_PAUSE_MS, limits_sweep, acme);
+    if (config->keep_days > 0)
+        (void)service_every(service, "acme.prune", PRUNE_PAUSE_MS, prune_turn, acme);
 }
 
 static void
@@ -195,7 +200,7 @@ main(int argc, char **argv)
     service_must(service, rq, outbox_open(service, rq, acme.bus, acme.db, "acme", &acme.outbox));
     service_must(service, rq, policies_follow(&acme, service, rq));
     service_must(service, rq, accounts_follow(&acme, rq));
-    open_limits(service, rq, &acme);
+    open_sweepers(service, rq, &acme);
     serve_replicas(service, rq, &acme);
     serve_operators(service, rq, &acme);
     open_leases(service, rq, &acme);

@@ -153,3 +153,19 @@ store_change_key(struct acme *acme, struct request *rq, const struct account *ac
         return error;
     return refuse(rq, ERR_DENIED, "unauthorized", "the account has another key by now, or is not valid any more");
 }
+
+/* ---- what came to nothing ---- */
+
+enum error
+store_prune(struct acme *acme, struct request *rq, int keep_days, int pages, int64_t *ret_orders, int64_t *ret_authorizations)
+{
+    static const struct db_statement prune = {"prune", "SELECT orders_gone, authorizations_gone FROM acme.prune($1, $2)"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &prune, &rows, DB_INT(keep_days), DB_INT(pages));
+    if (error)
+        return error;
+    *ret_orders = db_count(rows) == 0 ? 0 : db_int(rows, 0, 0);
+    *ret_authorizations = db_count(rows) == 0 ? 0 : db_int(rows, 0, 1);
+    return OK;
+}

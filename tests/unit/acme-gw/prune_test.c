@@ -1,0 +1,164 @@
+/* What is forgotten, and what never. */
+#include "gateway_fixture.h"
+
+static int
+begin(void **state)
+{
+    postgres_kit_run(postgres, "INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address) "
+                               "VALUES ('me', '\\x01', '{}', '{}', true, '')");
+    return 0;
+}
+
+static int
+end(void **state)
+{
+    postgres_kit_run(postgres, "TRUNCATE acme.account CASCADE; TRUNCATE acme.authorization, acme.challenge;"
+                               "UPDATE acme.prune_place SET (orders_page, authorizations_page) = (0, 0)");
+    return 0;
+}
+
+/* An order with an authorisation and a challenge of its own, all named alike, that expired so many days ago. */
+static void
+put_order(const char *id, const char *status, int expired_days)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    postgres_kit_run(
+        postgres,
+        arena_format(arena,
+                     "INSERT INTO acme.orders (id, account_id, status, names, authorization_ids, authorizations_left, client_address, created_at, "
+                     "expires_at, csr, due_at, serial, expiry_month) VALUES ('%s', 'me', '%s', '{dns:a.example}', '{%s}', 0, '', "
+                     "now() - make_interval(days => %d + 7), now() - make_interval(days => %d), '', now(), '\\x01', 1);"
+                     "INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at) VALUES ('%s', 'me', '%s', 'dns:a.example', "
+                     "now() - make_interval(days => %d));"
+                     "INSERT INTO acme.challenge (id, authorization_id, offered, token) VALUES ('%s', '%s', '{http-01}', '')",
+                     id, status, id, expired_days, expired_days, id, id, expired_days, id, id));
+}
+
+/* Whole turns until both tables were walked. */
+static void
+prune(int keep_days, int pages)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    int64_t orders, authorizations;
+    bool walked = false;
+
+    for (int turns = 0; !walked && turns < 1000; turns++) {
+        assert_int_equal(store_prune(&gateway, rq, keep_days, pages, &orders, &authorizations), OK);
+        char *place = postgres_kit_ask(postgres, "SELECT orders_page + authorizations_page FROM acme.prune_place");
+        walked = strcmp(place, "0") == 0;
+        free(place);
+    }
+    assert_true(walked);
+}
+
+static void
+assert_left(const char *orders, const char *authorizations)
+{
+    static const char *const tables[] = {"acme.orders", "acme.authorization", "acme.challenge"};
+    const char *const expected[] = {orders, authorizations, authorizations};
+    AUTO_STRUCT(arena, arena) = arena_new();
+
+    for (size_t i = 0; i < COUNT_OF(tables); i++) {
+        char *found = postgres_kit_ask(postgres, arena_format(arena, "SELECT coalesce(string_agg(id, ' ' ORDER BY id), '') FROM %s", tables[i]));
+        assert_string_equal(found, expected[i]);
+        free(found);
+    }
+}
+
+static void
+orders_without_a_certificate_go_when_they_expired_long_ago(void **state)
+{
+    static const char *const statuses[] = {"pending", "ready", "invalid", "processing", "valid"};
+    AUTO_STRUCT(arena, arena) = arena_new();
+
+    for (size_t i = 0; i < COUNT_OF(statuses); i++) {
+        put_order(arena_format(arena, "old-%s", statuses[i]), statuses[i], 91);
+        put_order(arena_format(arena, "young-%s", statuses[i]), statuses[i], 89);
+    }
+    prune(90, 1000);
+    assert_left("old-processing old-valid young-invalid young-pending young-processing young-ready young-valid",
+                "old-processing old-valid young-invalid young-pending young-processing young-ready young-valid");
+}
+
+static void
+an_authorization_stays_as_long_as_an_order_that_has_it(void **state)
+{
+    put_order("first", "invalid", 100);
+    put_order("second", "valid", 95);
+    put_order("alone", "invalid", 100);
+    postgres_kit_run(postgres, "UPDATE acme.orders SET authorization_ids = '{first,second}' WHERE id = 'second';"
+                               "UPDATE acme.authorization SET order_id = NULL WHERE id = 'alone'");
+    prune(90, 1000);
+    assert_left("second", "first second");
+}
+
+static void
+nothing_younger_than_a_day_goes_whatever_is_asked(void **state)
+{
+    put_order("just", "invalid", 0);
+    prune(0, 1000);
+    prune(-100, 1000);
+    assert_left("just", "just");
+}
+
+static void
+the_tables_are_walked_page_by_page(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    int64_t orders, authorizations;
+
+    put_order("first", "invalid", 100);
+    postgres_kit_run(postgres,
+                     "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, client_address, expires_at, status) "
+                     "SELECT n::text, 'me', '{}', '{}', 0, '', now() - interval '100 days', 'invalid' FROM generate_series(1, 1000) n");
+    put_order("last", "invalid", 100);
+    assert_int_equal(store_prune(&gateway, rq, 90, 1, &orders, &authorizations), OK);
+    assert_true(orders > 0 && orders < 500);
+    prune(90, 1);
+    assert_left("", "");
+}
+
+static void
+one_is_at_it_at_a_time(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    int64_t orders = 7, authorizations = 7;
+
+    put_order("old", "invalid", 100);
+    postgres_kit_run(postgres, "CREATE FUNCTION acme.prune_beside() RETURNS text LANGUAGE plpgsql AS $$ BEGIN "
+                               "PERFORM FROM acme.prune_place FOR UPDATE; PERFORM pg_sleep(2); RETURN ''; END $$");
+    pid_t other = fork();
+    if (other == 0) {
+        free(postgres_kit_ask(postgres, "SELECT acme.prune_beside()"));
+        _exit(0);
+    }
+    for (int i = 0; i < 200; i++) {
+        char *sleeping = postgres_kit_ask(postgres, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+        bool is_there = strcmp(sleeping, "1") == 0;
+        free(sleeping);
+        if (is_there)
+            break;
+        clock_sleep_ms(10);
+    }
+    assert_int_equal(store_prune(&gateway, rq, 90, 1000, &orders, &authorizations), OK);
+    assert_int_equal(orders + authorizations, 0);
+    assert_left("old", "old");
+    waitpid(other, NULL, 0);
+    prune(90, 1000);
+    assert_left("", "");
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(orders_without_a_certificate_go_when_they_expired_long_ago),
+        CASE(an_authorization_stays_as_long_as_an_order_that_has_it),
+        CASE(nothing_younger_than_a_day_goes_whatever_is_asked),
+        CASE(the_tables_are_walked_page_by_page),
+        CASE(one_is_at_it_at_a_time),
+    };
+    return cmocka_run_group_tests_name("prune", tests, open_gateway, close_gateway);
+}
