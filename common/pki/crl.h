@@ -40,4 +40,14 @@ struct crl_plan {
 };
 struct bytes crl_encode_tbs(struct arena *arena, const struct crl_plan *plan);
 
+/* The same with entries that come one after the other, however many: begin, add each, end. The plan's own are not looked at. */
+struct crl_writer {
+    struct buffer out;
+    size_t tbs, entries; /* marks */
+    size_t entry_count;
+};
+struct crl_writer crl_begin(struct arena *arena, const struct crl_plan *plan);
+void crl_add(struct crl_writer *writer, const struct crl_entry *entry);
+struct bytes crl_end(struct crl_writer *writer, const struct crl_plan *plan);
+
 #endif

@@ -76,25 +76,45 @@ put_extensions(struct buffer *out, const struct crl_plan *plan)
     der_close(out, explicit);
 }
 
+struct crl_writer
+crl_begin(struct arena *arena, const struct crl_plan *plan)
+{
+    struct crl_writer writer = {.out = buffer_in(arena)};
+
+    writer.tbs = der_open(&writer.out, DER_SEQUENCE);
+    der_put_int(&writer.out, VERSION_2);
+    der_put_whole(&writer.out, signature_algorithm_der(plan->algorithm));
+    der_put_whole(&writer.out, plan->issuer);
+    der_put_time(&writer.out, plan->this_update_s);
+    der_put_time(&writer.out, plan->next_update_s);
+    return writer;
+}
+
+void
+crl_add(struct crl_writer *writer, const struct crl_entry *entry)
+{
+    /* RFC 5280 §5.1.2.6: the list is absent when nothing is revoked. */
+    if (writer->entry_count++ == 0)
+        writer->entries = der_open(&writer->out, DER_SEQUENCE);
+    put_entry(&writer->out, entry);
+}
+
+struct bytes
+crl_end(struct crl_writer *writer, const struct crl_plan *plan)
+{
+    if (writer->entry_count > 0)
+        der_close(&writer->out, writer->entries);
+    put_extensions(&writer->out, plan);
+    der_close(&writer->out, writer->tbs);
+    return buffer_bytes(&writer->out);
+}
+
 struct bytes
 crl_encode_tbs(struct arena *arena, const struct crl_plan *plan)
 {
-    struct buffer out = buffer_in(arena);
-    size_t tbs = der_open(&out, DER_SEQUENCE);
+    struct crl_writer writer = crl_begin(arena, plan);
 
-    der_put_int(&out, VERSION_2);
-    der_put_whole(&out, signature_algorithm_der(plan->algorithm));
-    der_put_whole(&out, plan->issuer);
-    der_put_time(&out, plan->this_update_s);
-    der_put_time(&out, plan->next_update_s);
-    /* RFC 5280 §5.1.2.6: the list is absent when nothing is revoked. */
-    if (plan->entry_count > 0) {
-        size_t entries = der_open(&out, DER_SEQUENCE);
-        for (size_t i = 0; i < plan->entry_count; i++)
-            put_entry(&out, &plan->entries[i]);
-        der_close(&out, entries);
-    }
-    put_extensions(&out, plan);
-    der_close(&out, tbs);
-    return buffer_bytes(&out);
+    for (size_t i = 0; i < plan->entry_count; i++)
+        crl_add(&writer, &plan->entries[i]);
+    return crl_end(&writer, plan);
 }

@@ -76,7 +76,8 @@ GRANT SELECT, INSERT (body), UPDATE (position, seal) ON audit.record TO ra;
 GRANT SELECT, INSERT (seal, first_position, last_position, root, previous_head, sealed_at_us), UPDATE (head, signature, public_key, key_uri) ON audit.seal TO ra;
 
 -- crl-publisher: what it serves and when it makes the next; never removing, and no view of certificates
-GRANT USAGE ON SCHEMA crl TO crl_publisher;
+GRANT USAGE ON SCHEMA crl, ca TO crl_publisher;
+GRANT SELECT ON ca.signed_crl TO crl_publisher;
 GRANT SELECT, INSERT, UPDATE (certificate, chain_pem, sha256, not_after, changed_at) ON crl.authority TO crl_publisher;
 GRANT SELECT, INSERT, UPDATE (due_at, wanted, met, failure, leased_until, lease_holder, attempts) ON crl.schedule TO crl_publisher;
 GRANT SELECT, INSERT, UPDATE (number, der, this_update, next_update, sha256, entries, published_at) ON crl.published TO crl_publisher;
@@ -87,6 +88,7 @@ GRANT SELECT, INSERT, DELETE, UPDATE (status, public_key, evidence, csr, certifi
     ON ca.authority TO signer;
 GRANT SELECT, INSERT ON ca.chain, ca.alternate_chain, ca.template TO signer;
 GRANT SELECT, INSERT, UPDATE (number) ON ca.crl_number TO signer;
+GRANT SELECT, INSERT, UPDATE (number, sha256, der, signed_at) ON ca.crl TO signer;
 GRANT SELECT, INSERT, UPDATE (key_uri, begun_at, public_key, evidence) ON ca.service_key TO signer;
 GRANT SELECT, INSERT, UPDATE (certificate) ON ca.responder_certificate, ca.scep_ra_certificate TO signer;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON ca.outbox TO signer;

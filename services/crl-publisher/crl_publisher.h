@@ -168,6 +168,10 @@ enum error store_replace(struct publisher *publisher, struct request *rq, const 
     MUST_CHECK;
 enum error store_postpone(struct publisher *publisher, struct request *rq, const struct due_crl *due, int by_ms, const char *failure) MUST_CHECK;
 
+/* What the signer has signed, by its digest. ERR_CONFLICT: a newer one has taken its place. */
+enum error store_load_signed(struct publisher *publisher, struct request *rq, const char *issuer, struct bytes sha256, struct bytes *ret_der)
+    MUST_CHECK;
+
 #define STORE_CHANNEL "crl"
 /* Columns: issuer, sha256 of the authority, sha256 of its CRL or NULL. */
 enum error store_list_heads(struct publisher *publisher, struct request *rq, struct db_rows **ret_rows) MUST_CHECK;

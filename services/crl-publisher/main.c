@@ -5,7 +5,7 @@
  * Calls:      signer (sign_crl, list_cas)
  * Announces:  nothing
  * Hears:      certificate.revoked, ca.created (durable: a revocation that came while it was away is made up for)
- * Privileges: the schema crl; no key, no view of certificates: what is revoked is read by the signer
+ * Privileges: the schema crl, the view ca.signed_crl; no key, no view of certificates: what is revoked is read by the signer
  * On failure: the last good CRL is served from memory; whoever makes the next one is decided by a leased row and tries again with back-off
  */
 #include "base/config.h"

@@ -1,6 +1,7 @@
 /*
- * One new CRL: asked from the signer, read again octet by octet, verified with the CA's certificate, and compared with the last. A good CRL is never
- * replaced by one that did not pass all of this (RFC 5280 §5.2.3, §6.3.3). Called from schedule.c for a leased row; crl_check also from shelf.c.
+ * One new CRL: asked from the signer, who leaves it in the view ca.signed_crl, read again octet by octet, verified with the CA's certificate, and
+ * compared with the last. A good CRL is never replaced by one that did not pass all of this (RFC 5280 §5.2.3, §6.3.3). Called from schedule.c for a
+ * leased row; crl_check also from shelf.c.
  */
 #include <string.h>
 
@@ -122,13 +123,16 @@ renew_crl(struct publisher *publisher, struct request *rq, const char *issuer, s
 {
     struct certificate *certificate = arena_alloc(rq->arena, sizeof(*certificate));
     const Pb__SignCrlReply *reply;
+    struct bytes der = BYTES_NONE;
     struct new_crl new = {0};
     enum error error = certificate_parse(rq, certificate_der, certificate);
 
     if (!error)
         error = ask_signer(publisher, rq, issuer, last, &reply);
     if (!error)
-        error = crl_check(rq, message_bytes(reply->crl), certificate, &new.crl, &new.number);
+        error = store_load_signed(publisher, rq, issuer, message_bytes(reply->sha256), &der);
+    if (!error)
+        error = crl_check(rq, der, certificate, &new.crl, &new.number);
     if (!error)
         error = check_is_newer(rq, &new, last);
     if (error)

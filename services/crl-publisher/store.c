@@ -132,6 +132,22 @@ store_find_outcome(struct publisher *publisher, struct request *rq, const struct
     return OK;
 }
 
+static const struct db_statement select_signed = {"select_signed", "SELECT der FROM ca.signed_crl WHERE issuer = $1 AND sha256 = $2"};
+
+enum error
+store_load_signed(struct publisher *publisher, struct request *rq, const char *issuer, struct bytes sha256, struct bytes *ret_der)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(publisher->db, rq, &select_signed, &rows, DB_TEXT(issuer), DB_BYTES(sha256));
+
+    if (error)
+        return error;
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_CONFLICT, "the CRL that was signed is not there: a newer one has taken its place");
+    *ret_der = db_bytes(rows, 0, 0);
+    return OK;
+}
+
 static const struct db_statement replace = {
     "replace", "WITH replaced AS (INSERT INTO crl.published AS p (issuer, number, der, this_update, next_update, sha256, entries)"
                " SELECT $1, $2, $3, $4, $5, $6, $7 WHERE $5 > now()"

@@ -1,6 +1,8 @@
 /* GetCert and GetCRL (RFC 8894 §3.3.4, §3.3.5): what was issued before, for devices that have no other way to it. */
 #include "scep.h"
 
+#define CRL_MAX (400 * 1024) /* in its envelope it goes through two messages of the bus */
+
 struct wanted {
     struct bytes issuer, serial;
 };
@@ -88,5 +90,9 @@ give_crl(struct conversation *c)
         return error;
     if (!found)
         return refuse(c->rq, ERR_NOT_FOUND, FAIL_BAD_CERT_ID, "crl", "there is no CRL of this CA yet");
+    /* RFC 8894 §2.7: the distribution points are for these. */
+    if (crl.len > CRL_MAX)
+        return refuse(c->rq, ERR_TOO_LARGE, FAIL_BAD_REQUEST, "crl", "the CRL has %zu octets: it is to be fetched from its distribution point",
+                      crl.len);
     return reply_certificates(c, NULL, 0, crl);
 }

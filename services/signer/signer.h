@@ -331,8 +331,12 @@ enum error store_activate_authority(struct signer *signer, struct request *rq, c
                                     const ProtobufCMessage *event) MUST_CHECK;
 
 enum error store_next_crl_number(struct signer *signer, struct request *rq, const char *authority, int64_t after, int64_t *ret_number) MUST_CHECK;
-enum error store_revoked(struct signer *signer, struct request *rq, const char *authority, int64_t alive_at_s, size_t most,
-                         struct crl_entry **ret_entries, size_t *ret_count) MUST_CHECK;
+/* In the order of their serial numbers, those behind `after`; fewer than `most` are the last. */
+enum error store_list_revoked(struct signer *signer, struct request *rq, const char *authority, int64_t alive_at_s, struct bytes after, size_t most,
+                              struct crl_entry **ret_entries, size_t *ret_count) MUST_CHECK;
+/* Unless one with a greater number is there. */
+enum error store_put_crl(struct signer *signer, struct request *rq, const char *authority, int64_t number, struct bytes sha256, struct bytes der)
+    MUST_CHECK;
 
 enum error store_find_service_key(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct service_key *ret_key)
     MUST_CHECK;

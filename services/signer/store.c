@@ -26,17 +26,19 @@ store_next_crl_number(struct signer *signer, struct request *rq, const char *aut
 }
 
 enum error
-store_revoked(struct signer *signer, struct request *rq, const char *authority, int64_t alive_at_s, size_t most, struct crl_entry **ret_entries,
-              size_t *ret_count)
+store_list_revoked(struct signer *signer, struct request *rq, const char *authority, int64_t alive_at_s, struct bytes after, size_t most,
+                   struct crl_entry **ret_entries, size_t *ret_count)
 {
     static const struct db_statement list_revoked = {
         "list_revoked",
-        "SELECT serial, revoked_at, reason, invalidity_at FROM ra.revoked_serial WHERE issuer = $1 AND not_after >= $2 "
-        "UNION ALL SELECT serial, revoked_at, reason, NULL FROM ca.authority WHERE parent = $1 AND revoked_at IS NOT NULL AND not_after >= $2 "
-        "ORDER BY serial LIMIT $3"};
+        /* Each in its order first: so a page costs what is in it, and not a look at all that follows. */
+        "(SELECT serial, revoked_at, reason, invalidity_at FROM ra.revoked_serial WHERE issuer = $1 AND not_after >= $2 AND serial > $3"
+        " ORDER BY serial LIMIT $4) UNION ALL (SELECT serial, revoked_at, reason, NULL FROM ca.authority WHERE parent = $1"
+        " AND revoked_at IS NOT NULL AND not_after >= $2 AND serial > $3 ORDER BY serial LIMIT $4) ORDER BY serial LIMIT $4"};
     struct db_rows *rows;
 
-    enum error error = DB_QUERY(signer->db, rq, &list_revoked, &rows, DB_TEXT(authority), DB_TIME_S(alive_at_s), DB_BIGINT((int64_t)most));
+    enum error error =
+        DB_QUERY(signer->db, rq, &list_revoked, &rows, DB_TEXT(authority), DB_TIME_S(alive_at_s), DB_BYTES(after), DB_BIGINT((int64_t)most));
     if (error != OK)
         return error;
     size_t count = db_count(rows);
@@ -49,6 +51,16 @@ store_revoked(struct signer *signer, struct request *rq, const char *authority, 
     *ret_entries = entries;
     *ret_count = count;
     return OK;
+}
+
+enum error
+store_put_crl(struct signer *signer, struct request *rq, const char *authority, int64_t number, struct bytes sha256, struct bytes der)
+{
+    static const struct db_statement put_crl = {
+        "put_crl", "INSERT INTO ca.crl AS c (authority, number, sha256, der) VALUES ($1, $2, $3, $4) ON CONFLICT (authority) DO UPDATE"
+                   " SET number = excluded.number, sha256 = excluded.sha256, der = excluded.der, signed_at = now() WHERE c.number < excluded.number"};
+
+    return DB_QUERY(signer->db, rq, &put_crl, NULL, DB_TEXT(authority), DB_BIGINT(number), DB_BYTES(sha256), DB_BYTES(der));
 }
 
 /* ---- keys beside the CAs' ---- */

@@ -82,3 +82,31 @@ def test_the_root_has_a_crl_too_and_an_unknown_ca_has_none(stack):
     with pytest.raises(urllib.error.HTTPError) as unknown:
         fetch(stack.crl_url.replace("demo-issuing", "nobody"))
     assert unknown.value.code == 404
+
+
+def crowd(stack, count):
+    """As if so many had been revoked: their certificates are of no matter to a CRL."""
+    stack.sql("INSERT INTO ra.revocation (expiry_month, serial, issuer, revoked_at, reason, not_after, channel, principal_kind, principal_id, authority)"
+              " SELECT 999, decode('0103e7' || lpad(to_hex(n), 28, '0'), 'hex'), 'crowded', now(), 1, now() + interval '90 days', 'test', 'o', 'x', 'issuer'"
+              f" FROM generate_series(1, {count}) AS n")
+
+
+def test_a_crl_that_is_larger_than_a_message_of_the_bus(stack, tmp_path):
+    stack.signetctl("ca", "create", "crowded", "--common-name", "Crowded CA", "--key-type", "p256", "--parent", "demo-root", "--days", "300")
+    crowd(stack, 50000)
+    try:
+        until(lambda: stack.signetctl("crl", "publish", "--issuer", "crowded", check=False).returncode == 0)
+        headers, der = fetch(stack.crl_url.replace("demo-issuing", "crowded"))
+    finally:
+        stack.sql("DELETE FROM ra.revocation WHERE issuer = 'crowded'")
+    assert len(der) > 2 * 1024 * 1024 and int(headers["Content-Length"]) == len(der)
+    crl = x509.load_der_x509_crl(der)
+    assert len(crl) == 50000
+    for n in (1, 10000, 10001, 50000):
+        assert crl.get_revoked_certificate_by_serial_number(int(f"0103e7{n:028x}", 16)) is not None
+    assert crl.get_revoked_certificate_by_serial_number(int(f"0103e7{50001:028x}", 16)) is None
+    (tmp_path / "crowded.crl").write_bytes(der)
+    (tmp_path / "crowded.pem").write_text(stack.signetctl("ca", "show", "crowded", "--pem").stdout)
+    said = subprocess.run(["openssl", "crl", "-inform", "DER", "-in", "crowded.crl", "-CAfile", "crowded.pem", "-noout"], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=30)
+    assert "verify OK" in said.stderr, said.stderr

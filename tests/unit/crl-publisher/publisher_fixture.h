@@ -42,6 +42,7 @@ struct fake_signer {
     EVP_PKEY *key;
     int64_t this_update_s, next_update_s;
     bool with_garbage;
+    bool with_another;  /* has taken the place of the one that is told of */
     struct bytes given; /* instead of one made here */
     size_t entries;
     int crls_signed, lists;
@@ -107,6 +108,23 @@ next_number(struct arena *arena, struct bytes number)
     return octets[0] == 0 ? BYTES(octets + 1, number.len) : BYTES(octets, number.len + 1);
 }
 
+/* In the signer's table, without the CA that its key refers to. */
+static inline ProtobufCBinaryData
+leave_crl(struct arena *arena, const char *issuer, struct bytes der)
+{
+    uint8_t *sha256 = arena_alloc(arena, 32);
+
+    certificate_sha256(der, sha256);
+    postgres_kit_run(postgres, arena_format(arena,
+                                            "SET session_replication_role = replica; INSERT INTO ca.crl (authority, number, sha256, der)"
+                                            " VALUES ('%s', 1, '\\x%s', '\\x%s') ON CONFLICT (authority) DO UPDATE"
+                                            " SET sha256 = excluded.sha256, der = excluded.der; RESET session_replication_role",
+                                            issuer, bytes_hex(arena, BYTES(sha256, 32), 0), bytes_hex(arena, der, 0)));
+    if (signer.with_another)
+        postgres_kit_run(postgres, "UPDATE ca.crl SET sha256 = sha256('another')");
+    return (ProtobufCBinaryData){.data = sha256, .len = 32};
+}
+
 static inline enum error
 sign_crl(struct request *work, const Pb__SignCrlRequest *request, const ProtobufCMessage **ret_reply)
 {
@@ -134,7 +152,7 @@ sign_crl(struct request *work, const Pb__SignCrlRequest *request, const Protobuf
     if (signer.with_garbage)
         der.len--;
     pb__sign_crl_reply__init(reply);
-    reply->crl = (ProtobufCBinaryData){.data = (uint8_t *)der.at, .len = der.len};
+    reply->sha256 = leave_crl(work->arena, ca->name, der);
     *ret_reply = &reply->base;
     return OK;
 }
@@ -251,13 +269,17 @@ grant_rights(void)
 static inline int
 start_postgres(void **state)
 {
-    char *tables = read_whole("services/crl-publisher/sql/001_crl.sql");
+    static const char *const files[] = {"services/signer/sql/001_tables.sql", "services/crl-publisher/sql/001_crl.sql",
+                                        "services/signer/sql/009_crl.sql"};
 
     postgres = postgres_kit_start();
-    postgres_kit_run(postgres, tables);
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        char *tables = read_whole(files[i]);
+        postgres_kit_run(postgres, tables);
+        free(tables);
+    }
     postgres_kit_run(postgres, "CREATE ROLE crl_publisher LOGIN");
     grant_rights();
-    free(tables);
     return 0;
 }
 

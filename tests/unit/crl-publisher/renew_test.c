@@ -98,6 +98,13 @@ refuses_the_name_of_another_issuer(void **state)
 }
 
 static void
+takes_no_other_crl_than_the_one_that_was_signed_for_it(void **state)
+{
+    signer.with_another = true;
+    refuse(ERR_CONFLICT, "a newer one has taken its place");
+}
+
+static void
 refuses_an_equal_number(void **state)
 {
     signer.number = BYTES("\x01\x00", 2);
@@ -266,6 +273,7 @@ main(void)
         RENEWAL(makes_no_two_crls_of_one_second),
         RENEWAL(refuses_a_signature_of_another_key),
         RENEWAL(refuses_the_name_of_another_issuer),
+        RENEWAL(takes_no_other_crl_than_the_one_that_was_signed_for_it),
         RENEWAL(refuses_an_equal_number),
         RENEWAL(refuses_a_lower_number),
         RENEWAL(takes_a_crl_that_openssl_made),

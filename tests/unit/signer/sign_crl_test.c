@@ -47,13 +47,23 @@ sign(struct request *rq, const char *issuer, struct bytes after, Pb__SignCrlRepl
     return sign_crl(&signer, rq, &request, ret_reply);
 }
 
+/* Where crl-publisher finds it. */
 static X509_CRL *
-x509_crl_of(ProtobufCBinaryData crl)
+x509_crl_of(struct request *rq, const char *issuer, const Pb__SignCrlReply *reply)
 {
-    const uint8_t *at = crl.data;
-    X509_CRL *read = d2i_X509_CRL(NULL, &at, (long)crl.len);
+    const char *sha256 = bytes_hex(rq->arena, message_bytes(reply->sha256), 0);
+    char *hex = postgres_kit_ask(postgres, arena_format(rq->arena,
+                                                        "SELECT encode(der, 'hex') FROM ca.signed_crl WHERE issuer = '%s' AND sha256 = '\\x%s'"
+                                                        " AND sha256 = sha256(der)",
+                                                        issuer, sha256));
+    struct bytes der;
 
+    assert_true(bytes_from_hex(rq->arena, hex, &der));
+    free(hex);
+    const uint8_t *at = der.at;
+    X509_CRL *read = d2i_X509_CRL(NULL, &at, (long)der.len);
     assert_non_null(read);
+    assert_ptr_equal(at, der.at + der.len);
     return read;
 }
 
@@ -80,7 +90,7 @@ an_empty_crl_verifies(void **state)
         AUTO_STRUCT(request, rq) = request_new();
         Pb__SignCrlReply reply;
         assert_int_equal(sign(rq, issuers[i], BYTES_NONE, &reply), OK);
-        X509_CRL *crl = x509_crl_of(reply.crl);
+        X509_CRL *crl = x509_crl_of(rq, issuers[i], &reply);
         assert_true(openssl_verifies_crl(rq, crl, issuers[i]));
         assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), -1);
         assert_int_equal(reply.entries, 0);
@@ -101,7 +111,7 @@ lists_what_this_ca_issued_and_is_still_alive(void **state)
     revoke_serial("01ee", "root", 4, "now() + interval '30 days'");
     assert_int_equal(sign(rq, "issuing", BYTES_NONE, &reply), OK);
     assert_int_equal(reply.entries, 3);
-    X509_CRL *crl = x509_crl_of(reply.crl);
+    X509_CRL *crl = x509_crl_of(rq, "issuing", &reply);
     assert_true(openssl_verifies_crl(rq, crl, "issuing"));
     assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), 3);
     ASN1_INTEGER *serial = ASN1_INTEGER_new();
@@ -215,21 +225,69 @@ refuses_impossible_times_and_numbers(void **state)
 }
 
 static void
-says_when_a_crl_is_too_large_for_the_bus(void **state)
+revoke_many(int count)
+{
+    char sql[600];
+
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO ra.revocation (expiry_month, serial, issuer, revoked_at, reason, not_after, channel, principal_kind, principal_id, "
+                   "authority) SELECT 2, decode('01' || lpad(to_hex(n), 32, '0'), 'hex'), 'root', now(), 1, now() + interval '1 day', 't', 'o', "
+                   "'x', 'i' FROM generate_series(1, %d) AS n; ANALYZE ra.revocation",
+                   count);
+    postgres_kit_run(postgres, sql);
+}
+
+/* Several messages of the bus, and pages of the database: nothing is left out or comes twice where one ends. */
+static void
+a_crl_may_be_larger_than_a_message(void **state)
+{
+    enum { MANY = 50000 };
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__SignCrlReply reply;
+
+    revoke_many(MANY);
+    postgres_kit_run(postgres, "UPDATE ca.authority SET revoked_at = now(), reason = 5 WHERE name = 'issuing'");
+    assert_int_equal(sign(rq, "root", BYTES_NONE, &reply), OK);
+    assert_int_equal(reply.entries, MANY + 1);
+    X509_CRL *crl = x509_crl_of(rq, "root", &reply);
+    assert_true(openssl_verifies_crl(rq, crl, "root"));
+    STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(crl);
+    assert_int_equal(sk_X509_REVOKED_num(revoked), MANY + 1);
+    ASN1_INTEGER *last = ASN1_INTEGER_new();
+    for (int i = 0; i < sk_X509_REVOKED_num(revoked); i++) {
+        const ASN1_INTEGER *serial = X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(revoked, i));
+        assert_true(ASN1_INTEGER_cmp(last, serial) < 0);
+        assert_int_equal(ASN1_STRING_copy(last, serial), 1);
+    }
+    ASN1_INTEGER_free(last);
+    X509_CRL_free(crl);
+}
+
+static void
+a_page_that_is_just_full_is_not_the_last(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
     Pb__SignCrlReply reply;
 
-    postgres_kit_run(
-        postgres,
-        "INSERT INTO ra.revocation (expiry_month, serial, issuer, revoked_at, reason, not_after, channel, principal_kind, principal_id, "
-        "authority) SELECT 2, decode('01' || lpad(to_hex(n), 32, '0'), 'hex'), 'root', now(), 1, now() + interval '1 day', 't', 'o', 'x', 'i' "
-        "FROM generate_series(1, 25000) AS n");
-    assert_int_equal(sign(rq, "root", BYTES_NONE, &reply), ERR_TOO_LARGE);
-    AUTO_STRUCT(request, second) = request_new();
-    postgres_kit_run(postgres, "DELETE FROM ra.revocation WHERE serial > decode('01' || lpad(to_hex(15000), 32, '0'), 'hex')");
-    assert_int_equal(sign(second, "root", BYTES_NONE, &reply), OK);
-    assert_int_equal(reply.entries, 15000);
+    revoke_many(10000);
+    assert_int_equal(sign(rq, "root", BYTES_NONE, &reply), OK);
+    assert_int_equal(reply.entries, 10000);
+}
+
+static void
+an_older_crl_does_not_take_the_place_of_a_newer_one(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__SignCrlReply reply;
+
+    assert_int_equal(sign(rq, "issuing", BYTES_NONE, &reply), OK);
+    const char *sha256 = postgres_kit_ask(postgres, "SELECT encode(sha256, 'hex') FROM ca.crl WHERE authority = 'issuing'");
+    assert_int_equal(store_put_crl(&signer, rq, "issuing", 1, BYTES("01234567890123456789012345678901", 32), BYTES("old", 3)), OK);
+    const char *still = postgres_kit_ask(postgres, "SELECT encode(sha256, 'hex') FROM ca.crl WHERE authority = 'issuing'");
+    assert_string_equal(sha256, still);
+    assert_string_equal(still, bytes_hex(rq->arena, message_bytes(reply.sha256), 0));
+    free((void *)sha256);
+    free((void *)still);
 }
 
 int
@@ -242,7 +300,9 @@ main(void)
         cmocka_unit_test_setup(numbers_grow_and_begin_after_the_one_that_was_published, forget_revocations),
         cmocka_unit_test_setup(callers_at_one_moment_never_get_one_number, forget_revocations),
         cmocka_unit_test_setup(refuses_impossible_times_and_numbers, forget_revocations),
-        cmocka_unit_test_setup(says_when_a_crl_is_too_large_for_the_bus, forget_revocations),
+        cmocka_unit_test_setup(a_crl_may_be_larger_than_a_message, forget_revocations),
+        cmocka_unit_test_setup(a_page_that_is_just_full_is_not_the_last, forget_revocations),
+        cmocka_unit_test_setup(an_older_crl_does_not_take_the_place_of_a_newer_one, forget_revocations),
     };
 
     log_open("sign-crl-test", "1", LOG_LEVEL_ERROR);
