@@ -1,4 +1,6 @@
 /* GetCert and GetCRL (RFC 8894 §3.3.4, §3.3.5): what was issued before, for devices that have no other way to it. */
+#include <assert.h>
+
 #include "scep.h"
 
 #define CRL_MAX (400 * 1024) /* in its envelope it goes through two messages of the bus */
@@ -12,7 +14,7 @@ static enum error
 read_issuer_and_serial(struct conversation *c, struct wanted *ret_wanted)
 {
     struct der in = der_of(c->content), inside;
-    struct wanted wanted;
+    struct wanted wanted = {0};
 
     if (!der_enter(&in, DER_SEQUENCE, &inside) || !der_at_end(&in) || !der_take_whole(&inside, NULL, &wanted.issuer) ||
         !der_take_unsigned(&inside, &wanted.serial) || !der_at_end(&inside))
@@ -42,6 +44,7 @@ find_wanted(struct conversation *c, const struct wanted *wanted, const struct pr
         if (enrolled.certificate.len > 0)
             break;
     }
+    assert(first != NULL); /* read_issuer_and_serial has seen one of that name */
     *ret_ca = first;
     *ret_enrolled = enrolled;
     return OK;
@@ -60,7 +63,7 @@ give_certificate(struct conversation *c)
     const struct profile_ca *ca = NULL;
     struct enrolled enrolled;
     struct peer certificate;
-    struct wanted wanted;
+    struct wanted wanted = {0};
 
     enum error error = read_issuer_and_serial(c, &wanted);
     if (error == OK)
@@ -78,7 +81,7 @@ give_crl(struct conversation *c)
     const struct profile_ca *ca = NULL;
     struct enrolled enrolled;
     struct bytes crl = BYTES_NONE;
-    struct wanted wanted;
+    struct wanted wanted = {0};
     bool found = false;
 
     enum error error = read_issuer_and_serial(c, &wanted);

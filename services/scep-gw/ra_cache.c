@@ -167,10 +167,12 @@ load(struct scep *scep, struct request *rq, const struct profile *profile, struc
     if (copy_cached(scep->ras, rq->arena, profile->about, false, ret_given))
         return OK;
     enum error error = ask(scep, rq, profile);
-    if (!copy_cached(scep->ras, rq->arena, profile->about, true, ret_given))
-        return error;
-    failure_clear(rq);
-    return OK;
+    if (copy_cached(scep->ras, rq->arena, profile->about, true, ret_given)) {
+        failure_clear(rq);
+        return OK;
+    }
+    /* Without an error, others have taken its place already. */
+    return error != OK ? error : fail(rq, ERR_UNAVAILABLE, "more than %d profiles are used at one time", ENTRIES_MAX);
 }
 
 static enum error

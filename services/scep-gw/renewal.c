@@ -12,17 +12,12 @@
 #define SECONDS_A_DAY INT64_C(86400)
 
 static enum error
-find_issuer(struct conversation *c, const struct profile_ca **ret_issuer)
+check_issuer(struct conversation *c, const struct profile_ca *issuer)
 {
-    const struct profile_ca *issuer = authorities_find_issuer(&c->ras, c->message.signer.der);
-
-    if (issuer == NULL)
-        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal", "the request is not signed with a certificate of this CA");
-    if (issuer != &c->ras.cas[0] && !c->profile->about->renewal_from_predecessors)
-        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal",
-                      "the request is signed with a certificate of %s, and this profile renews none of a CA that was succeeded", issuer->name);
-    *ret_issuer = issuer;
-    return OK;
+    if (issuer == &c->ras.cas[0] || c->profile->about->renewal_from_predecessors)
+        return OK;
+    return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal",
+                  "the request is signed with a certificate of %s, and this profile renews none of a CA that was succeeded", issuer->name);
 }
 
 static enum error
@@ -74,13 +69,15 @@ check_names(struct conversation *c, const struct csr *csr, const struct certific
 enum error
 renewal_authorize(struct conversation *c, const struct csr *csr, struct transaction *transaction)
 {
-    const struct profile_ca *issuer = NULL;
+    const struct profile_ca *issuer = authorities_find_issuer(&c->ras, c->message.signer.der);
     struct enrolled enrolled;
     struct certificate old;
 
     if (!c->profile->about->renewal)
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal", "this profile renews no certificates");
-    enum error error = find_issuer(c, &issuer);
+    if (issuer == NULL)
+        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal", "the request is not signed with a certificate of this CA");
+    enum error error = check_issuer(c, issuer);
     if (error == OK)
         error = certificate_parse(c->rq, c->message.signer.der, &old);
     if (error == OK)

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 
 from acme_kit import csr
+from scep_kit import FAILURE, GET_CRL, Device, integer, seq
 from stack_kit import until
 
 
@@ -91,12 +92,21 @@ def crowd(stack, count):
               f" FROM generate_series(1, {count}) AS n")
 
 
+def assert_scep_points_elsewhere(stack):
+    """RFC 8894 §2.7: GetCRL is for small ones; others are fetched from their distribution point."""
+    stack.signetctl("profile", "create", "crowded", "--kind", "scep", "--issuer", "crowded", "--template", "Device-Certificate")
+    device = Device(f"{stack.scep_url}/scep/crowded")
+    reply = device.send(seq(device.ca()[1].subject.public_bytes(), integer(1)), GET_CRL)
+    assert (reply.status, reply.fail_info) == (FAILURE, "2") and "from its distribution point" in stack.log("scep-gw")
+
+
 def test_a_crl_that_is_larger_than_a_message_of_the_bus(stack, tmp_path):
     stack.signetctl("ca", "create", "crowded", "--common-name", "Crowded CA", "--key-type", "p256", "--parent", "demo-root", "--days", "300")
     crowd(stack, 50000)
     try:
         until(lambda: stack.signetctl("crl", "publish", "--issuer", "crowded", check=False).returncode == 0)
         headers, der = fetch(stack.crl_url.replace("demo-issuing", "crowded"))
+        assert_scep_points_elsewhere(stack)
     finally:
         stack.sql("DELETE FROM ra.revocation WHERE issuer = 'crowded'")
     assert len(der) > 2 * 1024 * 1024 and int(headers["Content-Length"]) == len(der)

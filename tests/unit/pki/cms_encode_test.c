@@ -39,9 +39,10 @@ a_crl_stands_alone_or_beside_them(void **state)
     AUTO_STRUCT(arena, arena) = arena_new();
     EVP_PKEY *key = kit_key("p256");
     X509_CRL *made = X509_CRL_new();
+    ASN1_TIME *made_at = ASN1_TIME_set(NULL, 0);
     unsigned char *octets = NULL;
 
-    assert_int_equal(X509_CRL_set1_lastUpdate(made, ASN1_TIME_set(NULL, 0)), 1);
+    assert_int_equal(X509_CRL_set1_lastUpdate(made, made_at), 1);
     assert_true(X509_CRL_sign(made, key, EVP_sha256()) > 0);
     int len = i2d_X509_CRL(made, &octets);
     struct bytes message = cms_certs_only(arena, NULL, 0, BYTES(octets, len));
@@ -54,6 +55,7 @@ a_crl_stands_alone_or_beside_them(void **state)
     sk_X509_CRL_pop_free(found, X509_CRL_free);
     CMS_ContentInfo_free(cms);
     OPENSSL_free(octets);
+    ASN1_TIME_free(made_at);
     X509_CRL_free(made);
     EVP_PKEY_free(key);
 }
