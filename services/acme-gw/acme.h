@@ -83,7 +83,7 @@ struct acme {
     struct commit_queue *new_orders;
     struct account_cache *accounts;
     struct certificate_cache *certificates;
-    const struct profile *profiles;
+    const struct profile *profiles; /* of the setting */
     size_t profile_count;
     struct workers *validators; /* for validations that begin here; the lease has its own threads */
     struct workers *onlookers;  /* for the perspectives of one validation beside the first */
@@ -442,9 +442,15 @@ void attestation_fill_in(struct arena *arena, const struct policy *policy, const
 http_handler finalize;
 /* A turn at a `processing` order that its finalize did not finish. */
 void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
-/* "classic=Web Server:90, short=Web Server:6" */
-enum error profiles_parse(struct request *rq, const char *text, struct profile **ret_profiles, size_t *ret_count) MUST_CHECK;
-const struct profile *profile_find(const struct acme *acme, const struct policy *policy, const char *name); /* NULL when there is none */
+
+/* ---- profile.c ---- */
+
+/* "classic=Web Server:90"; as many as texts. `what` they are, for the refusal. */
+enum error profiles_parse(struct request *rq, const char *what, char *const *texts, size_t count, struct profile **ret_profiles) MUST_CHECK;
+const struct profile *profile_find(const struct policy *policy, const char *name); /* NULL when there is none */
+
+/* ---- order_wishes.c ---- */
+
 /* Dates, profile and `replaces` of a new order, into it. */
 enum error order_wishes_take(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
     MUST_CHECK;

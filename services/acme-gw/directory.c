@@ -17,12 +17,12 @@ caa_identities(struct acme *acme, struct arena *arena)
 
 /* draft-ietf-acme-profiles: a name, and words for people. */
 static json_t *
-profiles(struct acme *acme, struct arena *arena)
+profiles(struct arena *arena, const struct policy *policy)
 {
     json_t *object = json_object();
 
-    for (size_t i = 0; i < acme->profile_count; i++) {
-        const struct profile *profile = &acme->profiles[i];
+    for (size_t i = 0; i < policy->profile_count; i++) {
+        const struct profile *profile = &policy->profiles[i];
         const char *words = profile->validity_days == 0 ? arena_format(arena, "%s, as long as it allows", profile->template_name)
                                                         : arena_format(arena, "%s, %d days", profile->template_name, profile->validity_days);
         (void)json_object_set_new(object, profile->name, json_string(words));
@@ -40,8 +40,8 @@ meta(struct acme *acme, struct arena *arena, const struct policy *policy)
     challenge_types_add_meta(acme, arena, json);
     if (policy->subdomain_auth)
         (void)json_object_set_new(json, "subdomainAuthAllowed", json_true()); /* RFC 9444 §4.4 */
-    if (acme->profile_count > 0 && text_equal(policy->name, default_policy))
-        (void)json_object_set_new(json, "profiles", profiles(acme, arena));
+    if (policy->profile_count > 0)
+        (void)json_object_set_new(json, "profiles", profiles(arena, policy));
     return json;
 }
 

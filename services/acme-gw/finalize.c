@@ -127,7 +127,7 @@ preapproved_names(struct arena *arena, const struct order *order)
 static enum error
 take_wishes(const struct acme *acme, struct request *rq, const struct policy *policy, const struct order *order, Pb__EnrollRequest *input)
 {
-    const struct profile *profile = profile_find(acme, policy, order->profile);
+    const struct profile *profile = profile_find(policy, order->profile);
     int days = profile != NULL ? profile->validity_days : policy->validity_days;
 
     if (order->profile != NULL && profile == NULL)

@@ -38,7 +38,7 @@ static const struct setting settings[] = {
                  "names that CAA records may use for this CA, comma-separated; empty: the domain of SIGNET_ACME_URL"),
     SETTING_TEXT(struct acme_config, challenges, "SIGNET_ACME_CHALLENGES", "", "types of challenges to offer, comma-separated; empty: all"),
     SETTING_TEXT(struct acme_config, profiles, "SIGNET_ACME_PROFILES", "",
-                 "profiles that clients may choose, name=template:days, comma-separated; days 0: as the template says"),
+                 "profiles of the default policy while it has none of its own, name=template:days, comma-separated; days 0: as the template says"),
     SETTING_NUMBER(struct acme_config, dns_persist_draft, "SIGNET_ACME_DNS_PERSIST_DRAFT", "2", 1, 2,
                    "dns-persist-01 as this draft (draft-ietf-acme-dns-persist-0N) has it"),
     SETTING_TEXT(struct acme_config, perspectives, "SIGNET_ACME_PERSPECTIVES", "",
@@ -83,8 +83,9 @@ static void
 open_profiles(struct service *service, struct request *rq, struct acme *acme)
 {
     struct profile *profiles = NULL;
+    char **texts = text_split(rq->arena, acme->config.profiles, ',', &acme->profile_count);
 
-    service_must(service, rq, profiles_parse(rq, acme->config.profiles, &profiles, &acme->profile_count));
+    service_must(service, rq, profiles_parse(rq, "SIGNET_ACME_PROFILES", texts, acme->profile_count, &profiles));
     acme->profiles = profiles;
 }
 

@@ -117,9 +117,9 @@ take_names(struct acme *acme, struct request *rq, const struct policy *policy, c
 
 /* The templates that the account's external account binding allows. */
 static enum error
-check_template(struct acme *acme, struct request *rq, const struct policy *policy, const struct account *account, const struct order *order)
+check_template(struct request *rq, const struct policy *policy, const struct account *account, const struct order *order)
 {
-    const struct profile *profile = profile_find(acme, policy, order->profile);
+    const struct profile *profile = profile_find(policy, order->profile);
     const char *template_name = profile != NULL ? profile->template_name : policy->template_name;
 
     for (size_t i = 0; i < account->allowed_template_count; i++)
@@ -217,7 +217,7 @@ new_order(void *context, struct http_exchange *x)
     request_note(rq, "order", "%s", order.id);
     error = order_wishes_take(acme, rq, policy, signed_.payload, &order);
     if (!error)
-        error = check_template(acme, rq, policy, signed_.account, &order);
+        error = check_template(rq, policy, signed_.account, &order);
     if (!error)
         error = limit_insert_order(acme, rq, policy, challenges, &order);
     if (error)

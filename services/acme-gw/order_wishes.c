@@ -11,59 +11,15 @@
 #define DAY_S INT64_C(86400)
 /* A client's clock may be late; ra knows what its templates allow. */
 #define LATE_CLOCK_S 3600
-#define VALIDITY_MAX_DAYS 36500
-
-/* ---- profiles ---- */
-
-static bool
-read_profile(struct arena *arena, const char *text, struct profile *ret_profile)
-{
-    const char *equals = strchr(text, '='), *colon = strrchr(text, ':');
-    int64_t days = 0;
-
-    if (equals == NULL || equals == text || colon == NULL || colon <= equals + 1 || !text_parse_number(colon + 1, 0, VALIDITY_MAX_DAYS, &days))
-        return false;
-    *ret_profile = (struct profile){.name = arena_format(arena, "%.*s", (int)(equals - text), text),
-                                    .template_name = arena_format(arena, "%.*s", (int)(colon - equals - 1), equals + 1),
-                                    .validity_days = (int)days};
-    return true;
-}
-
-enum error
-profiles_parse(struct request *rq, const char *text, struct profile **ret_profiles, size_t *ret_count)
-{
-    size_t count;
-    char **parts = text_split(rq->arena, text, ',', &count);
-    struct profile *profiles = arena_array(rq->arena, count, sizeof *profiles);
-
-    for (size_t i = 0; i < count; i++)
-        if (!read_profile(rq->arena, parts[i], &profiles[i]))
-            return fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_PROFILES: \"%s\" is not of the form name=template:days", parts[i]);
-    *ret_profiles = profiles;
-    *ret_count = count;
-    return OK;
-}
-
-/* Other policies than the default one say themselves what there is. */
-const struct profile *
-profile_find(const struct acme *acme, const struct policy *policy, const char *name)
-{
-    if (!text_equal(policy->name, default_policy))
-        return NULL;
-    for (size_t i = 0; i < acme->profile_count; i++)
-        if (text_equal(acme->profiles[i].name, name))
-            return &acme->profiles[i];
-    return NULL;
-}
 
 static enum error
-take_profile(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
+take_profile(struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
 {
     const json_t *member = json_object_get(payload, "profile");
 
     if (member == NULL)
         return OK;
-    if (profile_find(acme, policy, json_string_value(member)) == NULL)
+    if (profile_find(policy, json_string_value(member)) == NULL)
         return refuse(rq, ERR_BAD_REQUEST, "invalidProfile", "there is no profile \"%.60s\"; the directory's meta.profiles has those that there are",
                       json_is_string(member) ? json_string_value(member) : "");
     order->profile = json_string_value(member);
@@ -85,9 +41,9 @@ take_date(struct request *rq, const json_t *payload, const char *member, int64_t
 }
 
 static enum error
-take_dates(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
+take_dates(struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
 {
-    const struct profile *profile = profile_find(acme, policy, order->profile);
+    const struct profile *profile = profile_find(policy, order->profile);
     int days = profile != NULL ? profile->validity_days : policy->validity_days;
     int64_t now_s = clock_now_s();
 
@@ -148,9 +104,9 @@ take_replaces(struct acme *acme, struct request *rq, const json_t *payload, stru
 enum error
 order_wishes_take(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
 {
-    enum error error = take_profile(acme, rq, policy, payload, order);
+    enum error error = take_profile(rq, policy, payload, order);
     if (!error)
-        error = take_dates(acme, rq, policy, payload, order);
+        error = take_dates(rq, policy, payload, order);
     if (!error)
         error = take_replaces(acme, rq, payload, order);
     return error;

@@ -19,6 +19,7 @@
 
 struct acme;
 struct account;
+struct profile;
 
 /* ---- policy.c ---- */
 
@@ -45,6 +46,8 @@ struct policy {
     bool subdomain_auth;
     int orders_per_account, certificates_per_account; /* 0: any number */
     size_t identifiers_max;
+    const struct profile *profiles;
+    size_t profile_count;
     const struct limits *limits;
     unsigned identifier_types; /* bit n: enum identifier_type n */
     struct attestation_roots {

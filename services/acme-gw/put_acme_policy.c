@@ -88,6 +88,19 @@ check_challenges(struct request *rq, const Pb__AcmePolicy *policy)
     return OK;
 }
 
+static enum error
+check_profiles(struct request *rq, const Pb__AcmePolicy *policy)
+{
+    struct profile *profiles;
+
+    if (policy->n_profiles > POLICY_LIST_MAX)
+        return fail(rq, ERR_TOO_LARGE, "profiles: at most %d can be given", POLICY_LIST_MAX);
+    for (size_t i = 0; i < policy->n_profiles; i++)
+        if (strlen(policy->profiles[i]) > POLICY_TEXT_MAX)
+            return fail(rq, ERR_TOO_LARGE, "profiles: \"%.40s…\" is longer than %d octets", policy->profiles[i], POLICY_TEXT_MAX);
+    return profiles_parse(rq, "profiles", (char *const *)policy->profiles, policy->n_profiles, &profiles);
+}
+
 /* With CAA on and no name of ours every CAA record forbids. */
 static enum error
 check_caa_can_allow(const struct acme *acme, struct request *rq, const Pb__AcmePolicy *policy)
@@ -151,6 +164,8 @@ check_policy(const struct acme *acme, struct request *rq, const Pb__AcmePolicy *
         error = attestation_check_policy(rq, policy);
     if (!error)
         error = check_caa_can_allow(acme, rq, policy);
+    if (!error)
+        error = check_profiles(rq, policy);
     return error ? error : check_numbers(rq, policy);
 }
 

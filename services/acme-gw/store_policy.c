@@ -6,24 +6,19 @@
 #define POLICY_COLUMNS                                                                                                                      \
     "name, description, disabled, template, issuer, validity_days, preapproved_names, challenge_types, client_networks, allowed_networks, " \
     "denied_networks, eab, caa, orders_per_account, certificates_per_account, identifiers_max, limits, subdomain_auth, identifier_types, "  \
-    "apple_roots, step_roots, tpm_roots"
+    "apple_roots, step_roots, tpm_roots, profiles"
+#define POLICY_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23"
 
 static const struct db_statement list_policies = {"list_policies", "SELECT " POLICY_COLUMNS
                                                                    " FROM acme.policy WHERE $1 = '' OR name = $1 ORDER BY name COLLATE \"C\""};
-static const struct db_statement insert_policy = {
-    "insert_policy", "INSERT INTO acme.policy (" POLICY_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
-                     "$12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) ON CONFLICT (name) DO NOTHING"};
-static const struct db_statement update_policy = {"update_policy",
-                                                  "UPDATE acme.policy SET (" POLICY_COLUMNS
-                                                  ", changed_at) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
-                                                  "$17, $18, $19, $20, $21, $22, now()) WHERE name = $1"};
+static const struct db_statement insert_policy = {"insert_policy", "INSERT INTO acme.policy (" POLICY_COLUMNS ") VALUES (" POLICY_VALUES
+                                                                   ") ON CONFLICT (name) DO NOTHING"};
+static const struct db_statement update_policy = {"update_policy", "UPDATE acme.policy SET (" POLICY_COLUMNS ", changed_at) = (" POLICY_VALUES
+                                                                   ", now()) WHERE name = $1"};
 /* The two together make one atomic "insert or update" that can tell which it was. */
-static const struct db_statement write_policy = {
-    "write_policy",
-    "INSERT INTO acme.policy AS p (" POLICY_COLUMNS
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) "
-    "ON CONFLICT (name) DO UPDATE SET (" POLICY_COLUMNS ", changed_at) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-    "$16, $17, $18, $19, $20, $21, $22, now()) RETURNING p.xmax = 0"};
+static const struct db_statement write_policy = {"write_policy", "INSERT INTO acme.policy AS p (" POLICY_COLUMNS ") VALUES (" POLICY_VALUES
+                                                                 ") ON CONFLICT (name) DO UPDATE SET (" POLICY_COLUMNS
+                                                                 ", changed_at) = (" POLICY_VALUES ", now()) RETURNING p.xmax = 0"};
 static const struct db_statement delete_policy = {"delete_policy", "DELETE FROM acme.policy WHERE name = $1"};
 
 static size_t
@@ -64,6 +59,7 @@ read_policy(struct arena *arena, const struct db_rows *rows, size_t row)
     policy->apple_roots = db_text(rows, row, 19);
     policy->step_roots = db_text(rows, row, 20);
     policy->tpm_roots = db_text(rows, row, 21);
+    policy->n_profiles = read_texts(rows, row, 22, &policy->profiles);
     return policy;
 }
 
@@ -113,9 +109,27 @@ or_setting(const char *text, const char *setting)
     return text_is_empty(text) ? setting : text;
 }
 
-static struct policy
-policy_of(struct acme *acme, struct arena *arena, const Pb__AcmePolicy *row, const struct limits *limits)
+/* Its own, or of the default policy the setting's; none when they cannot be read, which put_acme_policy.c does not let in. */
+static void
+take_profiles(const struct acme *acme, struct request *rq, const Pb__AcmePolicy *row, struct policy *policy)
 {
+    struct profile *own = NULL;
+
+    if (row->n_profiles == 0 && text_equal(row->name, default_policy)) {
+        policy->profiles = acme->profiles;
+        policy->profile_count = acme->profile_count;
+    } else if (profiles_parse(rq, "profiles", (char *const *)row->profiles, row->n_profiles, &own) == OK) {
+        policy->profiles = own;
+        policy->profile_count = row->n_profiles;
+    } else {
+        failure_clear(rq);
+    }
+}
+
+static struct policy
+policy_of(struct acme *acme, struct request *rq, const Pb__AcmePolicy *row, const struct limits *limits)
+{
+    struct arena *arena = rq->arena;
     struct policy policy = {
         .name = row->name,
         .description = row->description,
@@ -145,6 +159,7 @@ policy_of(struct acme *acme, struct arena *arena, const Pb__AcmePolicy *row, con
 
     (void)eab_rule_find(row->eab, &policy.eab);
     attestation_of_policy(row, &policy);
+    take_profiles(acme, rq, row, &policy);
     policy.directory = directory_of_policy(acme, arena, &policy);
     return policy;
 }
@@ -189,7 +204,7 @@ store_load_policies(struct acme *acme, struct request *rq, struct policies *ret_
         const struct limits *named = limits_of(rq->arena, limits, limits_count, rows[i]->limits);
         if (named == NULL)
             return fail(rq, ERR_UNAVAILABLE, "the policies were changed while they were read");
-        policies[i] = policy_of(acme, rq->arena, rows[i], named);
+        policies[i] = policy_of(acme, rq, rows[i], named);
     }
     *ret_policies = (struct policies){policies, count};
     return OK;
@@ -224,7 +239,7 @@ store_write_policy(struct acme *acme, struct request *rq, const Pb__AcmePolicy *
                  TEXTS(client_networks), TEXTS(allowed_networks), TEXTS(denied_networks), DB_TEXT(or_setting(policy->eab, eab_rule_name(EAB_NONE))),
                  DB_BOOL(policy->caa), DB_INT(policy->orders_per_account), DB_INT(policy->certificates_per_account), DB_INT(policy->identifiers_max),
                  DB_TEXT(or_setting(policy->limits, default_policy)), DB_BOOL(policy->subdomain_auth), TEXTS(identifier_types),
-                 DB_TEXT(policy->apple_roots), DB_TEXT(policy->step_roots), DB_TEXT(policy->tpm_roots));
+                 DB_TEXT(policy->apple_roots), DB_TEXT(policy->step_roots), DB_TEXT(policy->tpm_roots), TEXTS(profiles));
     if (error == ERR_CONFLICT) {
         failure_clear(rq);
         return fail(rq, ERR_BAD_REQUEST, "there are no limits \"%s\": see signetctl acme limits list", policy->limits);

@@ -1,9 +1,11 @@
 """ACME policies: a directory each, names without challenges, accounts that stay, and what operators do with them."""
 
+import datetime
 import json
 import subprocess
 
 import pytest
+from cryptography import x509
 
 from acme_kit import Client, Responder, csr
 from stack_kit import until
@@ -96,8 +98,22 @@ def test_operators_write_policies_as_yaml_and_change_them_at_once(stack):
     assert stack.signetctl("acme", "policy", "show", "lab", check=False).returncode == 4
 
 
+def test_an_order_chooses_a_profile_of_its_policy(stack):
+    stack.signetctl("acme", "policy", "create", "chooser", "--preapproved-names", "*.chooser.test", "--profiles", "day=Web Server:1,as-it-is=Web Server:0")
+    client = Client(stack, policy="chooser")
+    until(lambda: client.http("GET", client.base.geturl()).status == 200)
+    assert client.http("GET", client.base.geturl()).json()["meta"]["profiles"] == {"day": "Web Server, 1 days", "as-it-is": "Web Server, as long as it allows"}
+    assert set(client.http("GET", stack.acme_directory).json()["meta"]["profiles"]) == {"classic", "shortlived"}
+    client.register()
+    made = client.order("www.chooser.test", profile="day")
+    done = client.finalize(made.headers["Location"], made.json(), csr(["www.chooser.test"])).json()
+    leaf = x509.load_pem_x509_certificate(client.must(done["certificate"]).body)
+    assert leaf.not_valid_after - leaf.not_valid_before <= datetime.timedelta(days=1, hours=1)
+    client.close()
+
+
 @pytest.mark.parametrize("arguments", [
-    ("create", "Lab"), ("create", "order"), ("create", "lab", "--eab", "perhaps"), ("create", "lab", "--client-networks", "everywhere"),
+    ("create", "Lab"), ("create", "lab", "--profiles", "day"), ("create", "order"), ("create", "lab", "--eab", "perhaps"), ("create", "lab", "--client-networks", "everywhere"),
     ("create", "lab", "--validity-days", "many"), ("set", "nobody", "--caa", "true"), ("delete", "default"), ("delete", "intra"),
 ])
 def test_what_operators_may_not_write_is_refused(stack, intra, arguments):

@@ -17,8 +17,8 @@ end(void **state)
 {
     client_free(&me);
     postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.chain");
-    run_and_reload(
-        "DELETE FROM acme.policy WHERE name <> 'default'; UPDATE acme.policy SET (disabled, client_networks, identifiers_max) = (false, '{}', 0)");
+    run_and_reload("DELETE FROM acme.policy WHERE name <> 'default'; UPDATE acme.policy SET (disabled, client_networks, identifiers_max, profiles) = "
+                   "(false, '{}', 0, '{}')");
     return 0;
 }
 
@@ -145,6 +145,46 @@ the_certificate_is_as_the_policy_says_and_the_audit_is_told(void **state)
     assert_int_equal(beyond.validations, 0);
 }
 
+static const json_t *
+profiles_of_directory(const char *path)
+{
+    const struct http_kit_reply *reply = get(path);
+    return json_object_get(json_object_get(json_parse_object(me.arena, BYTES(reply->body, reply->body_len)), "meta"), "profiles");
+}
+
+static void
+a_policy_has_its_own_profiles_and_the_default_one_those_of_the_setting(void **state)
+{
+    assert_null(profiles_of_directory("/acme/intra/directory"));
+    assert_int_equal(json_object_size(profiles_of_directory("/acme/directory")), 2);
+    run_and_reload("UPDATE acme.policy SET profiles = '{day=Device-Certificate:1,long=Web Server:0}' WHERE name = 'intra'");
+    assert_int_equal(json_object_size(profiles_of_directory("/acme/intra/directory")), 2);
+    assert_string_equal(json_text(profiles_of_directory("/acme/intra/directory"), "day"), "Device-Certificate, 1 days");
+    assert_non_null(json_text(profiles_of_directory("/acme/directory"), "classic"));
+    run_and_reload("UPDATE acme.policy SET profiles = '{own=Web Server:9}' WHERE name = 'default'");
+    assert_int_equal(json_object_size(profiles_of_directory("/acme/directory")), 1);
+    assert_non_null(json_text(profiles_of_directory("/acme/directory"), "own"));
+}
+
+static void
+an_order_chooses_among_the_profiles_of_its_policy(void **state)
+{
+    run_and_reload("UPDATE acme.policy SET profiles = '{day=Web Server:1}' WHERE name = 'intra'");
+    register_under("/acme/intra/new-account");
+    assert_problem(
+        &me, client_post(&me, "/acme/intra/new-order", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"one.example\"}],\"profile\":\"classic\"}"),
+        400, "invalidProfile");
+    const struct http_kit_reply *reply =
+        client_post(&me, "/acme/intra/new-order", "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"one.example\"}],\"profile\":\"day\"}");
+    assert_status(reply, 201);
+    assert_string_equal(member(&me, reply, "profile"), "day");
+    EVP_PKEY *key = kit_key("p256");
+    assert_status(client_post(&me, member(&me, reply, "finalize"), client_csr(&me, key, "DNS:one.example")), 200);
+    EVP_PKEY_free(key);
+    assert_string_equal(beyond.enrolled_template, "Web Server");
+    assert_true(beyond.enrolled_not_after_s <= clock_now_s() + 86400);
+}
+
 static void
 the_default_policy_is_as_the_settings_say(void **state)
 {
@@ -219,7 +259,7 @@ an_order_has_as_many_names_as_the_policy_allows(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 10
+#define CASES_BY_HAND 12
 
 int
 main(void)
@@ -229,6 +269,8 @@ main(void)
         CASE(a_change_is_seen_after_the_next_reading),
         CASE(an_account_stays_with_its_policy),
         CASE(the_certificate_is_as_the_policy_says_and_the_audit_is_told),
+        CASE(a_policy_has_its_own_profiles_and_the_default_one_those_of_the_setting),
+        CASE(an_order_chooses_among_the_profiles_of_its_policy),
         CASE(the_default_policy_is_as_the_settings_say),
         CASE(a_wildcard_that_no_challenge_proves_is_refused_by_the_policys_name),
         CASE(the_validator_hears_where_it_may_look_and_whether_caa_counts),

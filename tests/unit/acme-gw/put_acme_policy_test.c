@@ -39,6 +39,8 @@ static const struct refused {
      ERR_BAD_REQUEST},
     {"rejects_roots_that_are_no_certificates", {.name = "a", .tpm_roots = "here"}, ERR_BAD_REQUEST},
     {"rejects_roots_of_garbage", {.name = "a", .apple_roots = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, ERR_BAD_REQUEST},
+    {"rejects_a_profile_without_days", {.name = "a", .n_profiles = 1, .profiles = (const char *[]){"short=Web Server"}}, ERR_BAD_REQUEST},
+    {"rejects_two_profiles_of_one_name", {.name = "a", .n_profiles = 2, .profiles = (const char *[]){"a=X:1", "a=Y:2"}}, ERR_BAD_REQUEST},
     {"rejects_a_challenge_that_is_not_known",
      {.name = "a", .n_challenge_types = 1, .challenge_types = (const char *[]){"telepathy-01"}},
      ERR_BAD_REQUEST},
@@ -133,6 +135,8 @@ what_was_written_is_listed(void **state)
                                    .caa = true,
                                    .subdomain_auth = true,
                                    .orders_per_account = 5,
+                                   .n_profiles = 1,
+                                   .profiles = (const char *[]){"day=Device-Certificate:1"},
                                    .n_challenge_types = 1,
                                    .challenge_types = (const char *[]){"http-01"}};
 
@@ -152,6 +156,8 @@ what_was_written_is_listed(void **state)
     assert_int_equal(reply.policies[0]->orders_per_account, 5);
     assert_string_equal(reply.policies[0]->limits, "default");
     assert_string_equal(reply.policies[0]->challenge_types[0], "http-01");
+    assert_int_equal(reply.policies[0]->n_profiles, 1);
+    assert_string_equal(reply.policies[0]->profiles[0], "day=Device-Certificate:1");
 }
 
 static void
