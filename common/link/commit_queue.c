@@ -34,10 +34,11 @@ struct commit_queue {
     int running; /* batches */
     commit_batch *commit;
     void *context;
+    int batches_at_once;
 };
 
-struct commit_queue *
-commit_queue_new(commit_batch *commit, void *context)
+static struct commit_queue *
+new_queue(commit_batch *commit, void *context, int batches_at_once)
 {
     struct commit_queue *queue = calloc(1, sizeof *queue);
 
@@ -46,7 +47,20 @@ commit_queue_new(commit_batch *commit, void *context)
     pthread_mutex_init(&queue->mutex, NULL);
     queue->commit = commit;
     queue->context = context;
+    queue->batches_at_once = batches_at_once;
     return queue;
+}
+
+struct commit_queue *
+commit_queue_new(commit_batch *commit, void *context)
+{
+    return new_queue(commit, context, BATCHES_AT_ONCE);
+}
+
+struct commit_queue *
+commit_queue_new_in_turn(commit_batch *commit, void *context)
+{
+    return new_queue(commit, context, 1);
 }
 
 void
@@ -168,7 +182,7 @@ commit_queue_run(struct commit_queue *queue, struct request *rq, void *item)
 
     sem_init(&ticket.woken, 0, 0);
     pthread_mutex_lock(&queue->mutex);
-    leads = queue->running < BATCHES_AT_ONCE; /* then nobody waits */
+    leads = queue->running < queue->batches_at_once; /* then nobody waits */
     if (leads)
         queue->running++;
     else

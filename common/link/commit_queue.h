@@ -28,6 +28,8 @@ typedef enum error commit_batch(void *context, struct request *rq, void *const *
 struct commit_queue;
 
 struct commit_queue *commit_queue_new(commit_batch *commit, void *context);
+/* One batch after the other: for those that would only wait for rows that the one before has locked. */
+struct commit_queue *commit_queue_new_in_turn(commit_batch *commit, void *context);
 void commit_queue_free(struct commit_queue *queue);
 DEFINE_AUTO_STRUCT(commit_queue, commit_queue_free);
 /* Returns when the item was committed, alone or with others; the failure is recorded in rq. */

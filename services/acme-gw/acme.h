@@ -80,7 +80,7 @@ struct acme {
     struct bus *bus;
     struct outbox *outbox;
     struct nonces *nonces;
-    struct commit_queue *new_orders;
+    struct commit_queue *new_orders, *moves;
     struct account_cache *accounts;
     struct certificate_cache *certificates;
     const struct profile *profiles; /* of the setting */
@@ -548,6 +548,38 @@ commit_batch store_insert_orders; /* items are struct new_order, context is stru
 /* Of a background loop. */
 void prune_turn(void *context, struct request *rq);
 
+/* ---- store_move.c ---- */
+
+struct claim {
+    const char *const *names;
+    size_t name_count;
+    struct bytes csr;
+    struct bytes key_sha256;
+};
+/* Exactly one caller gets ret_claimed for an order that was `ready`, has these names, and attests no other key; all get the order as it is now. */
+enum error store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const struct claim *claim,
+                             struct order *ret_order, bool *ret_claimed) MUST_CHECK;
+enum error store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued) MUST_CHECK;
+/* Challenge, authorisation and order; nothing when the lease has passed to somebody else. */
+enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
+    MUST_CHECK;
+
+enum move_kind { MOVE_CLAIM = 1, MOVE_END, MOVE_VERDICT };
+/* One of them on its way into a batch. */
+struct order_move {
+    enum move_kind kind;
+    struct request *rq;
+    const char *id; /* of the order; of a verdict's challenge */
+    const char *account_id;
+    const struct claim *claim;
+    const struct issued *issued;
+    const struct finding *finding;
+    const char *problem; /* of a finding that does not hold */
+    struct order order;  /* of a claim */
+    bool done;
+};
+commit_batch store_move_batch; /* items are struct order_move, context is struct acme */
+
 /* ---- store.c ---- */
 
 extern const struct db_statement store_take_validations;
@@ -583,9 +615,6 @@ enum error store_hasten_validation(struct acme *acme, struct request *rq, const 
 enum error store_load_challenge(struct acme *acme, struct request *rq, const char *account_id, const char *id, const char *type,
                                 struct challenge *ret_challenge) MUST_CHECK;
 struct validation store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t row);
-/* Challenge, authorisation and order in one statement; nothing when the lease has passed to somebody else. */
-enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
-    MUST_CHECK;
 /* Of all keys that the account has had, the present one first, base64url. ERR_DENIED: the account is not valid any more. */
 enum error store_load_thumbprints(struct acme *acme, struct request *rq, const char *account_id, const char ***ret_thumbprints, size_t *ret_count)
     MUST_CHECK;
@@ -598,20 +627,10 @@ enum error store_load_old_proofs(struct acme *acme, struct request *rq, const st
                                  size_t *ret_count) MUST_CHECK;
 enum error store_postpone_validation(struct acme *acme, struct request *rq, const char *challenge_id, int seconds) MUST_CHECK;
 
-struct claim {
-    const char *const *names;
-    size_t name_count;
-    struct bytes csr;
-    struct bytes key_sha256;
-};
-/* Exactly one caller gets ret_claimed for an order that was `ready`, has these names, and attests no other key; all get the order as it is now. */
-enum error store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const struct claim *claim,
-                             struct order *ret_order, bool *ret_claimed) MUST_CHECK;
 /* Is there a device of this order that has attested another key? */
 enum error store_other_key_is_attested(struct acme *acme, struct request *rq, const struct order *order, struct bytes key_sha256, bool *ret_attested)
     MUST_CHECK;
 struct order store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row);
-enum error store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued) MUST_CHECK;
 enum error store_refuse_order(struct acme *acme, struct request *rq, const char *id, const char *problem) MUST_CHECK;
 /* `trouble` is for the operator who asks what the order waits for. */
 enum error store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds, const char *trouble) MUST_CHECK;

@@ -192,7 +192,8 @@ main(int argc, char **argv)
     open_secrets(service, rq, &acme);
     open_profiles(service, rq, &acme);
     acme_name_urls(&acme, rq->arena);
-    acme.new_orders = commit_queue_new(store_insert_orders, &acme);
+    acme.new_orders = commit_queue_new_in_turn(store_insert_orders, &acme);
+    acme.moves = commit_queue_new_in_turn(store_move_batch, &acme);
     acme.accounts = account_cache_new();
     acme.certificates = certificate_cache_new();
     acme.policies = snapshot_slot_new();
@@ -211,6 +212,7 @@ main(int argc, char **argv)
     certificate_cache_free(acme.certificates);
     account_cache_free(acme.accounts);
     commit_queue_free(acme.new_orders);
+    commit_queue_free(acme.moves);
     nonces_free(acme.nonces);
     secret_box_free(acme.secrets);
     request_limiter_free(acme.requests);

@@ -1,6 +1,5 @@
 /*
- * Authorisations and challenges in the database. What a validation found is written to challenge, authorisation and order in one statement: no reader
- * sees a valid authorisation of an order that is not ready yet.
+ * Authorisations and challenges in the database. What a validation found is written by store_move.c.
  */
 #include "acme.h"
 
@@ -31,9 +30,6 @@ const struct db_statement store_take_validations = {
                         "UPDATE acme.challenge c SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = c.attempts + 1 "
                         "FROM due, acme.authorization a, acme.account k WHERE c.id = due.id AND a.id = c.authorization_id AND k.id = a.account_id "
                         "RETURNING c.id, a.account_id, c.type, c.token, a.name, k.key_thumbprint, c.attempts, k.policy, a.subdomains, c.response"};
-/* NULL, which least() passes over, where there is no end. */
-#define UNTIL "CASE WHEN $3 > 0 THEN to_timestamp($3) END"
-
 /* draft-ietf-acme-dns-persist-02 §4.2: by the account as it is at this moment. */
 static const struct db_statement load_thumbprints = {
     "load_thumbprints", "SELECT key.thumbprint FROM acme.account k, unnest(k.key_thumbprint || k.former_thumbprints) WITH ORDINALITY AS key "
@@ -45,26 +41,6 @@ static const struct db_statement load_old_proofs = {
     "ON a.id = ANY (o.authorization_ids) AND (a.name = n.name OR (a.subdomains AND right(n.name, length(a.name) - 3) = '.' || "
     "substr(a.name, 5))) JOIN acme.challenge c ON c.authorization_id = a.id AND c.status = 'valid' WHERE o.id = $1 "
     "AND n.name <> ALL (o.preapproved) AND (a.subdomains OR c.validated_at < now() - make_interval(secs => $2)) ORDER BY n.name"};
-/* What is proven until some time only is not relied upon later, in no order. `authorizations_left` is counted down on the order's newest version,
- * whichever of two validations comes second (READ COMMITTED looks again). */
-static const struct db_statement end_validation_valid = {
-    "end_validation_valid",
-    "WITH ended AS (UPDATE acme.challenge SET status = 'valid', validated_at = now(), response = NULL, leased_until = NULL, lease_holder = NULL "
-    "WHERE id = $1 AND lease_holder = $2 AND status = 'processing' RETURNING authorization_id), "
-    "decided AS (UPDATE acme.authorization a SET status = 'valid', expires_at = least(a.expires_at, " UNTIL
-    "), attested_key = $4, attestation = $5 FROM ended WHERE a.id = ended.authorization_id AND a.status = 'pending' "
-    "RETURNING a.order_id) "
-    "UPDATE acme.orders o SET authorizations_left = o.authorizations_left - 1, expires_at = least(o.expires_at, " UNTIL "), "
-    "status = CASE WHEN o.status = 'pending' AND o.authorizations_left = 1 THEN 'ready' ELSE o.status END FROM decided WHERE o.id = "
-    "decided.order_id"};
-/* RFC 8555 §7.1.6: one invalid authorisation makes the order invalid. */
-static const struct db_statement end_validation_invalid = {
-    "end_validation_invalid",
-    "WITH ended AS (UPDATE acme.challenge SET status = 'invalid', problem = $3, response = NULL, leased_until = NULL, lease_holder = NULL "
-    "WHERE id = $1 AND lease_holder = $2 AND status = 'processing' RETURNING authorization_id), "
-    "decided AS (UPDATE acme.authorization a SET status = 'invalid' FROM ended WHERE a.id = ended.authorization_id AND a.status = 'pending' "
-    "RETURNING a.order_id) "
-    "UPDATE acme.orders o SET status = 'invalid', problem = $3 FROM decided WHERE o.id = decided.order_id AND o.status = 'pending'"};
 static const struct db_statement postpone_validation = {
     "postpone_validation", "UPDATE acme.challenge SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL "
                            "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
@@ -182,19 +158,6 @@ store_validation_of_row(struct arena *arena, const struct db_rows *rows, size_t 
         .subdomains = db_bool(rows, row, 8),
         .response = db_bytes(rows, row, 9),
     };
-}
-
-enum error
-store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
-{
-    const char *holder = lease_holder(acme->validations);
-    /* Nothing attested is NULL: an empty key would be one that no CSR has. */
-    struct bytes attested_key = finding->attested_key.len > 0 ? finding->attested_key : BYTES_NONE;
-
-    if (finding->holds)
-        return DB_QUERY(acme->db, rq, &end_validation_valid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_BIGINT(finding->valid_until_s),
-                        DB_BYTES(attested_key), DB_TEXT(finding->attestation));
-    return DB_QUERY(acme->db, rq, &end_validation_invalid, NULL, DB_TEXT(challenge_id), DB_TEXT(holder), DB_TEXT(problem));
 }
 
 enum error

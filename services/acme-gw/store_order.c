@@ -1,27 +1,16 @@
 /*
- * Orders in the database. `processing` begins with store_claim_order (one winner, CSR and lease in the same statement) and ends with one of
- * store_end_order, store_refuse_order, each only in the hands of the lease's holder.
+ * Orders in the database. `processing` begins with store_claim_order (store_move.c; one winner, CSR and lease in the same statement) and ends with
+ * one of store_end_order (there, too) and store_refuse_order, each only in the hands of the lease's holder.
  */
 #include "acme.h"
 
 #include "store.h"
-
-#define ORDER_COLUMNS                                                                                                                            \
-    "o.id, o.account_id, o.status, array_to_string(o.names, ' '), array_to_string(o.authorization_ids, ' '), o.expires_at, o.finalized_at, "     \
-    "o.client_address, o.problem, o.attempts, o.policy, array_to_string(o.preapproved, ' '), o.not_before, o.not_after, o.profile, o.replaces, " \
-    "o.owner, o.principal"
 
 static const struct db_statement load_order = {"load_order",
                                                "SELECT " ORDER_COLUMNS ", NULL::bytea FROM acme.orders o WHERE o.id = $1 AND o." ACCOUNT_IS "$2"};
 static const struct db_statement list_orders = {
     "list_orders", "SELECT id, CASE WHEN status IN ('pending', 'ready') AND expires_at <= now() THEN 'invalid' ELSE status END, created_at "
                    "FROM acme.orders WHERE account_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4"};
-static const struct db_statement claim_order = {
-    "claim_order",
-    "UPDATE acme.orders SET status = 'processing', csr = $3, finalized_at = now(), due_at = now(), attempts = 1, "
-    "leased_until = now() + make_interval(secs => $5), lease_holder = $6 "
-    "WHERE id = $1 AND " ACCOUNT_IS "$2 AND status = 'ready' AND expires_at > now() AND names = $4 "
-    "AND NOT EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (authorization_ids) AND (a.status <> 'valid' OR a.attested_key <> $7))"};
 static const struct db_statement find_other_key = {
     "find_other_key",
     "SELECT FROM acme.orders o JOIN acme.authorization a ON a.id = ANY (o.authorization_ids) WHERE o.id = $1 AND a.attested_key <> $2"};
@@ -30,11 +19,6 @@ const struct db_statement store_take_finalizations = {
                           "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
                           "UPDATE acme.orders o SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = o.attempts + 1 "
                           "FROM due WHERE o.id = due.id RETURNING " ORDER_COLUMNS ", o.csr"};
-static const struct db_statement insert_chain = {
-    "insert_chain", "INSERT INTO acme.chain (sha256, pem) SELECT * FROM unnest($1::bytea[], $2::text[]) ON CONFLICT (sha256) DO NOTHING"};
-static const struct db_statement end_order = {"end_order", "UPDATE acme.orders SET status = 'valid', serial = $3, expiry_month = $4, chain_sha256 = "
-                                                           "$5, alternate_chains = $6, leased_until = NULL, lease_holder = NULL "
-                                                           "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 static const struct db_statement refuse_order = {"refuse_order",
                                                  "UPDATE acme.orders SET status = 'invalid', problem = $3, leased_until = NULL, lease_holder = NULL "
                                                  "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
@@ -68,26 +52,35 @@ names_of_text(struct arena *arena, const char *text, size_t *ret_count)
     return names;
 }
 
+/* A copy: the rows of a batch end before the requests that it was for. */
+static const char *
+text_of(struct arena *arena, const struct db_rows *rows, size_t row, size_t column)
+{
+    const char *text = db_text(rows, row, column);
+
+    return text == NULL ? NULL : arena_text(arena, text);
+}
+
 struct order
 store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
 {
     struct order order = {
-        .id = db_text(rows, row, 0),
-        .account_id = db_text(rows, row, 1),
+        .id = text_of(arena, rows, row, 0),
+        .account_id = text_of(arena, rows, row, 1),
         .status = store_order_status(db_text(rows, row, 2)),
         .expires_at_s = db_time_s(rows, row, 5),
         .finalized_at_s = db_time_s(rows, row, 6),
-        .client_address = db_text(rows, row, 7),
-        .problem = db_text(rows, row, 8),
+        .client_address = text_of(arena, rows, row, 7),
+        .problem = text_of(arena, rows, row, 8),
         .attempts = (int)db_int(rows, row, 9),
-        .policy = db_text(rows, row, 10),
+        .policy = text_of(arena, rows, row, 10),
         .not_before_s = db_time_s(rows, row, 12),
         .not_after_s = db_time_s(rows, row, 13),
-        .profile = db_text(rows, row, 14),
-        .replaces = db_text(rows, row, 15),
-        .owner = db_text(rows, row, 16),
-        .principal = db_text(rows, row, 17),
-        .csr = db_bytes(rows, row, 18),
+        .profile = text_of(arena, rows, row, 14),
+        .replaces = text_of(arena, rows, row, 15),
+        .owner = text_of(arena, rows, row, 16),
+        .principal = text_of(arena, rows, row, 17),
+        .csr = bytes_copy(arena, db_bytes(rows, row, ORDER_COLUMN_COUNT)),
     };
 
     order.preapproved = (const char *const *)text_split(arena, db_text(rows, row, 11), ' ', &order.preapproved_count);
@@ -135,27 +128,6 @@ store_list_orders(struct acme *acme, struct request *rq, const char *account_id,
 }
 
 enum error
-store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const struct claim *claim, struct order *ret_order,
-                  bool *ret_claimed)
-{
-    struct db_rows *claimed = NULL, *found = NULL;
-    struct db_step steps[] = {
-        DB_STEP(&claim_order, &claimed, DB_TEXT(id), DB_TEXT(account_id), DB_BYTES(claim->csr), DB_TEXT_ARRAY(claim->names, claim->name_count),
-                DB_INT(FINALIZATION_LEASE_S), DB_TEXT(lease_holder(acme->finalizations)), DB_BYTES(claim->key_sha256)),
-        DB_STEP(&load_order, &found, DB_TEXT(id), DB_TEXT(account_id)),
-    };
-
-    enum error error = db_atomic(acme->db, rq, steps, 2);
-    if (!error)
-        error = order_of_rows(rq, found, ret_order);
-    if (error)
-        return error;
-    ret_order->csr = claim->csr;
-    *ret_claimed = db_affected(claimed) == 1;
-    return OK;
-}
-
-enum error
 store_other_key_is_attested(struct acme *acme, struct request *rq, const struct order *order, struct bytes key_sha256, bool *ret_attested)
 {
     struct db_rows *rows;
@@ -164,23 +136,6 @@ store_other_key_is_attested(struct acme *acme, struct request *rq, const struct 
     if (!error)
         *ret_attested = db_count(rows) > 0;
     return error;
-}
-
-enum error
-store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued)
-{
-    struct db_rows *ended = NULL;
-    struct db_step steps[] = {
-        DB_STEP(&insert_chain, NULL, DB_BYTES_ARRAY(issued->chain_sha256, issued->chain_count),
-                DB_TEXT_ARRAY(issued->chain_pem, issued->chain_count)),
-        DB_STEP(&end_order, &ended, DB_TEXT(id), DB_TEXT(lease_holder(acme->finalizations)), DB_BYTES(issued->serial), DB_INT(issued->expiry_month),
-                DB_BYTES(issued->chain_sha256[0]), DB_BYTES_ARRAY(issued->chain_sha256 + 1, issued->chain_count - 1)),
-    };
-    enum error error = db_atomic(acme->db, rq, steps, 2);
-    if (error)
-        return error;
-    /* The lease ran out meanwhile; its next holder gets the same certificate. */
-    return db_affected(ended) == 1 ? OK : fail(rq, ERR_BUSY, "the order is being finished elsewhere");
 }
 
 enum error

@@ -353,7 +353,8 @@ open_gateway(void **state)
                                           .website = "",
                                           .caa_identities = "acme.example, ca.example"};
     gateway.nonces = nonces_new(bytes_of_text("0123456789abcdef0123456789abcdef"));
-    gateway.new_orders = commit_queue_new(store_insert_orders, &gateway);
+    gateway.new_orders = commit_queue_new_in_turn(store_insert_orders, &gateway);
+    gateway.moves = commit_queue_new_in_turn(store_move_batch, &gateway);
     gateway.accounts = account_cache_new();
     gateway.certificates = certificate_cache_new();
     gateway.policies = snapshot_slot_new();
@@ -390,6 +391,7 @@ close_gateway(void **state)
     db_close(gateway.db);
     account_cache_free(gateway.accounts);
     commit_queue_free(gateway.new_orders);
+    commit_queue_free(gateway.moves);
     nonces_free(gateway.nonces);
     request_free(process_rq);
     postgres_kit_stop(postgres);

@@ -349,12 +349,16 @@ a_valid_authorization_expires(void **state)
     assert_string_equal(status_of(made.authorization), "expired");
 }
 
-/* Two validations of one order that end in the same moment: whichever commits second must see the first. */
+/* Two validations of one order that end in the same moment, each in a replica: whichever commits second must see the first. */
 static void *
 end_one(void *argument)
 {
     AUTO_STRUCT(request, rq) = request_new();
-    assert_int_equal(store_end_validation(&gateway, rq, argument, &(struct finding){.holds = true}, NULL), OK);
+    const struct finding proven = {.holds = true};
+    struct order_move move = {.kind = MOVE_VERDICT, .rq = rq, .id = argument, .finding = &proven};
+    void *item = &move;
+
+    assert_int_equal(store_move_batch(&gateway, rq, &item, 1), OK);
     return NULL;
 }
 

@@ -17,6 +17,7 @@ struct recorder {
     enum error trouble; /* every batch meets it */
     pthread_cond_t changed;
     size_t held; /* batches that wait for `open` */
+    size_t most_held;
     bool open;
 };
 
@@ -30,6 +31,7 @@ record(void *context, struct request *rq, void *const *items, size_t count)
     recorder->items += count;
     recorder->largest = count > recorder->largest ? count : recorder->largest;
     recorder->held++;
+    recorder->most_held = recorder->held > recorder->most_held ? recorder->held : recorder->most_held;
     pthread_cond_broadcast(&recorder->changed);
     while (!recorder->open)
         pthread_cond_wait(&recorder->changed, &recorder->mutex);
@@ -68,10 +70,8 @@ run(void *argument)
 
 /* The first batch is held until all callers have come, so that the rest must become one batch. */
 static void
-run_all(struct recorder *recorder, struct caller *callers)
+run_all_in(struct commit_queue *queue, struct recorder *recorder, struct caller *callers)
 {
-    struct commit_queue *queue = commit_queue_new(record, recorder);
-
     for (int i = 0; i < CALLERS; i++) {
         callers[i].queue = queue;
         callers[i].rq = request_new();
@@ -89,6 +89,12 @@ run_all(struct recorder *recorder, struct caller *callers)
     for (int i = 0; i < CALLERS; i++)
         assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
     commit_queue_free(queue);
+}
+
+static void
+run_all(struct recorder *recorder, struct caller *callers)
+{
+    run_all_in(commit_queue_new(record, recorder), recorder, callers);
 }
 
 static void
@@ -132,6 +138,18 @@ waiting_items_share_a_batch(void **state)
 }
 
 static void
+batches_in_turn_are_never_two_at_once(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+
+    run_all_in(commit_queue_new_in_turn(record, &recorder), &recorder, callers);
+    assert_int_equal(recorder.items, CALLERS);
+    assert_int_equal(recorder.most_held, 1);
+    free_callers(callers);
+}
+
+static void
 one_bad_item_fails_alone(void **state)
 {
     struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -168,6 +186,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lone_item_is_committed_alone),
         cmocka_unit_test(waiting_items_share_a_batch),
+        cmocka_unit_test(batches_in_turn_are_never_two_at_once),
         cmocka_unit_test(one_bad_item_fails_alone),
         cmocka_unit_test(trouble_outside_is_everybodys_and_not_tried_again),
     };

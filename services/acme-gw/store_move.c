@@ -1,0 +1,287 @@
+/*
+ * What moves an order on its way: a CSR claims it, ra's answer ends it, a verdict about a challenge makes it ready. Whatever comes at the same moment
+ * is one transaction, a statement for each kind: one round trip, one wait for the disk. A row that is not as it should be by then is left as it is,
+ * and its item is told; nothing here fails because of one item.
+ */
+#include "acme.h"
+
+#include <assert.h>
+
+#include "store.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
+
+/* Of two claims of one order in one batch, UPDATE takes one. */
+static const enum db_type claim_types[] = {DB_IS_TEXT, DB_IS_TEXT, DB_IS_BYTES, DB_IS_TEXT, DB_IS_BYTES};
+static const struct db_statement claim_orders = {
+    "claim_orders",
+    "UPDATE acme.orders o SET status = 'processing', csr = w.csr, finalized_at = now(), due_at = now(), attempts = 1, leased_until = now() + "
+    "make_interval(secs => $6), lease_holder = $7 FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bytea[]) WITH ORDINALITY AS w "
+    "(id, account_id, csr, names, key_sha256, n) WHERE o.id = w.id AND o." ACCOUNT_IS "w.account_id AND o.status = 'ready' AND o.expires_at > now() "
+    "AND o.names = string_to_array(w.names, ' ') AND NOT EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) "
+    "AND (a.status <> 'valid' OR a.attested_key <> w.key_sha256)) RETURNING w.n"};
+static const struct db_statement load_claimed = {
+    "load_claimed", "SELECT " ORDER_COLUMNS ", NULL::bytea, w.n FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (id, account_id, n) "
+                    "JOIN acme.orders o ON o.id = w.id AND o." ACCOUNT_IS "w.account_id"};
+
+static const enum db_type end_types[] = {DB_IS_TEXT, DB_IS_BYTES, DB_IS_INT, DB_IS_BYTES};
+static const enum db_type alternate_types[] = {DB_IS_BIGINT, DB_IS_BYTES};
+static const struct db_statement end_orders = {
+    "end_orders", "UPDATE acme.orders o SET status = 'valid', serial = w.serial, expiry_month = w.expiry_month, chain_sha256 = w.chain_sha256, "
+                  "alternate_chains = ARRAY(SELECT a.sha256 FROM unnest($5::bigint[], $6::bytea[]) WITH ORDINALITY AS a (n, sha256, place) "
+                  "WHERE a.n = w.n ORDER BY a.place), leased_until = NULL, lease_holder = NULL "
+                  "FROM unnest($1::text[], $2::bytea[], $3::int[], $4::bytea[]) WITH ORDINALITY AS w (id, serial, expiry_month, chain_sha256, n) "
+                  "WHERE o.id = w.id AND o.lease_holder = $7 AND o.status = 'processing' RETURNING w.n"};
+static const enum db_type chain_types[] = {DB_IS_BYTES, DB_IS_TEXT};
+static const struct db_statement insert_chains = {
+    "insert_chains", "INSERT INTO acme.chain (sha256, pem) SELECT DISTINCT ON (c.sha256) c.sha256, c.pem FROM unnest($1::bytea[], $2::text[]) AS c "
+                     "(sha256, pem) ORDER BY c.sha256 ON CONFLICT (sha256) DO NOTHING"};
+
+/*
+ * Challenge, authorisation and order in one statement: no reader sees a valid authorisation of an order that is not ready yet. What is proven until
+ * some time only is not relied upon later, in no order. `authorizations_left` is counted down on the order's newest version, whichever of two
+ * validations comes second (READ COMMITTED looks again). RFC 8555 §7.1.6: one invalid authorisation makes the order invalid.
+ */
+static const enum db_type verdict_types[] = {DB_IS_TEXT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_BYTES, DB_IS_TEXT};
+static const struct db_statement end_validations = {
+    "end_validations",
+    "WITH given AS (SELECT w.id, w.problem, CASE WHEN w.until_s > 0 THEN to_timestamp(w.until_s) END AS until, w.attested_key, "
+    "w.attestation FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[]) AS w (id, problem, until_s, attested_key, "
+    "attestation)), "
+    "ended AS (UPDATE acme.challenge c SET status = CASE WHEN g.problem IS NULL THEN 'valid' ELSE 'invalid' END, problem = g.problem, "
+    "validated_at = CASE WHEN g.problem IS NULL THEN now() END, response = NULL, leased_until = NULL, lease_holder = NULL FROM given g WHERE c.id = "
+    "g.id "
+    "AND c.lease_holder = $6 AND c.status = 'processing' RETURNING c.authorization_id, g.problem, g.until, g.attested_key, g.attestation), "
+    "decided AS (UPDATE acme.authorization a SET status = CASE WHEN e.problem IS NULL THEN 'valid' ELSE 'invalid' END, "
+    "expires_at = least(a.expires_at, e.until), attested_key = e.attested_key, attestation = e.attestation FROM ended e WHERE a.id = "
+    "e.authorization_id AND a.status = 'pending' "
+    "RETURNING a.order_id, e.problem, e.until), "
+    "summed AS (SELECT order_id, count(*) FILTER (WHERE problem IS NULL) AS proven, max(problem) AS problem, min(until) AS until FROM decided "
+    "GROUP BY order_id) "
+    "UPDATE acme.orders o SET authorizations_left = o.authorizations_left - s.proven, expires_at = least(o.expires_at, s.until), "
+    "problem = CASE WHEN o.status = 'pending' THEN coalesce(s.problem, o.problem) ELSE o.problem END, "
+    "status = CASE WHEN o.status <> 'pending' THEN o.status WHEN s.problem IS NOT NULL THEN 'invalid' "
+    "WHEN o.authorizations_left = s.proven THEN 'ready' ELSE o.status END FROM summed s WHERE o.id = s.order_id"};
+
+/* ---- a batch ---- */
+
+enum { STEPS_MAX = 5 };
+
+/* Those of one kind, in the order in which their statement numbers them. */
+struct part {
+    struct order_move *moves[COMMIT_BATCH_MAX];
+    size_t count;
+};
+
+struct batch {
+    struct acme *acme;
+    struct request *rq;
+    struct db_step steps[STEPS_MAX];
+    size_t step_count;
+};
+
+static struct part
+part_of(void *const *items, size_t count, enum move_kind kind)
+{
+    struct part part = {.count = 0};
+
+    assert(count <= COMMIT_BATCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct order_move *move = items[i];
+        if (move->kind == kind)
+            part.moves[part.count++] = move;
+    }
+    return part;
+}
+
+static struct db_value *
+add_step(struct batch *batch, const struct db_statement *statement, size_t value_count, struct db_rows **ret_rows)
+{
+    struct db_value *values = arena_array(batch->rq->arena, value_count, sizeof *values);
+
+    assert(batch->step_count < STEPS_MAX);
+    batch->steps[batch->step_count++] = (struct db_step){.statement = statement, .values = values, .value_count = value_count, .ret_rows = ret_rows};
+    return values;
+}
+
+static struct order_move *
+move_of_row(const struct part *part, const struct db_rows *rows, size_t row, size_t column)
+{
+    int64_t n = db_int(rows, row, column);
+
+    assert(n >= 1 && n <= (int64_t)part->count);
+    return part->moves[n - 1];
+}
+
+/* ---- claims ---- */
+
+/* An array of arrays is none of unnest's: they come apart again by string_to_array. */
+static const char *
+join(struct arena *arena, const char *const *names, size_t count)
+{
+    struct buffer joined = buffer_in(arena);
+
+    for (size_t i = 0; i < count; i++)
+        buffer_append_format(&joined, "%s%s", i == 0 ? "" : " ", names[i]);
+    return buffer_text(&joined);
+}
+
+static void
+add_claims(struct batch *batch, const struct part *part, struct db_rows **ret_claimed, struct db_rows **ret_found)
+{
+    struct db_columns *columns = db_columns_new(batch->rq->arena, claim_types, COUNT_OF(claim_types));
+
+    if (part->count == 0)
+        return;
+    for (size_t i = 0; i < part->count; i++) {
+        const struct order_move *move = part->moves[i];
+        DB_ADD(columns, DB_TEXT(move->id), DB_TEXT(move->account_id), DB_BYTES(move->claim->csr),
+               DB_TEXT(join(batch->rq->arena, move->claim->names, move->claim->name_count)), DB_BYTES(move->claim->key_sha256));
+    }
+    struct db_value *values = add_step(batch, &claim_orders, COUNT_OF(claim_types) + 2, ret_claimed);
+    db_columns_take(columns, values);
+    values[COUNT_OF(claim_types)] = DB_INT(FINALIZATION_LEASE_S);
+    values[COUNT_OF(claim_types) + 1] = DB_TEXT(lease_holder(batch->acme->finalizations));
+    struct db_value *keys = add_step(batch, &load_claimed, 2, ret_found);
+    keys[0] = values[0];
+    keys[1] = values[1];
+}
+
+static void
+take_claims(const struct part *part, const struct db_rows *claimed, const struct db_rows *found)
+{
+    if (part->count == 0)
+        return;
+    for (size_t row = 0; row < db_count(found); row++) {
+        struct order_move *move = move_of_row(part, found, row, ORDER_COLUMN_COUNT + 1);
+        move->order = store_order_of_row(move->rq->arena, found, row);
+        move->order.csr = move->claim->csr;
+    }
+    for (size_t row = 0; row < db_count(claimed); row++)
+        move_of_row(part, claimed, row, 0)->done = true;
+}
+
+/* ---- ends ---- */
+
+static void
+add_chains(struct batch *batch, const struct part *part)
+{
+    struct db_columns *chains = db_columns_new(batch->rq->arena, chain_types, COUNT_OF(chain_types));
+
+    for (size_t i = 0; i < part->count; i++)
+        for (size_t c = 0; c < part->moves[i]->issued->chain_count; c++)
+            DB_ADD(chains, DB_BYTES(part->moves[i]->issued->chain_sha256[c]), DB_TEXT(part->moves[i]->issued->chain_pem[c]));
+    db_columns_take(chains, add_step(batch, &insert_chains, COUNT_OF(chain_types), NULL));
+}
+
+static void
+add_ends(struct batch *batch, const struct part *part, struct db_rows **ret_ended)
+{
+    struct db_columns *ends = db_columns_new(batch->rq->arena, end_types, COUNT_OF(end_types));
+    struct db_columns *alternates = db_columns_new(batch->rq->arena, alternate_types, COUNT_OF(alternate_types));
+    size_t width = COUNT_OF(end_types) + COUNT_OF(alternate_types);
+
+    if (part->count == 0)
+        return;
+    add_chains(batch, part);
+    for (size_t i = 0; i < part->count; i++) {
+        const struct issued *issued = part->moves[i]->issued;
+        DB_ADD(ends, DB_TEXT(part->moves[i]->id), DB_BYTES(issued->serial), DB_INT(issued->expiry_month), DB_BYTES(issued->chain_sha256[0]));
+        for (size_t c = 1; c < issued->chain_count; c++)
+            DB_ADD(alternates, DB_BIGINT((int64_t)i + 1), DB_BYTES(issued->chain_sha256[c]));
+    }
+    struct db_value *values = add_step(batch, &end_orders, width + 1, ret_ended);
+    db_columns_take(ends, values);
+    db_columns_take(alternates, values + COUNT_OF(end_types));
+    values[width] = DB_TEXT(lease_holder(batch->acme->finalizations));
+}
+
+static void
+take_ends(const struct part *part, const struct db_rows *ended)
+{
+    for (size_t row = 0; part->count > 0 && row < db_count(ended); row++)
+        move_of_row(part, ended, row, 0)->done = true;
+}
+
+/* ---- verdicts ---- */
+
+static void
+add_verdicts(struct batch *batch, const struct part *part)
+{
+    struct db_columns *columns = db_columns_new(batch->rq->arena, verdict_types, COUNT_OF(verdict_types));
+
+    if (part->count == 0)
+        return;
+    for (size_t i = 0; i < part->count; i++) {
+        const struct order_move *move = part->moves[i];
+        const struct finding *finding = move->finding;
+        /* Nothing attested is NULL: an empty key would be one that no CSR has. */
+        struct bytes attested_key = finding->attested_key.len > 0 ? finding->attested_key : BYTES_NONE;
+        if (finding->holds)
+            DB_ADD(columns, DB_TEXT(move->id), DB_TEXT(NULL), DB_BIGINT(finding->valid_until_s), DB_BYTES(attested_key),
+                   DB_TEXT(finding->attestation));
+        else
+            DB_ADD(columns, DB_TEXT(move->id), DB_TEXT(move->problem), DB_BIGINT(0), DB_BYTES(BYTES_NONE), DB_TEXT(NULL));
+    }
+    struct db_value *values = add_step(batch, &end_validations, COUNT_OF(verdict_types) + 1, NULL);
+    db_columns_take(columns, values);
+    values[COUNT_OF(verdict_types)] = DB_TEXT(lease_holder(batch->acme->validations));
+}
+
+/* ---- all of them ---- */
+
+enum error
+store_move_batch(void *context, struct request *rq, void *const *items, size_t count)
+{
+    struct batch batch = {.acme = context, .rq = rq};
+    struct part claims = part_of(items, count, MOVE_CLAIM), ends = part_of(items, count, MOVE_END), verdicts = part_of(items, count, MOVE_VERDICT);
+    struct db_rows *claimed = NULL, *found = NULL, *ended = NULL;
+
+    add_claims(&batch, &claims, &claimed, &found);
+    add_ends(&batch, &ends, &ended);
+    add_verdicts(&batch, &verdicts);
+    enum error error = db_atomic(batch.acme->db, rq, batch.steps, batch.step_count);
+    if (error)
+        return error;
+    take_claims(&claims, claimed, found);
+    take_ends(&ends, ended);
+    return OK;
+}
+
+/* ---- one of them ---- */
+
+enum error
+store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const struct claim *claim, struct order *ret_order,
+                  bool *ret_claimed)
+{
+    struct order_move move = {.kind = MOVE_CLAIM, .rq = rq, .id = id, .account_id = account_id, .claim = claim};
+
+    enum error error = commit_queue_run(acme->moves, rq, &move);
+    if (error)
+        return error;
+    if (move.order.id == NULL)
+        return fail(rq, ERR_NOT_FOUND, "there is no such order of this account");
+    *ret_order = move.order;
+    *ret_claimed = move.done;
+    return OK;
+}
+
+enum error
+store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued)
+{
+    struct order_move move = {.kind = MOVE_END, .rq = rq, .id = id, .issued = issued};
+
+    enum error error = commit_queue_run(acme->moves, rq, &move);
+    if (error)
+        return error;
+    /* The lease ran out meanwhile; its next holder gets the same certificate. */
+    return move.done ? OK : fail(rq, ERR_BUSY, "the order is being finished elsewhere");
+}
+
+enum error
+store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
+{
+    struct order_move move = {.kind = MOVE_VERDICT, .rq = rq, .id = challenge_id, .finding = finding, .problem = problem};
+
+    return commit_queue_run(acme->moves, rq, &move);
+}
