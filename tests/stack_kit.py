@@ -125,10 +125,15 @@ class Stack:
             data = (self.run_directory / "postgres.directory").read_text().strip()
             file = pathlib.Path(data, "postmaster.pid")
             return int(until(lambda: file.exists() and file.read_text().splitlines())[0])
+        return self.launched_pid(name)
+
+    def launched_pid(self, name):
         return int((self.run_directory / "pid" / name).read_text())
 
-    def kill(self, name, how=signal.SIGKILL):
-        os.kill(self.pid(name), how)
+    def kill(self, name):
+        """Dead when this returns. A large process takes a while to die, and `start` would take it for a running one."""
+        os.kill(self.pid(name), signal.SIGKILL)
+        until(lambda: is_dead(self.launched_pid(name)), 60)
 
     def admin_port(self, name):
         settings = self.command("env", name).stdout.splitlines()
@@ -194,6 +199,13 @@ class Stack:
         if not path.exists():
             path.write_text(pathlib.Path(self.root_pem).read_text() + pathlib.Path(self.chain_pem).read_text())
         return path
+
+
+def is_dead(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def until(question, seconds=20, pause=0.05):

@@ -4,6 +4,7 @@ import concurrent.futures
 import itertools
 import json
 import pathlib
+import threading
 
 import pytest
 
@@ -94,13 +95,24 @@ def test_a_signer_killed_in_the_middle_of_a_batch_loses_nothing_and_signs_nothin
     """kill -9 while a slow token is at work on many intents at once: each of them is finished afterwards, with one certificate."""
     stack = module.stack
     module.disturb("sign slow")
+    enough = threading.Event()
+
+    def keep_asking():
+        answers = [request_certificate(stack)]
+        while not enough.is_set():
+            answers.append(request_certificate(stack))
+        return answers
+
     with concurrent.futures.ThreadPoolExecutor(12) as clients:
-        answers = [clients.submit(request_certificate, stack) for _ in range(12)]
-        until(lambda: int(stack.sql("SELECT count(*) FROM ra.intent WHERE status = 'open'")[0][0]) >= 6, 60)
+        asking = [clients.submit(keep_asking) for _ in range(12)]
+        try:
+            until(lambda: int(stack.sql("SELECT count(*) FROM ra.intent WHERE status = 'open'")[0][0]) >= 6, 60)
+        finally:
+            enough.set()
         stack.kill("signer")
         module.behave()
         stack.start("signer")
-        answers = [answer.result() for answer in answers]
+        answers = [done for each in asking for done in each.result()]
     assert {done.returncode for done in answers} <= {0, 3}, [done.stderr for done in answers]
     # Some of them were left open by their requests: they are recover.c's.
     stack.sql("UPDATE ra.intent SET due_at = now() WHERE status = 'open'")
