@@ -8,8 +8,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include <openssl/rand.h>
-
 #define DAY_S 86400
 #define YEAR_0_S INT64_C(-62167219200)         /* 0000-01-01T00:00:00Z */
 #define YEAR_9999_LAST_S INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
@@ -234,10 +232,12 @@ random_bytes(void *to, size_t len)
     uint8_t *at = to;
 
     while (len > 0) {
-        size_t part = len < 4096 ? len : 4096;
-        if (RAND_bytes(at, (int)part) != 1 && getrandom(at, part, 0) != (ssize_t)part)
+        ssize_t drawn = getrandom(at, len, 0);
+        if (drawn < 0 && errno == EINTR)
+            continue;
+        if (drawn <= 0)
             abort();
-        at += part;
-        len -= part;
+        at += drawn;
+        len -= (size_t)drawn;
     }
 }

@@ -34,7 +34,7 @@ int clock_parse_rfc3339(const char *text, int64_t *ret_unix_s);
 /* "Fri, 20 Nov 2026 23:50:55 GMT" (RFC 9110 §5.6.7) */
 char *clock_format_http(struct arena *arena, int64_t unix_s);
 
-/* From the kernel or OpenSSL's DRBG; aborts if there is none. */
+/* From the kernel: OpenSSL's generators are one for each thread, and cost a call ten times as much. Aborts if there is none. */
 void random_bytes(void *to, size_t len);
 
 #endif
