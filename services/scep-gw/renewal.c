@@ -86,7 +86,8 @@ renewal_authorize(struct conversation *c, const struct csr *csr, struct transact
         error = store_find_certificate(c->scep, c->rq, c->profile, issuer->name, old.serial, &enrolled);
     if (error != OK)
         return error;
-    if (enrolled.certificate.len == 0 || !enrolled.is_of_profile)
+    /* Octet by octet: who has got hold of the key of a CA that was succeeded can sign another with this serial number. */
+    if (!enrolled.is_of_profile || !bytes_equal(enrolled.certificate, c->message.signer.der))
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "renewal",
                       "the certificate that the request is signed with was not enrolled by this profile");
     if (enrolled.is_revoked)

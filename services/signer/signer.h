@@ -313,7 +313,7 @@ enum error store_find_authority(struct signer *signer, struct request *rq, const
     MUST_CHECK;
 enum error store_list_authorities(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
     MUST_CHECK;
-/* Those that this CA has succeeded, the latest first. */
+/* Those that this CA has succeeded and that are not revoked, the latest first. */
 enum error store_list_predecessors(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
     MUST_CHECK;
 /* "": none any more. False in ret_named: `successor` has `name` for a successor of its own. */

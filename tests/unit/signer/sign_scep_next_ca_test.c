@@ -166,6 +166,9 @@ the_successor_knows_whom_it_has_succeeded(void **state)
     make_ca(rq, "newest", "p256", "root");
     succeed(rq, "new", "newest");
     assert_int_equal(ra_of(rq, "newest").n_predecessors, 3);
+    postgres_kit_run(postgres, "UPDATE ca.authority SET revoked_at = now(), reason = 2 WHERE name = 'old'");
+    assert_int_equal(ra_of(rq, "newest").n_predecessors, 2);
+    postgres_kit_run(postgres, "UPDATE ca.authority SET revoked_at = NULL, reason = NULL WHERE name = 'old'");
     succeed(rq, "new", "");
 }
 
