@@ -252,6 +252,8 @@ struct issued {
     struct bytes *chain_sha256; /* the usual chain first, then the alternates */
     const char **chain_pem;
     size_t chain_count;
+    const struct spending *spendings; /* what it counts for */
+    size_t spending_count;
 };
 
 /* ---- routes.c ---- */

@@ -250,6 +250,7 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
     if (!serial_parse(issued.serial, &issued.expiry_month))
         return fail_privately(rq, ERR_INTERNAL, "the certificate was issued, but cannot be delivered", "ra: serial number of another form");
     request_note(rq, "serial", "%s", bytes_hex(rq->arena, issued.serial, 0));
+    limit_count_certificate(acme, rq, order, &issued);
     enum error error = store_end_order(acme, rq, order->id, &issued);
     if (error)
         return error;

@@ -91,23 +91,44 @@ has_key(const struct spending *spendings, size_t count, const char *key)
     return false;
 }
 
-/* Each registered domain once, however many of its names are asked for. */
+/* Each registered domain once, however many of its names are asked for; none for a replacement (RFC 9773). */
 static size_t
-spendings_of_order(struct arena *arena, const struct policy *policy, const struct order *order, struct spending *spendings)
+add_domains(struct arena *arena, const struct policy *policy, const struct order *order, bool only_asked, struct spending *spendings, size_t count)
 {
-    const struct limits *limits = policy->limits;
-    size_t count = 0;
+    struct limit limit = policy->limits->certificates;
 
-    if (order->replaces != NULL)
-        return 0;
-    if (limits->new_orders.count > 0)
-        spendings[count++] = spending_of(arena, policy, "new-orders-per-account", order->account_id, limits->new_orders);
-    for (size_t i = 0; limits->certificates.count > 0 && i < order->name_count; i++) {
-        struct spending one = spending_of(arena, policy, "certificates-per-domain", registered_domain(&order->names[i]), limits->certificates);
+    for (size_t i = 0; limit.count > 0 && order->replaces == NULL && i < order->name_count; i++) {
+        struct spending one = spending_of(arena, policy, "certificates-per-domain", registered_domain(&order->names[i]), limit);
+        one.only_asked = only_asked;
         if (!has_key(spendings, count, one.key))
             spendings[count++] = one;
     }
     return count;
+}
+
+/* An order takes its turn; the domains' are taken by its certificate, so that what comes to nothing costs them none. */
+static size_t
+spendings_of_order(struct arena *arena, const struct policy *policy, const struct order *order, struct spending *spendings)
+{
+    size_t count = 0;
+
+    if (policy->limits->new_orders.count > 0 && order->replaces == NULL)
+        spendings[count++] = spending_of(arena, policy, "new-orders-per-account", order->account_id, policy->limits->new_orders);
+    return add_domains(arena, policy, order, true, spendings, count);
+}
+
+void
+limit_count_certificate(struct acme *acme, struct request *rq, const struct order *order, struct issued *issued)
+{
+    struct spending *spendings = arena_array(rq->arena, SPENDINGS_MAX, sizeof *spendings);
+    const struct policy *policy;
+
+    if (policy_load(acme, rq, order->policy, &policy) != OK) {
+        failure_clear(rq); /* who took the policy away wants nothing counted */
+        return;
+    }
+    issued->spendings = spendings;
+    issued->spending_count = add_domains(rq->arena, policy, order, false, spendings, 0);
 }
 
 static bool

@@ -20,6 +20,13 @@ struct limit {
     int period_s;
 };
 
+/* Between two turns, if they are spread. */
+static inline int64_t
+limit_step_us(struct limit limit)
+{
+    return limit.period_s * INT64_C(1000000) / limit.count;
+}
+
 struct limits {
     const char *name;
     struct limit new_accounts, new_orders, failed_authorizations, certificates;
@@ -35,6 +42,9 @@ enum error limit_new_account(struct acme *acme, struct http_exchange *x, const s
 struct challenge;
 enum error limit_insert_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct challenge *challenges,
                               struct order *order) MUST_CHECK;
+/* What its certificate counts for, into `issued`, to be spent with the order's end. */
+struct issued;
+void limit_count_certificate(struct acme *acme, struct request *rq, const struct order *order, struct issued *issued);
 /* Before an authorisation without an order is recorded. */
 struct identifier;
 enum error limit_new_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
@@ -66,6 +76,7 @@ struct spending {
     const char *rule;    /* "new-orders-per-account" */
     const char *subject; /* for the client */
     struct limit limit;
+    bool only_asked; /* is there a turn left? It is taken later. */
 };
 
 /* What stands in the way; `rule` NULL: nothing. */

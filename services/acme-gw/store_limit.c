@@ -53,7 +53,7 @@ step_of_spendings(struct arena *arena, const struct spending *spendings, size_t 
 
     for (size_t i = 0; i < count; i++) {
         keys[i] = spendings[i].key;
-        steps_us[i] = spendings[i].limit.period_s * INT64_C(1000000) / spendings[i].limit.count;
+        steps_us[i] = limit_step_us(spendings[i].limit);
         periods_s[i] = spendings[i].limit.period_s;
     }
     values[0] = DB_TEXT_ARRAY(keys, count);

@@ -37,6 +37,16 @@ static const struct db_statement insert_chains = {
     "insert_chains", "INSERT INTO acme.chain (sha256, pem) SELECT DISTINCT ON (c.sha256) c.sha256, c.pem FROM unnest($1::bytea[], $2::text[]) AS c "
                      "(sha256, pem) ORDER BY c.sha256 ON CONFLICT (sha256) DO NOTHING"};
 
+/* The limits of the domains that certificates were issued for. They were asked when the orders came; nobody is refused any more, but whoever comes
+ * next has to wait for at most one period. */
+static const enum db_type spent_types[] = {DB_IS_TEXT, DB_IS_BIGINT, DB_IS_INT};
+static const struct db_statement spend_issued = {
+    "spend_issued",
+    "INSERT INTO acme.limit_state AS s (key, tat, period) SELECT w.key, now() + least(count(*) * make_interval(secs => max(w.step_us) / 1e6), "
+    "make_interval(secs => max(w.period_s))), make_interval(secs => max(w.period_s)) FROM unnest($1::text[], $2::bigint[], $3::int[]) AS w (key, "
+    "step_us, period_s) GROUP BY w.key ORDER BY w.key ON CONFLICT (key) DO UPDATE SET period = excluded.period, "
+    "tat = least(greatest(s.tat, now()) + (excluded.tat - now()), now() + excluded.period)"};
+
 /*
  * Challenge, authorisation and order in one statement: no reader sees a valid authorisation of an order that is not ready yet. What is proven until
  * some time only is not relied upon later, in no order. `authorizations_left` is counted down on the order's newest version, whichever of two
@@ -65,7 +75,7 @@ static const struct db_statement end_validations = {
 
 /* ---- a batch ---- */
 
-enum { STEPS_MAX = 5 };
+enum { STEPS_MAX = 6 };
 
 /* Those of one kind, in the order in which their statement numbers them. */
 struct part {
@@ -197,6 +207,21 @@ add_ends(struct batch *batch, const struct part *part, struct db_rows **ret_ende
 }
 
 static void
+add_spendings(struct batch *batch, const struct part *part)
+{
+    struct db_columns *spent = db_columns_new(batch->rq->arena, spent_types, COUNT_OF(spent_types));
+    size_t count = 0;
+
+    for (size_t i = 0; i < part->count; i++)
+        for (size_t k = 0; k < part->moves[i]->issued->spending_count; k++, count++) {
+            const struct spending *spending = &part->moves[i]->issued->spendings[k];
+            DB_ADD(spent, DB_TEXT(spending->key), DB_BIGINT(limit_step_us(spending->limit)), DB_INT(spending->limit.period_s));
+        }
+    if (count > 0)
+        db_columns_take(spent, add_step(batch, &spend_issued, COUNT_OF(spent_types), NULL));
+}
+
+static void
 take_ends(const struct part *part, const struct db_rows *ended)
 {
     for (size_t row = 0; part->count > 0 && row < db_count(ended); row++)
@@ -239,6 +264,7 @@ store_move_batch(void *context, struct request *rq, void *const *items, size_t c
 
     add_claims(&batch, &claims, &claimed, &found);
     add_ends(&batch, &ends, &ended);
+    add_spendings(&batch, &ends);
     add_verdicts(&batch, &verdicts);
     enum error error = db_atomic(batch.acme->db, rq, batch.steps, batch.step_count);
     if (error)

@@ -15,7 +15,8 @@ static const struct db_statement release_replaced = {
 
 /*
  * asked, named, counted: the orders, their names, the turns they take, each with `n`, the order's number in the batch.
- * spent: of each subject as many turns as are left; the first orders get them. What could be spent is spent even when something else stands in the
+ * spent: of each subject as many turns as are left; the first orders get them. Of those that are only asked for (`only_asked`) one must be left; the
+ * certificate takes it (store_move.c). What could be spent is spent even when something else stands in the
  * way: who is refused has asked, too. chosen: names that the account has proven lately need no new proof (RFC 8555 §7.1.4); then the order lives as
  * long as the oldest proof does. Several names may have one proof, at a domain above them (RFC 9444); its first row makes it. Challenges: a name that
  * is approved beforehand has one, too, which is valid from the beginning: clients stumble over authorisations without any.
@@ -29,10 +30,11 @@ static const struct db_statement insert_orders = {
     "$22::int[], "
     "$23::text[]) WITH ORDINALITY AS w (n, name, id, challenge_id, offered, token, preapproved, proof, subdomains, covers, place)), "
     "counted AS (SELECT c.n, c.key, make_interval(secs => c.step_us / 1e6) AS step, make_interval(secs => c.period_s) AS period, "
-    "row_number() OVER (PARTITION BY c.key ORDER BY c.n) AS turn FROM unnest($24::bigint[], $25::text[], $26::bigint[], $27::int[]) "
-    "AS c (n, key, step_us, period_s)), "
+    "c.only_asked = 1 AS only_asked, row_number() OVER (PARTITION BY c.key ORDER BY c.n) AS turn FROM unnest($24::bigint[], $25::text[], "
+    "$26::bigint[], "
+    "$27::int[], $28::int[]) AS c (n, key, step_us, period_s, only_asked)), "
     "wanted AS (SELECT key, max(step) AS step, max(period) AS period, acme.turns(max(period), max(step), count(*)::int) AS turns FROM counted "
-    "GROUP BY key), "
+    "WHERE NOT only_asked GROUP BY key), "
     "spent AS (INSERT INTO acme.limit_state AS s (key, tat, period, granted) SELECT key, now() + turns * step, period, turns FROM wanted ORDER BY "
     "key "
     "ON CONFLICT (key) DO UPDATE SET period = excluded.period, "
@@ -42,7 +44,8 @@ static const struct db_statement insert_orders = {
     "WHERE greatest(s.tat, now()) + (excluded.tat - now()) / excluded.granted <= now() + excluded.period RETURNING s.key, s.tat, s.granted), "
     "refused AS (SELECT DISTINCT ON (c.n) c.n, c.key, ceil(extract(epoch FROM coalesce(s.tat, greatest(old.tat, now())) - c.period + c.step - now()))"
     "::int AS wait_s FROM counted c LEFT JOIN spent s ON s.key = c.key LEFT JOIN acme.limit_state old ON old.key = c.key "
-    "WHERE c.turn > coalesce(s.granted, 0) ORDER BY c.n, wait_s DESC), "
+    "WHERE CASE WHEN c.only_asked THEN greatest(old.tat, now()) + c.step > now() + c.period ELSE c.turn > coalesce(s.granted, 0) END "
+    "ORDER BY c.n, wait_s DESC), "
     "failing AS (SELECT DISTINCT ON (a.n) a.n, f.name, f.paused_at IS NOT NULL AS paused, ceil(extract(epoch FROM f.tat - now()))::int AS wait_s "
     "FROM asked a JOIN named w ON w.n = a.n JOIN acme.failing_name f ON f.account_id = a.account_id AND f.name = ANY (ARRAY[w.name, w.proof]) "
     "WHERE f.paused_at IS NOT NULL OR (a.failures > 0 AND greatest(f.tat, now()) + make_interval(secs => a.failure_period_s::float8 / "
@@ -83,7 +86,7 @@ static const enum db_type order_types[] = {DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, D
                                            DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_INT,    DB_IS_INT};
 static const enum db_type name_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT,
                                           DB_IS_TEXT,   DB_IS_INT,  DB_IS_TEXT, DB_IS_INT,  DB_IS_TEXT};
-static const enum db_type turn_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_INT};
+static const enum db_type turn_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_INT, DB_IS_INT};
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 static bool
@@ -114,9 +117,9 @@ static void
 add_turns(struct db_columns *turns, int64_t n, const struct new_order *new)
 {
     for (size_t i = 0; i < new->spending_count; i++) {
-        struct limit limit = new->spendings[i].limit;
-        DB_ADD(turns, DB_BIGINT(n), DB_TEXT(new->spendings[i].key), DB_BIGINT(limit.period_s * INT64_C(1000000) / limit.count),
-               DB_INT(limit.period_s));
+        const struct spending *spending = &new->spendings[i];
+        DB_ADD(turns, DB_BIGINT(n), DB_TEXT(spending->key), DB_BIGINT(limit_step_us(spending->limit)), DB_INT(spending->limit.period_s),
+               DB_INT(spending->only_asked));
     }
 }
 

@@ -83,18 +83,68 @@ what_was_spent_comes_back_with_time(void **state)
     assert_status(order_for("a.example"), 201);
 }
 
+/* Proven and finalized at once. */
+static void
+issue(const struct http_kit_reply *made, const char *names)
+{
+    const char *finalize_url = arena_text(me.arena, member(&me, made, "finalize"));
+    EVP_PKEY *key = kit_key("p256");
+
+    assert_status(made, 201);
+    postgres_kit_run(postgres, "UPDATE acme.authorization SET status = 'valid' WHERE status = 'pending';"
+                               "UPDATE acme.orders SET (status, authorizations_left) = ('ready', 0) WHERE status = 'pending'");
+    const struct http_kit_reply *reply = client_post(&me, finalize_url, client_csr(&me, key, names));
+    EVP_PKEY_free(key);
+    assert_status(reply, 200);
+    assert_string_equal(member(&me, reply, "status"), "valid");
+}
+
 static void
 certificates_of_a_registered_domain(void **state)
 {
     set_limits("certificates_per_domain = 1");
-    assert_status(order_for("a.one.example,b.one.example"), 201);
+    issue(order_for("a.one.example,b.one.example"), "DNS:a.one.example,DNS:b.one.example");
     assert_limited(order_for("c.one.example"), "certificates-per-domain", true);
     assert_status(order_for("a.two.example"), 201);
     assert_limited(order_for("x.three.example,c.one.example"), "certificates-per-domain", true);
     /* co.uk is nobody's domain. */
-    assert_status(order_for("www.one.co.uk"), 201);
+    issue(order_for("www.one.co.uk"), "DNS:www.one.co.uk");
     assert_status(order_for("www.two.co.uk"), 201);
     assert_limited(order_for("one.co.uk"), "certificates-per-domain", true);
+}
+
+static void
+orders_without_a_certificate_cost_a_domain_nothing(void **state)
+{
+    set_limits("certificates_per_domain = 2");
+    for (int i = 0; i < 5; i++) {
+        assert_status(order_for("a.one.example"), 201);
+        postgres_kit_run(postgres, "UPDATE acme.orders SET status = 'invalid'");
+    }
+    issue(order_for("a.one.example"), "DNS:a.one.example");
+    issue(order_for("b.one.example"), "DNS:b.one.example");
+    assert_limited(order_for("a.one.example"), "certificates-per-domain", true);
+}
+
+/* What was asked for while there was room may come to more than the limit; then nobody waits longer than a period. */
+static void
+certificates_that_were_under_way_are_issued_and_counted(void **state)
+{
+    set_limits("certificates_per_domain = 1, certificates_period_s = 100");
+    const char *urls[3];
+
+    for (int i = 0; i < 3; i++)
+        urls[i] = arena_text(me.arena, member(&me, order_for("a.one.example"), "finalize"));
+    postgres_kit_run(postgres, "UPDATE acme.authorization SET status = 'valid'; UPDATE acme.orders SET (status, authorizations_left) = ('ready', 0)");
+    for (int i = 0; i < 3; i++) {
+        EVP_PKEY *key = kit_key("p256");
+        assert_status(client_post(&me, urls[i], client_csr(&me, key, "DNS:a.one.example")), 200);
+        EVP_PKEY_free(key);
+    }
+    assert_limited(order_for("a.one.example"), "certificates-per-domain", true);
+    char *wait = postgres_kit_ask(postgres, "SELECT max(tat) <= now() + interval '100 s' FROM acme.limit_state");
+    assert_string_equal(wait, "t");
+    free(wait);
 }
 
 static const struct identifier a_name = {.type = IDENTIFIER_DNS, .value = "a.example"};
@@ -347,6 +397,8 @@ main(void)
         CASE(orders_of_an_account),
         CASE(what_was_spent_comes_back_with_time),
         CASE(certificates_of_a_registered_domain),
+        CASE(orders_without_a_certificate_cost_a_domain_nothing),
+        CASE(certificates_that_were_under_way_are_issued_and_counted),
         CASE(a_replacement_counts_for_nothing),
         CASE(orders_of_one_batch_share_what_is_left),
         CASE(accounts_of_an_address),
