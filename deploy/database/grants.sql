@@ -56,6 +56,7 @@ GRANT USAGE ON SCHEMA scep, ra, crl TO scep_gw;
 GRANT SELECT, INSERT, UPDATE (settings, ndes, passphrase, admin_password, changed_at) ON scep.profile TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (used_at) ON scep.challenge TO scep_gw;
 GRANT SELECT, INSERT, UPDATE (round, principal_kind, principal_id, notified) ON scep.transaction TO scep_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (every_minutes, due_at, leased_until, lease_holder, attempts) ON scep.revocation_pull TO scep_gw;
 GRANT SELECT ON ra.enrolled_certificate, crl.current_crl TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON scep.outbox TO scep_gw;
 GRANT USAGE ON SEQUENCE scep.outbox_id_seq TO scep_gw;

@@ -2,7 +2,7 @@
  * scep-gw: what devices talk to that enrol by SCEP (RFC 8894), and the challenge page of Windows' NDES.
  *
  * Serves:     HTTP, routes.c; signet.scep-gw.save_scep_profile, .list_scep_profiles, .rotate_scep_secret
- * Calls:      ra (enroll); signer (get_scep_ra, open_scep_envelope, sign_scep_reply, sign_scep_next_ca)
+ * Calls:      ra (enroll, revoke); signer (get_scep_ra, open_scep_envelope, sign_scep_reply, sign_scep_next_ca)
  * Announces:  configuration.changed (through scep.outbox)
  * Hears:      nothing; NOTIFY scep_profile of its own schema
  * Privileges: schema scep; the views ra.enrolled_certificate and crl.current_crl; no key: the RA's is in the HSM
@@ -72,6 +72,7 @@ main(int argc, char **argv)
     service_must(service, rq, outbox_open(service, rq, scep.bus, scep.db, "scep", &scep.outbox));
     service_must(service, rq, profiles_follow(service, &scep, rq));
     service_must(service, rq, rpc_serve(scep.bus, rq, scep_handlers(), &scep, &(struct rpc_options){.threads = 2, .queue_limit = 16}));
+    service_must(service, rq, intune_pull(service, rq, &scep));
     listen_for_devices(service, &scep);
     int status = service_run(service);
     commit_queue_free(scep.admissions);

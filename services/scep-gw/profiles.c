@@ -63,6 +63,8 @@ check_numbers(struct request *rq, const Pb__ScepProfile *about)
         return fail(rq, ERR_BAD_REQUEST, "challenge_minutes: at most %d", MINUTES_MAX);
     if (about->challenges_most > CHALLENGES_MAX)
         return fail(rq, ERR_BAD_REQUEST, "challenges_most: at most %d", CHALLENGES_MAX);
+    if (about->intune_revocation_minutes > MINUTES_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "intune_revocation_minutes: at most %d", MINUTES_MAX);
     if (about->renewal_window_days > DAYS_MAX || about->renewal_grace_days > DAYS_MAX)
         return fail(rq, ERR_BAD_REQUEST, "renewal_window_days and renewal_grace_days: at most %d", DAYS_MAX);
     return OK;
@@ -80,6 +82,8 @@ check_outside(struct request *rq, const Pb__ScepProfile *about, enum authorizati
 {
     if (authorization == BY_WEBHOOK && !is_url(about->webhook_url))
         return fail(rq, ERR_BAD_REQUEST, "webhook_url: a URL is needed");
+    if (authorization != BY_INTUNE && about->intune_revocation_minutes > 0)
+        return fail(rq, ERR_BAD_REQUEST, "intune_revocation_minutes: only for devices that Intune vouches for");
     if (authorization != BY_INTUNE)
         return OK;
     if (text_is_empty(about->intune_tenant) || text_is_empty(about->intune_application) || text_is_empty(about->intune_secret_file))

@@ -1,6 +1,7 @@
 /* rpc SaveScepProfile: called by `signetctl profile`. The signer is asked for the profile's RA certificate at once, so that a CA that does not exist
  * is said now, and the first device does not wait until a key is made. */
 #include "base/text.h"
+#include "link/lease.h"
 #include "scep.h"
 
 struct save {
@@ -21,6 +22,9 @@ write_profile(struct db *db, struct request *rq, void *context, struct configura
     if (error == OK)
         error = store_save_profile(&within, rq, profile, save->request->create, &save->changed);
     if (error != OK || !save->changed)
+        return error;
+    error = store_set_pull(&within, rq, profile->name, (int)profile->intune_revocation_minutes);
+    if (error != OK)
         return error;
     change->before = NULL;
     for (size_t i = 0; i < profiles.count; i++)
@@ -51,6 +55,8 @@ save_scep_profile(struct scep *scep, struct request *rq, const Pb__SaveScepProfi
         error = configuration_write(scep->outbox, scep->db, rq, write_profile, &save, &change);
     if (error == OK)
         error = profiles_refresh(scep, rq);
+    if (error == OK && scep->pulls != NULL)
+        lease_wake(scep->pulls);
     ret_reply->changed = save.changed;
     return error;
 }

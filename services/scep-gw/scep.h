@@ -54,6 +54,7 @@ struct scep {
     struct ra_cache *ras;
     struct intune_cache *intune;
     struct commit_queue *admissions;
+    struct lease *pulls; /* of revocations */
 };
 
 /* The gateway with the database of a transaction, for a configuration_writer. */
@@ -293,10 +294,26 @@ const char *outside_text(struct arena *arena, json_t *take);
 /* The text of a secret file, in the request's arena; "" when no file is named. */
 enum error outside_secret(struct request *rq, const char *file, const char **ret_secret) MUST_CHECK;
 
-/* webhook.c, intune.c */
+/* webhook.c, intune_session.c, intune.c, intune_revocation.c */
 enum error webhook_ask(struct conversation *c, const struct csr *csr) MUST_CHECK;
 struct intune_cache *intune_cache_new(void);
 void intune_cache_free(struct intune_cache *cache);
+/* Who asks Intune, for which profile. */
+struct intune {
+    struct scep *scep;
+    struct request *rq;
+    const struct profile *profile;
+};
+enum intune_service { INTUNE_VALIDATION, INTUNE_CONNECTOR, INTUNE_SERVICE_COUNT };
+/* What the member of this name is in the answer, which lives as long as the request. ERR_UNAVAILABLE: everything else that may happen. */
+enum error intune_post(const struct intune *intune, enum intune_service service, const char *action, const char *body, const char *member,
+                       const json_t **ret_value) MUST_CHECK;
+/* ERR_UNAVAILABLE, with the reason in the log; what was kept of the session is forgotten. */
+enum error intune_unreachable(const struct intune *intune, const char *what, const char *why);
+/* Does what Intune asks for now, and tells it. */
+enum error intune_revocations(const struct intune *intune, const struct profiles *profiles) MUST_CHECK;
+/* From now on, for all profiles that say so. */
+enum error intune_pull(struct service *service, struct request *rq, struct scep *scep) MUST_CHECK;
 enum error intune_validate(struct conversation *c) MUST_CHECK;
 enum error intune_tell_success(struct conversation *c, const Pb__EnrollReply *reply) MUST_CHECK;
 /* What went wrong stays as it is: the device is refused in any case. */
@@ -310,6 +327,10 @@ http_handler mscep_admin, mscep_admin_of_profile;
 enum error store_list_profiles(struct scep *scep, struct request *rq, struct profiles *ret_profiles) MUST_CHECK;
 /* False in ret_changed: it was so already. ERR_CONFLICT when it exists and shall not, or when another profile has the NDES paths. */
 enum error store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile *profile, bool create, bool *ret_changed) MUST_CHECK;
+/* With 0 minutes the profile pulls no revocations; else the first ones at once. */
+enum error store_set_pull(struct scep *scep, struct request *rq, const char *profile, int minutes) MUST_CHECK;
+extern const struct db_statement store_take_pulls;
+enum error store_end_pull(struct scep *scep, struct request *rq, const char *profile, const char *holder, int minutes) MUST_CHECK;
 enum error store_set_passphrase(struct scep *scep, struct request *rq, const char *profile, struct bytes hash, bool *ret_found) MUST_CHECK;
 enum error store_set_admin_password(struct scep *scep, struct request *rq, const char *profile, struct bytes hash, bool *ret_found) MUST_CHECK;
 
@@ -340,6 +361,11 @@ struct enrolled {
 };
 enum error store_find_certificate(struct scep *scep, struct request *rq, const struct profile *profile, const char *issuer, struct bytes serial,
                                   struct enrolled *ret_enrolled) MUST_CHECK;
+/* Of any profile or protocol; all NULL when the serial number is none of ours. */
+struct issued {
+    const char *issuer, *channel;
+};
+enum error store_find_issued(struct scep *scep, struct request *rq, struct bytes serial, struct issued *ret_issued) MUST_CHECK;
 enum error store_find_crl(struct scep *scep, struct request *rq, const char *issuer, bool *ret_found, struct bytes *ret_crl) MUST_CHECK;
 
 /* ---- contracts: one file each ---- */

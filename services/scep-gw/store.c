@@ -102,6 +102,36 @@ store_set_admin_password(struct scep *scep, struct request *rq, const char *prof
     return error;
 }
 
+/* ---- pulls of revocations ---- */
+
+enum error
+store_set_pull(struct scep *scep, struct request *rq, const char *profile, int minutes)
+{
+    static const struct db_statement stop_pull = {"stop_pull", "DELETE FROM scep.revocation_pull WHERE profile = $1 AND $2 = 0"};
+    static const struct db_statement set_pull = {"set_pull",
+                                                 "INSERT INTO scep.revocation_pull (profile, every_minutes) VALUES ($1, $2)"
+                                                 " ON CONFLICT (profile) DO UPDATE SET every_minutes = excluded.every_minutes, due_at = now()"};
+
+    return DB_QUERY(scep->db, rq, minutes == 0 ? &stop_pull : &set_pull, NULL, DB_TEXT(profile), DB_INT(minutes));
+}
+
+const struct db_statement store_take_pulls = {
+    "take_pulls",
+    "UPDATE scep.revocation_pull p SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = p.attempts + 1"
+    " WHERE profile IN (SELECT profile FROM scep.revocation_pull WHERE due_at <= now() AND (leased_until IS NULL OR leased_until < now())"
+    " ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING profile, lease_holder, every_minutes"};
+
+enum error
+store_end_pull(struct scep *scep, struct request *rq, const char *profile, const char *holder, int minutes)
+{
+    static const struct db_statement end_pull = {
+        "end_pull",
+        "UPDATE scep.revocation_pull SET due_at = now() + $3 * interval '1 minute', leased_until = NULL, lease_holder = NULL, attempts = 0"
+        " WHERE profile = $1 AND lease_holder = $2"};
+
+    return DB_QUERY(scep->db, rq, &end_pull, NULL, DB_TEXT(profile), DB_TEXT(holder), DB_INT(minutes));
+}
+
 /* ---- challenges ---- */
 
 static const struct db_statement forget_challenges = {"forget_challenges",
@@ -314,6 +344,23 @@ store_find_certificate(struct scep *scep, struct request *rq, const struct profi
     ret_enrolled->is_of_profile = text_equal(db_text(rows, 0, 1), arena_format(rq->arena, "scep/%s", profile->about->name));
     ret_enrolled->is_revoked = !db_is_null(rows, 0, 2);
     return OK;
+}
+
+enum error
+store_find_issued(struct scep *scep, struct request *rq, struct bytes serial, struct issued *ret_issued)
+{
+    static const struct db_statement find_issued = {"find_issued",
+                                                    "SELECT issuer, channel FROM ra.enrolled_certificate WHERE expiry_month = $1 AND serial = $2"};
+    struct db_rows *rows;
+    int month;
+
+    *ret_issued = (struct issued){0};
+    if (!serial_parse(serial, &month))
+        return OK;
+    enum error error = DB_QUERY(scep->db, rq, &find_issued, &rows, DB_INT(month), DB_BYTES(serial));
+    if (error == OK && db_count(rows) > 0)
+        *ret_issued = (struct issued){.issuer = db_text(rows, 0, 0), .channel = db_text(rows, 0, 1)};
+    return error;
 }
 
 enum error

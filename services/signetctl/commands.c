@@ -13,7 +13,8 @@
     "approval= retry-after-s= csr-attributes= csr-key-type= csr-subject= csr-names= csr-extended-key-usage= csr-template= "                    \
     "authorization= ca-certificates= strip-root= include-ca-in-reply= legacy= renewal= renewal-window-days= renewal-grace-days= "              \
     "renewal-from-predecessors= ndes= ndes-page-in-utf8= challenge-minutes= challenges-most= admin-user= request-networks= admin-networks= "   \
-    "webhook-url= webhook-secret-file= intune-tenant= intune-application= intune-secret-file= intune-login-url= intune-graph-url="
+    "webhook-url= webhook-secret-file= intune-tenant= intune-application= intune-secret-file= intune-login-url= intune-revocation-minutes= "   \
+    "intune-graph-url="
 
 const struct command commands[] = {
     {"status", "", "", 0, "", "every service with its health, version and lag", status},

@@ -20,6 +20,7 @@ DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 class Intune:
     def __init__(self):
         self.calls, self.faults, self.spoil, self.codes = [], [], {}, {}
+        self.revocations, self.results = {}, []  # by requestContext until a result that is none to repeat comes; what was uploaded
         self.tokens = {}
         outer = self
 
@@ -76,13 +77,17 @@ class Intune:
         if request.path == "/v1.0/servicePrincipals/appId=0000000a-0000-0000-c000-000000000000/endpoints":
             assert request.command == "GET" and self.bearer(request) == GRAPH_SCOPE, "the token is not for Graph"
             return {"value": [{"providerName": "SomethingElse", "uri": "http://127.0.0.1:1"},
-                              {"providerName": "ScepRequestValidationFEService", "uri": f"{self.url}/RACerts/StatelessScepRequestValidationService"}]}
-        assert request.path == f"/RACerts/StatelessScepRequestValidationService/ScepActions/{name}", "no such path"
+                              {"providerName": "ScepRequestValidationFEService", "uri": f"{self.url}/RACerts/StatelessScepRequestValidationService"},
+                              {"providerName": "PkiConnectorFEService", "uri": f"{self.url}/RACerts/PkiConnectorFEService"}]}
+        pulls = name in ("downloadRevocationRequests", "uploadRevocationResults")
+        service = "PkiConnectorFEService/CertificateAuthorityRequests" if pulls else "StatelessScepRequestValidationService/ScepActions"
+        assert request.path == f"/RACerts/{service}/{name}", "no such path"
         assert request.command == "POST" and self.bearer(request) == INTUNE_SCOPE, "the token is not for Intune"
-        assert request.headers["api-version"] == "2018-02-20", "api-version"
+        assert request.headers["api-version"] == ("5019-05-05" if pulls else "2018-02-20"), "api-version"
         assert GUID.fullmatch(request.headers["client-request-id"]), "client-request-id"
         assert request.headers["Content-Type"] == "application/json", "content type"
-        return {"validateRequest": self.validate, "successNotification": self.success, "failureNotification": self.failure}[name](json.loads(body))
+        return {"validateRequest": self.validate, "successNotification": self.success, "failureNotification": self.failure,
+                "downloadRevocationRequests": self.download, "uploadRevocationResults": self.upload}[name](json.loads(body))
 
     def token(self, request, body):
         assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
@@ -124,3 +129,27 @@ class Intune:
         self.common(notification)
         assert isinstance(notification["hResult"], int) and len(notification["errorDescription"]) <= 255, "form"
         return {"code": "Success", "errorDescription": ""}
+
+    # ---- revocation: what has no result yet comes again
+
+    def wish(self, context, serial):
+        self.revocations[context] = {"requestContext": context, "serialNumber": serial, "issuerName": "CN=Some CA", "caConfiguration": "demo-issuing"}
+
+    def download(self, message):
+        assert set(message) == {"downloadParameters"} and set(message["downloadParameters"]) == {"maxRequests", "issuerName"}, "fields"
+        most = message["downloadParameters"]["maxRequests"]
+        assert isinstance(most, int) and 1 <= most <= 500 and message["downloadParameters"]["issuerName"] is None, "values"
+        return {"value": list(self.revocations.values())[:most]}
+
+    def upload(self, message):
+        assert set(message) == {"results"} and message["results"], "fields"
+        for result in message["results"]:
+            assert {"requestContext", "succeeded", "errorCode"} <= set(result) <= {"requestContext", "succeeded", "errorCode", "errorMessage"}, "fields"
+            assert result["requestContext"] in self.revocations, "requestContext"
+            assert result["succeeded"] == (result["errorCode"] == "None"), "succeeded and an error"
+            assert result["errorCode"] in ("None", "NonRetryableServiceException", "ParameterDataInvalidError", "CertificateNotFoundError",
+                                           "RetryableServiceException"), "errorCode"
+            if result["errorCode"] != "RetryableServiceException":
+                del self.revocations[result["requestContext"]]
+            self.results.append((result["requestContext"], result["errorCode"]))
+        return {"value": True}

@@ -92,6 +92,59 @@ refuses_each_field_that_is_wrong_by_its_name(void **state)
     }
 }
 
+/* ---- who asks Intune for revocations, and when ---- */
+
+static size_t
+take_pulls(struct fixture *fixture, const char *holder, int *ret_minutes)
+{
+    struct db_rows *rows;
+
+    assert_int_equal(DB_QUERY(fixture->scep.db, fixture->rq, &store_take_pulls, &rows, DB_INT(10), DB_INT(60), DB_TEXT(holder)), OK);
+    if (db_count(rows) > 0)
+        *ret_minutes = (int)db_int(rows, 0, 2);
+    return db_count(rows);
+}
+
+static Pb__ScepProfile
+intune_profile(uint32_t minutes)
+{
+    Pb__ScepProfile profile = good_profile("phones");
+
+    profile.authorization = "intune";
+    profile.intune_tenant = "contoso.example";
+    profile.intune_application = "app";
+    profile.intune_secret_file = "/dev/null";
+    profile.intune_revocation_minutes = minutes;
+    return profile;
+}
+
+static void
+one_at_a_time_pulls_revocations_and_ends_what_is_his(void **state)
+{
+    struct fixture *fixture = *state;
+    struct scep *scep = &fixture->scep;
+    Pb__ScepProfile off = intune_profile(0), on = intune_profile(60);
+    int minutes = 0;
+    bool changed;
+
+    assert_int_equal(save(fixture, &off, false, &changed), OK);
+    assert_int_equal(take_pulls(fixture, "a", &minutes), 0);
+    assert_int_equal(save(fixture, &on, false, &changed), OK);
+    assert_int_equal(take_pulls(fixture, "a", &minutes), 1);
+    assert_int_equal(minutes, 60);
+    assert_int_equal(take_pulls(fixture, "b", &minutes), 0);
+    assert_int_equal(store_end_pull(scep, fixture->rq, "phones", "b", 0), OK); /* not his */
+    assert_int_equal(take_pulls(fixture, "b", &minutes), 0);
+    postgres_kit_run(postgres, "UPDATE scep.revocation_pull SET leased_until = now() - interval '1 second'"); /* a has died */
+    assert_int_equal(take_pulls(fixture, "b", &minutes), 1);
+    assert_int_equal(store_end_pull(scep, fixture->rq, "phones", "a", 0), OK); /* too late */
+    assert_int_equal(store_end_pull(scep, fixture->rq, "phones", "b", 60), OK);
+    assert_int_equal(take_pulls(fixture, "a", &minutes), 0); /* not due */
+    assert_int_equal(save(fixture, &off, false, &changed), OK);
+    postgres_kit_run(postgres, "UPDATE scep.revocation_pull SET due_at = now()");
+    assert_int_equal(take_pulls(fixture, "a", &minutes), 0);
+}
+
 int
 main(void)
 {
@@ -100,6 +153,7 @@ main(void)
         CASE(create_makes_no_second_one_and_a_change_changes),
         CASE(one_profile_has_the_paths_of_ndes),
         CASE(a_ca_that_the_signer_does_not_know_is_said_now),
+        CASE(one_at_a_time_pulls_revocations_and_ends_what_is_his),
         CASE(refuses_each_field_that_is_wrong_by_its_name),
     };
 
