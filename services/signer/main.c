@@ -4,7 +4,7 @@
  * Serves:     signet.signer.sign_certificates, .sign_crl, .sign_ocsp, .sign_audit_head, .create_ca, .import_ca, .list_cas, .list_templates,
  *             .import_template, .get_scep_ra, .open_scep_envelope, .sign_scep_reply, .sign_scep_next_ca, .name_successor
  * Calls:      nobody
- * Announces:  ca.created
+ * Announces:  ca.created, configuration.changed
  * Hears:      nothing; NOTIFY ca_changed of its own schema, so that all replicas forget what they cached
  * Privileges: the schema ca, and the view ra.revoked_serial; the token, through hsm-worker children, which alone load the PKCS#11 module
  * On failure: nothing is signed that was not stored before, and nothing leaves that does not verify. Without the HSM it is unready with the reason

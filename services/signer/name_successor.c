@@ -33,11 +33,36 @@ check_successor(struct signer *signer, struct request *rq, const struct authorit
     return OK;
 }
 
+/* Announced as the difference of two requests: that of now, and the one that would have named what was until now. */
+static enum error
+write_successor(struct db *db, struct request *rq, void *context, struct configuration_change *change)
+{
+    const Pb__NameSuccessorRequest *request = context;
+    const char *successor = NULL;
+    bool named = false;
+
+    enum error error = store_name_successor(db, rq, request->name, request->successor, &named, &successor);
+    if (error != OK)
+        return error;
+    if (!named)
+        return fail(rq, ERR_CONFLICT, "the CA %s is to be succeeded by %s itself", request->successor, request->name);
+    if (text_equal(successor, request->successor))
+        return OK;
+    Pb__NameSuccessorRequest *before = arena_alloc(rq->arena, sizeof *before);
+    *before = *request;
+    before->successor = successor;
+    change->action = "changed";
+    change->before = &before->base;
+    change->after = &request->base;
+    return OK;
+}
+
 enum error
 name_successor(struct signer *signer, struct request *rq, const Pb__NameSuccessorRequest *request, Pb__NameSuccessorReply *ret_reply)
 {
+    struct configuration_change change = {.what = "ca", .name = request->name, .by = request->operator_};
     struct authority_row row;
-    bool named = false, found;
+    bool found;
 
     request_note(rq, "ca", "%s", request->name);
     request_note(rq, "successor", "%s", request->successor);
@@ -47,11 +72,9 @@ name_successor(struct signer *signer, struct request *rq, const Pb__NameSuccesso
     if (error == OK && !text_is_empty(request->successor))
         error = check_successor(signer, rq, &row, request->successor);
     if (error == OK)
-        error = store_name_successor(signer, rq, request->name, request->successor, &named);
+        error = configuration_write(signer->outbox, signer->db, rq, write_successor, (void *)request, &change);
     if (error != OK)
         return error;
-    if (!named)
-        return fail(rq, ERR_CONFLICT, "the CA %s is to be succeeded by %s itself", request->successor, request->name);
     authority_cache_forget(signer->authorities);
     error = store_find_authority(signer, rq, request->name, &found, &row);
     if (error == OK)

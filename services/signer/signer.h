@@ -8,6 +8,7 @@
 #include "base/request.h"
 #include "hsm_pool.h"
 #include "link/bus.h"
+#include "link/configuration.h"
 #include "link/db.h"
 #include "link/message.h"
 #include "link/metrics.h"
@@ -316,8 +317,9 @@ enum error store_list_authorities(struct signer *signer, struct request *rq, con
 /* Those that this CA has succeeded and that are not revoked, the latest first. */
 enum error store_list_predecessors(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
     MUST_CHECK;
-/* "": none any more. False in ret_named: `successor` has `name` for a successor of its own. */
-enum error store_name_successor(struct signer *signer, struct request *rq, const char *name, const char *successor, bool *ret_named) MUST_CHECK;
+/* "": none any more. False in ret_named: `successor` has `name` for a successor of its own. Else ret_before is the one until now. */
+enum error store_name_successor(struct db *db, struct request *rq, const char *name, const char *successor, bool *ret_named, const char **ret_before)
+    MUST_CHECK;
 enum error store_begin_authority(struct signer *signer, struct request *rq, const struct authority_row *row, bool *ret_begun) MUST_CHECK;
 /* True when an attempt that broke off is now ours to finish. */
 enum error store_resume_authority(struct signer *signer, struct request *rq, const char *name, bool *ret_ours) MUST_CHECK;

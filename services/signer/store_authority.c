@@ -303,19 +303,22 @@ store_add_alternate(struct signer *signer, struct request *rq, const char *name,
 /* ---- succession ---- */
 
 enum error
-store_name_successor(struct signer *signer, struct request *rq, const char *name, const char *successor, bool *ret_named)
+store_name_successor(struct db *db, struct request *rq, const char *name, const char *successor, bool *ret_named, const char **ret_before)
 {
     static const struct db_statement name_successor = {
-        "name_successor",
-        "WITH RECURSIVE later AS (SELECT successor FROM ca.authority WHERE name = $2"
-        " UNION SELECT a.successor FROM ca.authority a JOIN later ON a.name = later.successor)"
-        " UPDATE ca.authority SET successor = nullif($2, '') WHERE name = $1 AND NOT EXISTS (SELECT FROM later WHERE later.successor = $1)"};
+        "name_successor", "WITH RECURSIVE later AS (SELECT successor FROM ca.authority WHERE name = $2"
+                          " UNION SELECT a.successor FROM ca.authority a JOIN later ON a.name = later.successor),"
+                          " before AS (SELECT name, coalesce(successor, '') AS successor FROM ca.authority WHERE name = $1 FOR UPDATE)"
+                          " UPDATE ca.authority a SET successor = nullif($2, '') FROM before WHERE a.name = before.name"
+                          " AND NOT EXISTS (SELECT FROM later WHERE later.successor = $1) RETURNING before.successor"};
     struct db_rows *rows;
 
-    enum error error = DB_QUERY(signer->db, rq, &name_successor, &rows, DB_TEXT(name), DB_TEXT(successor));
+    enum error error = DB_QUERY(db, rq, &name_successor, &rows, DB_TEXT(name), DB_TEXT(successor));
     if (error != OK)
         return error;
-    *ret_named = db_affected(rows) == 1;
+    *ret_named = db_count(rows) == 1;
+    if (*ret_named)
+        *ret_before = db_text(rows, 0, 0);
     return OK;
 }
 

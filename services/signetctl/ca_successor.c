@@ -14,6 +14,7 @@ ca_successor(struct ctl *ctl, struct request *rq)
         return argument_refused(rq, "either --to CA or --cancel is needed");
     request.name = ctl->arguments.words[0];
     request.successor = to;
+    request.operator_ = operator_name(rq->arena);
     enum error error = CTL_CALL(ctl, rq, signer, NameSuccessor, &request, &reply);
     if (error)
         return error;

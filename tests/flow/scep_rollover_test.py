@@ -127,3 +127,6 @@ def test_an_old_certificate_renews_itself_where_the_profile_says_so(stack, old_a
 def test_a_successor_is_taken_back(stack, old_and_new):
     assert stack.signetctl("ca", "successor", "roll-old", "--cancel").stdout == "CA roll-old is to be succeeded by no CA\n"
     assert "roll-new" not in stack.signetctl("ca", "show", "roll-old").stdout
+    rows = until(lambda: (found := stack.sql("SELECT detail -> 'changes' ->> 0 FROM audit.event WHERE action = 'configuration.changed'"
+                                             " AND detail ->> 'what' = 'ca' AND detail ->> 'name' = 'roll-old' ORDER BY at")) and len(found) == 2 and found)
+    assert [row[0] for row in rows] == ['successor: "" → roll-new', 'successor: roll-new → ""']

@@ -1,6 +1,8 @@
 /* NameSuccessor: what may take over from what, and who hears of it. */
 #include "signer_fixture.h"
 
+#define ANNOUNCED "SELECT count(*) FROM ca.outbox WHERE subject = 'signet.event.configuration.changed'"
+
 static int
 start(void **state)
 {
@@ -42,11 +44,14 @@ a_successor_is_named_again_and_taken_away(void **state)
 
     assert_int_equal(name_it(rq, "old", "new", &ca), OK);
     assert_string_equal(ca->successor, "new");
+    assert_int_equal(ask_number(ANNOUNCED), 1);
     assert_int_equal(name_it(rq, "old", "new", &ca), OK);
+    assert_int_equal(ask_number(ANNOUNCED), 1); /* a repeat changes nothing */
     assert_int_equal(name_it(rq, "old", "newest", &ca), OK);
     assert_string_equal(ca->successor, "newest");
     assert_int_equal(name_it(rq, "old", "", &ca), OK);
     assert_string_equal(ca->successor, "");
+    assert_int_equal(ask_number(ANNOUNCED), 3);
 }
 
 static void
