@@ -24,11 +24,13 @@ GRANT SELECT ON ra.certificate_status TO ocsp_responder;
 -- acme-gw: its own tables, never deleting, but through a function of the owner what came to nothing long ago; of certificates only the views to deliver them, and to say when they should be renewed
 GRANT USAGE ON SCHEMA acme, ra TO acme_gw;
 GRANT SELECT, INSERT, UPDATE (status, contacts, key_thumbprint, jwk) ON acme.account TO acme_gw;
-GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain, acme.renewal_window TO acme_gw;
+GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain, acme.renewal_window, acme.star, acme.star_certificate TO acme_gw;
 GRANT UPDATE (status, authorizations_left, expires_at, csr, finalized_at, problem, serial, expiry_month, chain_sha256, alternate_chains, due_at, leased_until, lease_holder, attempts, trouble)
     ON acme.orders TO acme_gw;
-GRANT UPDATE (status, expires_at, attested_key, attestation) ON acme.authorization TO acme_gw;
+GRANT UPDATE (status, expires_at, proof_ends_at, attested_key, attestation) ON acme.authorization TO acme_gw;
 GRANT UPDATE (type, status, validated_at, problem, due_at, leased_until, lease_holder, attempts, response) ON acme.challenge TO acme_gw;
+GRANT UPDATE (renewal, due_at, leased_until, lease_holder, attempts, trouble) ON acme.star TO acme_gw;
+GRANT DELETE ON acme.star_certificate TO acme_gw;
 GRANT SELECT ON ra.issued_certificate, ra.certificate_status TO acme_gw;
 REVOKE ALL ON FUNCTION acme.prune(int, int) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION acme.prune(int, int) TO acme_gw;

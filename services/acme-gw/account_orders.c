@@ -37,7 +37,7 @@ answer_page(struct acme *acme, struct http_exchange *x, const struct order_place
     json_t *list = json_array();
 
     for (size_t i = 0; i < count; i++)
-        if (places[i].status != ORDER_INVALID)
+        if (places[i].status != ORDER_INVALID && places[i].status != ORDER_CANCELED)
             (void)json_array_append_new(list, json_string(acme_url(acme, arena, "order", places[i].id)));
     if (count == PAGE_MAX)
         http_header_out(x, "Link", "<%s/orders?cursor=%lld.%s>;rel=\"next\"", acme_url(acme, arena, "account", x->params[0]),

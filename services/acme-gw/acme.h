@@ -25,6 +25,7 @@
 #include "eab.h"
 #include "limit.h"
 #include "policy.h"
+#include "star.h"
 #include "signet/v1/acme_gw.pb-c.h"
 #include "signet/v1/ra.pb-c.h"
 #include "signet/v1/validator.pb-c.h"
@@ -89,6 +90,7 @@ struct acme {
     struct workers *onlookers;  /* for the perspectives of one validation beside the first */
     struct lease *validations;
     struct lease *finalizations;
+    struct lease *stars;
 };
 
 /* ---- nouns ---- */
@@ -149,7 +151,7 @@ struct account {
     struct jwk jwk;
 };
 
-enum order_status { ORDER_PENDING = 1, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID };
+enum order_status { ORDER_PENDING = 1, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID, ORDER_CANCELED };
 
 struct order {
     const char *id;
@@ -171,6 +173,8 @@ struct order {
     int64_t not_before_s, not_after_s; /* 0: not asked for */
     const char *profile;               /* NULL: none named */
     const char *replaces;              /* the identifier of a certificate (RFC 9773 §4.1), or NULL */
+    const struct star *star;           /* NULL: it is not renewed automatically */
+    int64_t renewal;                   /* which of its certificates is being made, from 0 */
     struct bytes csr;
     int attempts;
 };
@@ -444,6 +448,11 @@ void attestation_fill_in(struct arena *arena, const struct policy *policy, const
 http_handler finalize;
 /* A turn at a `processing` order that its finalize did not finish. */
 void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
+/* Asks for the certificate of an order, or for its next one (order->renewal). */
+enum error enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply) MUST_CHECK;
+struct issued issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply);
+/* What an operator is told about the failure just recorded. */
+const char *trouble_of_failure(struct request *rq);
 
 /* ---- profile.c ---- */
 

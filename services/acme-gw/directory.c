@@ -38,6 +38,8 @@ meta(struct acme *acme, struct arena *arena, const struct policy *policy)
     json_t *json = json_pack("{s:s, s:s, s:o, s:b}", "termsOfService", acme->terms_url, "website", website, "caaIdentities",
                              caa_identities(acme, arena), "externalAccountRequired", policy->eab == EAB_REQUIRED);
     challenge_types_add_meta(acme, arena, json);
+    if (policy->star_max_duration_s > 0) /* RFC 8739 §3.2 */
+        (void)json_object_set_new(json, "auto-renewal", star_meta(policy));
     if (policy->subdomain_auth)
         (void)json_object_set_new(json, "subdomainAuthAllowed", json_true()); /* RFC 9444 §4.4 */
     if (policy->profile_count > 0)

@@ -73,6 +73,39 @@ explain_processing(struct arena *arena, Pb__ExplainOrderReply *order)
             arena_format(arena, "any replica of acme-gw takes the next attempt, due at %s", clock_format_rfc3339(arena, order->next_attempt_at_s));
 }
 
+/* RFC 8739: the certificate is there, and others are to follow. */
+static void
+explain_renewed(struct arena *arena, Pb__ExplainOrderReply *order)
+{
+    const Pb__AutoRenewal *renewal = order->auto_renewal;
+    int64_t now_s = clock_now_s();
+
+    if (renewal->ends_at_s <= now_s) {
+        order->why = "it has ended: its last certificate has expired";
+        return;
+    }
+    order->why = renewal->trouble[0] != '\0'
+                     ? arena_format(arena, "the last attempt at the next certificate came to nothing: %s", renewal->trouble)
+                     : arena_format(arena, "the certificate is issued, and was renewed %u time%s", renewal->renewals, plural(renewal->renewals));
+    if (renewal->lease_ends_at_s > now_s)
+        order->next = arena_format(arena, "%s is at the next certificate until %s at the longest", renewal->lease_holder,
+                                   clock_format_rfc3339(arena, renewal->lease_ends_at_s));
+    else if (renewal->next_at_s != 0)
+        order->next =
+            arena_format(arena, "any replica of acme-gw makes the next certificate, due at %s", clock_format_rfc3339(arena, renewal->next_at_s));
+    else
+        order->next = arena_format(arena, "this was the last certificate: the order ends at %s", clock_format_rfc3339(arena, renewal->ends_at_s));
+}
+
+static void
+explain_canceled(struct arena *arena, Pb__ExplainOrderReply *order)
+{
+    const json_t *problem = json_parse_object(arena, bytes_of_text(order->problem));
+    const char *detail = json_text(problem, "detail");
+
+    order->why = detail != NULL ? arena_text(arena, detail) : "its client has canceled it";
+}
+
 static void
 explain_invalid(struct arena *arena, Pb__ExplainOrderReply *order)
 {
@@ -98,6 +131,10 @@ explain(struct arena *arena, Pb__ExplainOrderReply *order)
         order->next = arena_format(arena, "the client must finalize it before %s", clock_format_rfc3339(arena, order->expires_at_s));
     } else if (text_equal(order->status, "processing")) {
         explain_processing(arena, order);
+    } else if (text_equal(order->status, "valid") && order->auto_renewal != NULL) {
+        explain_renewed(arena, order);
+    } else if (text_equal(order->status, "canceled")) {
+        explain_canceled(arena, order);
     } else if (text_equal(order->status, "valid")) {
         order->why = "the certificate is issued";
     } else {

@@ -134,6 +134,13 @@ take_wishes(const struct acme *acme, struct request *rq, const struct policy *po
         return refuse(rq, ERR_BAD_REQUEST, "invalidProfile", "the profile \"%.60s\" is not offered any more", order->profile);
     if (profile != NULL)
         input->template_ = profile->template_name;
+    if (order->star != NULL) {
+        struct star_period period;
+        input->idempotency_key = star_request(rq->arena, order, clock_now_s(), &period);
+        input->not_before_s = period.not_before_s;
+        input->not_after_s = period.not_after_s;
+        return OK;
+    }
     input->not_before_s = order->not_before_s;
     input->not_after_s = order->not_after_s;
     if (days > 0 && input->not_after_s == 0)
@@ -141,8 +148,8 @@ take_wishes(const struct acme *acme, struct request *rq, const struct policy *po
     return OK;
 }
 
-static enum error
-ask_ra(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply)
+enum error
+enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply)
 {
     Pb__EnrollRequest input = PB__ENROLL_REQUEST__INIT;
     Pb__Principal principal = PB__PRINCIPAL__INIT;
@@ -191,7 +198,7 @@ add_chain(struct arena *arena, const ProtobufCBinaryData *certificates, size_t c
     issued->chain_sha256[issued->chain_count++] = BYTES(sha256, SHA256_DIGEST_LENGTH);
 }
 
-static struct issued
+struct issued
 issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply)
 {
     struct issued issued = {.serial = message_bytes(reply->serial),
@@ -206,13 +213,19 @@ issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply)
 
 /* ---- one turn at an order that is ours by lease ---- */
 
+const char *
+trouble_of_failure(struct request *rq)
+{
+    return arena_format(rq->arena, "%s: %s%s%s", error_name(rq->failure.kind), rq->failure.message, rq->failure.detail[0] != '\0' ? "; " : "",
+                        rq->failure.detail);
+}
+
 static enum error
 postpone(struct acme *acme, struct request *rq, const struct order *order)
 {
     int seconds = pause_after(order->attempts);
 
-    const char *trouble = arena_format(rq->arena, "%s: %s%s%s", error_name(rq->failure.kind), rq->failure.message,
-                                       rq->failure.detail[0] != '\0' ? "; " : "", rq->failure.detail);
+    const char *trouble = trouble_of_failure(rq);
     request_note(rq, "postponed", "%d s: %s", seconds, rq->failure.message);
     failure_clear(rq);
     return store_postpone_order(acme, rq, order->id, seconds, trouble);
@@ -255,8 +268,8 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
     if (error)
         return error;
     order->status = ORDER_VALID;
-    /* What has alternates is read where they are. */
-    if (issued.chain_count == 1)
+    /* What has alternates is read where they are, and so is what changes. */
+    if (issued.chain_count == 1 && order->star == NULL)
         certificate_cache_put(acme->certificates, order, certificate_pem(rq->arena, message_bytes(reply->certificate), issued.chain_pem[0]));
     return OK;
 }
@@ -269,7 +282,10 @@ take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *orde
 
     enum error error = caa_recheck(acme, rq, order);
     if (!error)
-        error = ask_ra(acme, rq, order, most_ms, &reply);
+        error = enroll_order(acme, rq, order, most_ms, &reply);
+    /* Its successors would each wait, too. */
+    if (!error && order->star != NULL && reply->status != PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
+        error = refuse(rq, ERR_DENIED, "unauthorized", "certificates of this template wait for an approval, and are not renewed automatically");
     if (error && may_pass(error) && order->attempts < ATTEMPTS_MAX)
         return postpone(acme, rq, order);
     if (error)

@@ -6,8 +6,8 @@
  * Announces:   configuration.changed (through acme.outbox)
  * Hears:       nothing
  * Privileges:  schema acme; the view ra.issued_certificate; no key but those of its nonces, of its TLS certificate and of sealed secrets
- * On failure:  validations and finalizations are leased rows: any replica finishes them when a lease runs out. Nonces of a process that is
- *              gone are refused with badNonce, and clients take the new one that comes with it.
+ * On failure:  validations, finalizations and automatic renewals are leased rows: any replica finishes them when a lease runs out. Nonces of a
+ * process that is gone are refused with badNonce, and clients take the new one that comes with it.
  */
 #include "acme.h"
 
@@ -54,7 +54,7 @@ static const struct setting settings[] = {
     SETTING_NUMBER(struct acme_config, workers, "SIGNET_ACME_WORKERS", "32", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "32", 1, 256, "validations under way at once"),
     SETTING_NUMBER(struct acme_config, finalizations, "SIGNET_ACME_FINALIZATIONS", "4", 1, 64,
-                   "orders finished at once that their clients did not wait for"),
+                   "orders finished, and orders renewed, at once that their clients did not wait for"),
 };
 
 static const struct service_about about = {
@@ -151,6 +151,13 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
                                         .pause_ms = LEASE_PAUSE_MS,
                                         .work = finalize_work,
                                         .context = acme};
+    struct lease_about stars = {.name = "acme.star",
+                                .take = &store_take_stars,
+                                .seconds = STAR_LEASE_S,
+                                .threads = acme->config.finalizations,
+                                .pause_ms = LEASE_PAUSE_MS,
+                                .work = renew_star_work,
+                                .context = acme};
     /* No queue: what waited behind slow web servers here would spend its lease, while the lease's own threads are idle. */
     acme->validators = workers_new("validation", acme->config.validations, 0, NULL);
     acme->onlookers = workers_new("perspective", acme->config.validations, 0, NULL);
@@ -158,6 +165,7 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
     service_at_drain(service, finish_validations, acme->validators);
     service_must(service, rq, lease_open(service, rq, acme->db, &validations, &acme->validations));
     service_must(service, rq, lease_open(service, rq, acme->db, &finalizations, &acme->finalizations));
+    service_must(service, rq, lease_open(service, rq, acme->db, &stars, &acme->stars));
 }
 
 static void

@@ -20,6 +20,8 @@ status_name(enum order_status status)
         return "valid";
     case ORDER_INVALID:
         return "invalid";
+    case ORDER_CANCELED: /* RFC 8739 §3.1.1 */
+        return "canceled";
     }
     return "";
 }
@@ -78,7 +80,11 @@ order_json(struct acme *acme, struct arena *arena, const struct order *order)
         put(json, "profile", json_string(order->profile));
     if (order->replaces != NULL)
         put(json, "replaces", json_string(order->replaces));
-    if (order->status == ORDER_VALID)
+    if (order->star != NULL)
+        put(json, "auto-renewal", star_json(arena, order->star));
+    if (order->status == ORDER_VALID && order->star != NULL)
+        put(json, "star-certificate", json_string(acme_url(acme, arena, "star-certificate", order->id)));
+    else if (order->status == ORDER_VALID)
         put(json, "certificate", json_string(acme_url(acme, arena, "certificate", order->id)));
     if (problem != NULL)
         put(json, "error", json_loads(problem, 0, NULL));
@@ -102,11 +108,14 @@ order(void *context, struct http_exchange *x)
     struct signed_request signed_;
     struct order found;
 
-    enum error error = post_as_get_check(acme, x, &signed_);
-    if (!error)
-        error = store_load_order(acme, &x->rq, signed_.account->id, x->params[0], &found);
+    enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (error)
         return error;
-    request_note(&x->rq, "order", "%s", found.id);
+    request_note(&x->rq, "order", "%s", x->params[0]);
+    if (signed_.payload != NULL)
+        return cancel_order(acme, x, &signed_);
+    error = store_load_order(acme, &x->rq, signed_.account->id, x->params[0], &found);
+    if (error)
+        return error;
     return order_answer(acme, x, 200, &found);
 }

@@ -1,6 +1,7 @@
 /*
- * What an order may ask for beside names: dates (RFC 8555 §7.4), a profile (draft-ietf-acme-profiles), and to replace a certificate (RFC 9773 §5).
- * What cannot be given is refused here, not ignored: the client would get another certificate than the one that it asked for.
+ * What an order may ask for beside names: dates (RFC 8555 §7.4), automatic renewal (star.c), a profile (draft-ietf-acme-profiles), and to replace a
+ * certificate (RFC 9773 §5). What cannot be given is refused here, not ignored: the client would get another certificate than the one that it asked
+ * for.
  */
 #include "acme.h"
 
@@ -107,6 +108,8 @@ order_wishes_take(struct acme *acme, struct request *rq, const struct policy *po
     enum error error = take_profile(rq, policy, payload, order);
     if (!error)
         error = take_dates(rq, policy, payload, order);
+    if (!error)
+        error = star_take(rq, policy, payload, order);
     if (!error)
         error = take_replaces(acme, rq, payload, order);
     return error;

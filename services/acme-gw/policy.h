@@ -44,6 +44,9 @@ struct policy {
     enum eab_rule eab;
     bool caa;
     bool subdomain_auth;
+    int star_max_duration_s; /* 0: no automatic renewal */
+    int star_min_lifetime_s;
+    bool star_certificate_get;
     int orders_per_account, certificates_per_account; /* 0: any number */
     size_t identifiers_max;
     const struct profile *profiles;

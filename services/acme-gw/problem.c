@@ -23,6 +23,10 @@ static const struct type {
     {"alreadyReplaced", 409}, /* RFC 9773 §7.4 */
     {"alreadyRevoked", 400},
     {"badAttestationStatement", 400}, /* draft-ietf-acme-device-attest */
+    {"autoRenewalCanceled", 403},     /* RFC 8739 §6.2 */
+    {"autoRenewalCancellationInvalid", 400},
+    {"autoRenewalExpired", 403},
+    {"autoRenewalRevocationNotSupported", 403},
     {"badCSR", 400},
     {"badNonce", 400},
     {"badPublicKey", 400},

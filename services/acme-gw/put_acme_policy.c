@@ -136,6 +136,8 @@ check_numbers(struct request *rq, const Pb__AcmePolicy *policy)
         return fail(rq, ERR_BAD_REQUEST, "identifiers_max is at most %d", IDENTIFIERS_MAX);
     if (policy->orders_per_account > INT32_MAX || policy->certificates_per_account > INT32_MAX)
         return fail(rq, ERR_BAD_REQUEST, "a quota is at most %d", INT32_MAX);
+    if (policy->star_max_duration_s < 0 || policy->star_min_lifetime_s < 0)
+        return fail(rq, ERR_BAD_REQUEST, "star_max_duration_s and star_min_lifetime_s are seconds");
     if (!text_is_empty(policy->eab) && !eab_rule_find(policy->eab, &rule))
         return fail(rq, ERR_BAD_REQUEST, "eab is none, optional or required, not \"%.40s\"", policy->eab);
     return OK;

@@ -117,6 +117,19 @@ revoke_by_account(struct acme *acme, struct http_exchange *x, const struct signe
     return error ? error : ask_ra(acme, x, signed_, certificate, "authorizations", reason_of_other_account);
 }
 
+/* RFC 8739 §3.1.2: the order is canceled instead. */
+static enum error
+check_is_not_renewed(struct acme *acme, struct request *rq, const struct certificate *certificate)
+{
+    bool is_star = false;
+
+    enum error error = store_is_star_certificate(acme, rq, certificate->serial, &is_star);
+    if (error || !is_star)
+        return error;
+    return refuse(rq, ERR_DENIED, "autoRenewalRevocationNotSupported",
+                  "the certificate is one of an order that is renewed automatically: cancel the order, and the certificate expires soon");
+}
+
 enum error
 revoke_cert(void *context, struct http_exchange *x)
 {
@@ -135,6 +148,8 @@ revoke_cert(void *context, struct http_exchange *x)
         return error;
     request_note(rq, "serial", "%s", bytes_hex(rq->arena, certificate->serial, 0));
     error = check_key(rq, &signed_, certificate);
+    if (!error)
+        error = check_is_not_renewed(acme, rq, certificate);
     if (error)
         return error;
     if (signed_.account != NULL)

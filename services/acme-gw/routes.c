@@ -23,6 +23,8 @@ const struct http_route acme_routes[] = {
     {"POST", "/acme/challenge/{id}/{type}", challenge, ON_WORKER},
     {"POST", "/acme/certificate/{id}", certificate, ON_WORKER},
     {"POST", "/acme/certificate/{id}/{alternate}", certificate, ON_WORKER},
+    {"GET", "/acme/star-certificate/{id}", star_certificate_by_get, ON_WORKER},
+    {"POST", "/acme/star-certificate/{id}", star_certificate, ON_WORKER},
     {"POST", "/acme/revoke-cert", revoke_cert, ON_WORKER},
     {"GET", "/acme/limits", limits_page, ON_LOOP_OR_WORKER},
     {"GET", "/acme/{policy}/limits", limits_page, ON_LOOP_OR_WORKER},
@@ -44,7 +46,13 @@ void
 acme_decorate(void *context, struct http_exchange *x)
 {
     struct acme *acme = context;
+    bool may_be_kept = x->route != NULL && x->route->handle == star_certificate_by_get && x->answer.status == 200;
 
+    /* What caches may keep has no nonce: it would be everybody's. */
+    if (may_be_kept) {
+        http_header_out(x, "Link", "<%s/acme/directory>;rel=\"index\"", acme->base_url);
+        return;
+    }
     /* RFC 8555 §6.5 asks for it in answers to POST; clients have been seen to need it in every answer. */
     http_header_out(x, "Replay-Nonce", "%s", nonce_mint(acme->nonces, x->rq.arena));
     http_header_out(x, "Cache-Control", "no-store");

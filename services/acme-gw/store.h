@@ -19,8 +19,8 @@
 #define ORDER_COLUMNS                                                                                                                            \
     "o.id, o.account_id, o.status, array_to_string(o.names, ' '), array_to_string(o.authorization_ids, ' '), o.expires_at, o.finalized_at, "     \
     "o.client_address, o.problem, o.attempts, o.policy, array_to_string(o.preapproved, ' '), o.not_before, o.not_after, o.profile, o.replaces, " \
-    "o.owner, o.principal"
-#define ORDER_COLUMN_COUNT 18
+    "o.owner, o.principal, o.auto_renewal"
+#define ORDER_COLUMN_COUNT 19
 
 /* The place of a name in a table that begins at 1 and ends with NULL. */
 int store_status(const char *const *names, const char *name);

@@ -6,7 +6,8 @@
 static const struct db_statement load_certificate = {
     "load_certificate", "SELECT i.certificate, ARRAY(SELECT c.pem FROM acme.chain c JOIN unnest(o.chain_sha256 || o.alternate_chains) WITH "
                         "ORDINALITY AS u (sha256, place) ON u.sha256 = c.sha256 ORDER BY u.place) FROM acme.orders o JOIN ra.issued_certificate i "
-                        "ON i.expiry_month = o.expiry_month AND i.serial = o.serial WHERE o.id = $1 AND o." ACCOUNT_IS "$2 AND o.status = 'valid'"};
+                        "ON i.expiry_month = o.expiry_month AND i.serial = o.serial WHERE o.id = $1 AND o." ACCOUNT_IS
+                        "$2 AND o.status = 'valid' AND o.auto_renewal IS NULL"};
 static const struct db_statement load_known = {
     "load_known", "SELECT i.certificate, i.issuer, s.revoked_at IS NOT NULL, o.account_id, o.finalized_at FROM ra.issued_certificate i "
                   "LEFT JOIN ra.certificate_status s ON s.expiry_month = i.expiry_month AND s.serial = i.serial "

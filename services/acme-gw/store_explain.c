@@ -6,7 +6,9 @@ static const struct db_statement describe_order = {
     "SELECT o.id, o.status, o.account_id, k.status, o.policy, coalesce(o.profile, ''), o.client_address, o.created_at, o.expires_at, "
     "o.finalized_at, o.attempts, CASE WHEN o.status = 'processing' THEN o.due_at END, o.leased_until, coalesce(o.lease_holder, ''), "
     "CASE WHEN o.status = 'processing' THEN coalesce(o.trouble, '') ELSE '' END, coalesce(o.problem, ''), o.serial, "
-    "coalesce(o.replaces, '') FROM acme.orders o JOIN acme.account k ON k.id = o.account_id WHERE o.id = $1"};
+    "coalesce(o.replaces, ''), o.auto_renewal, (o.auto_renewal::json ->> 'end-date')::timestamptz, s.renewal, s.due_at, s.attempts, s.leased_until, "
+    "coalesce(s.lease_holder, ''), coalesce(s.trouble, '') FROM acme.orders o JOIN acme.account k ON k.id = o.account_id "
+    "LEFT JOIN acme.star s ON s.order_id = o.id WHERE o.id = $1"};
 static const struct db_statement describe_authorizations = {
     "describe_authorizations",
     "SELECT a.name, a.id, a.status, a.expires_at, coalesce(c.type, array_to_string(c.offered, ' '), ''), coalesce(c.status, ''), c.attempts, "
@@ -17,8 +19,27 @@ static const struct db_statement insert_renewal_window = {
     "insert_renewal_window", "INSERT INTO acme.renewal_window (issuer, name, serial, issued_before, starts_at, ends_at, explanation) "
                              "VALUES ($1, $2, $3, $4, $4, $5, $6)"};
 
+static Pb__AutoRenewal *
+auto_renewal_of_row(struct arena *arena, const struct db_rows *rows)
+{
+    Pb__AutoRenewal *renewal = arena_alloc(arena, sizeof *renewal);
+
+    if (db_is_null(rows, 0, 18))
+        return NULL;
+    pb__auto_renewal__init(renewal);
+    renewal->wishes = db_text(rows, 0, 18);
+    renewal->ends_at_s = db_time_s(rows, 0, 19);
+    renewal->renewals = (uint32_t)db_int(rows, 0, 20);
+    renewal->next_at_s = db_time_s(rows, 0, 21);
+    renewal->attempts = (int32_t)db_int(rows, 0, 22);
+    renewal->lease_ends_at_s = db_time_s(rows, 0, 23);
+    renewal->lease_holder = db_text(rows, 0, 24);
+    renewal->trouble = db_text(rows, 0, 25);
+    return renewal;
+}
+
 static void
-take_order(const struct db_rows *rows, Pb__ExplainOrderReply *reply)
+take_order(struct arena *arena, const struct db_rows *rows, Pb__ExplainOrderReply *reply)
 {
     reply->order = db_text(rows, 0, 0);
     reply->status = db_text(rows, 0, 1);
@@ -38,6 +59,7 @@ take_order(const struct db_rows *rows, Pb__ExplainOrderReply *reply)
     reply->problem = db_text(rows, 0, 15);
     reply->serial = message_data(db_bytes(rows, 0, 16));
     reply->replaces = db_text(rows, 0, 17);
+    reply->auto_renewal = auto_renewal_of_row(arena, rows);
 }
 
 static Pb__OrderAuthorization *
@@ -74,7 +96,7 @@ store_describe_order(struct acme *acme, struct request *rq, const char *id, Pb__
         return error;
     if (db_count(orders) == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no order %s", id);
-    take_order(orders, ret_reply);
+    take_order(rq->arena, orders, ret_reply);
     ret_reply->n_authorizations = db_count(authorizations);
     ret_reply->authorizations = arena_array(rq->arena, ret_reply->n_authorizations, sizeof *ret_reply->authorizations);
     for (size_t i = 0; i < ret_reply->n_authorizations; i++)

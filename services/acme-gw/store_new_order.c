@@ -24,15 +24,16 @@ static const struct db_statement release_replaced = {
 static const struct db_statement insert_orders = {
     "insert_orders",
     "WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], "
-    "$9::text[], $10::text[], $11::text[], $12::int[], $13::int[]) WITH ORDINALITY AS a (id, account_id, client_address, expires_at, not_before_s, "
-    "not_after_s, profile, replaces, policy, owner, principal, failures, failure_period_s, n)), "
-    "named AS (SELECT * FROM unnest($14::bigint[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::int[], $21::text[], "
-    "$22::int[], "
-    "$23::text[]) WITH ORDINALITY AS w (n, name, id, challenge_id, offered, token, preapproved, proof, subdomains, covers, place)), "
+    "$9::text[], $10::text[], $11::text[], $12::int[], $13::int[], $14::text[]) WITH ORDINALITY AS a (id, account_id, client_address, expires_at, "
+    "not_before_s, "
+    "not_after_s, profile, replaces, policy, owner, principal, failures, failure_period_s, auto_renewal, n)), "
+    "named AS (SELECT * FROM unnest($15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::int[], $22::text[], "
+    "$23::int[], "
+    "$24::text[]) WITH ORDINALITY AS w (n, name, id, challenge_id, offered, token, preapproved, proof, subdomains, covers, place)), "
     "counted AS (SELECT c.n, c.key, make_interval(secs => c.step_us / 1e6) AS step, make_interval(secs => c.period_s) AS period, "
-    "c.only_asked = 1 AS only_asked, row_number() OVER (PARTITION BY c.key ORDER BY c.n) AS turn FROM unnest($24::bigint[], $25::text[], "
-    "$26::bigint[], "
-    "$27::int[], $28::int[]) AS c (n, key, step_us, period_s, only_asked)), "
+    "c.only_asked = 1 AS only_asked, row_number() OVER (PARTITION BY c.key ORDER BY c.n) AS turn FROM unnest($25::bigint[], $26::text[], "
+    "$27::bigint[], "
+    "$28::int[], $29::int[]) AS c (n, key, step_us, period_s, only_asked)), "
     "wanted AS (SELECT key, max(step) AS step, max(period) AS period, acme.turns(max(period), max(step), count(*)::int) AS turns FROM counted "
     "WHERE NOT only_asked GROUP BY key), "
     "spent AS (INSERT INTO acme.limit_state AS s (key, tat, period, granted) SELECT key, now() + turns * step, period, turns FROM wanted ORDER BY "
@@ -62,11 +63,11 @@ static const struct db_statement insert_orders = {
     "count(*) FILTER (WHERE is_first AND is_new AND NOT preapproved) AS authorizations_left, min(expires_at) AS expires_at, "
     "array_agg(name ORDER BY place) FILTER (WHERE preapproved) AS preapproved FROM chosen GROUP BY n), "
     "inserted AS (INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, status, client_address, expires_at, "
-    "not_before, not_after, profile, replaces, policy, preapproved, owner, principal) "
+    "not_before, not_after, profile, replaces, policy, preapproved, owner, principal, auto_renewal) "
     "SELECT o.id, o.account_id, g.names, g.ids, g.authorizations_left, CASE WHEN g.authorizations_left > 0 THEN 'pending' ELSE 'ready' END, "
     "o.client_address, least(o.expires_at, g.expires_at), " UNLESS_ZERO("o.not_before_s") ", " UNLESS_ZERO(
         "o.not_after_s") ", o.profile, o.replaces, "
-                         "o.policy, coalesce(g.preapproved, '{}'), o.owner, o.principal FROM accepted o JOIN gathered g ON g.n = o.n "
+                         "o.policy, coalesce(g.preapproved, '{}'), o.owner, o.principal, o.auto_renewal FROM accepted o JOIN gathered g ON g.n = o.n "
                          "RETURNING id, status, authorization_ids, expires_at), "
                          "authorized AS (INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at, subdomains, status) "
                          "SELECT c.id, o.account_id, o.id, c.proof, o.expires_at, c.subdomains, CASE WHEN c.preapproved THEN 'valid' ELSE 'pending' "
@@ -83,7 +84,7 @@ static const struct db_statement insert_orders = {
 
 /* As the statement's unnest lists take them. */
 static const enum db_type order_types[] = {DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TIME, DB_IS_BIGINT, DB_IS_BIGINT, DB_IS_TEXT,
-                                           DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_INT,    DB_IS_INT};
+                                           DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_INT,    DB_IS_INT,    DB_IS_TEXT};
 static const enum db_type name_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT,
                                           DB_IS_TEXT,   DB_IS_INT,  DB_IS_TEXT, DB_IS_INT,  DB_IS_TEXT};
 static const enum db_type turn_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_INT, DB_IS_INT};
@@ -124,13 +125,14 @@ add_turns(struct db_columns *turns, int64_t n, const struct new_order *new)
 }
 
 static void
-add_order(struct db_columns *orders, const struct new_order *new)
+add_order(struct arena *arena, struct db_columns *orders, const struct new_order *new)
 {
     const struct order *order = new->order;
 
     DB_ADD(orders, DB_TEXT(order->id), DB_TEXT(order->account_id), DB_TEXT(order->client_address), DB_TIME_S(order->expires_at_s),
            DB_BIGINT(order->not_before_s), DB_BIGINT(order->not_after_s), DB_TEXT(order->profile), DB_TEXT(order->replaces), DB_TEXT(order->policy),
-           DB_TEXT(order->owner), DB_TEXT(order->principal), DB_INT(new->failures.count), DB_INT(new->failures.period_s));
+           DB_TEXT(order->owner), DB_TEXT(order->principal), DB_INT(new->failures.count), DB_INT(new->failures.period_s),
+           DB_TEXT(star_text(arena, order->star)));
 }
 
 /* What became of one of them, in its own arena: the batch's ends before. */
@@ -162,7 +164,7 @@ store_insert_orders(void *context, struct request *rq, void *const *items, size_
     struct db_rows *rows = NULL;
 
     for (size_t i = 0; i < count; i++) {
-        add_order(orders, items[i]);
+        add_order(rq->arena, orders, items[i]);
         add_names(rq->arena, names, (int64_t)i + 1, items[i]);
         add_turns(turns, (int64_t)i + 1, items[i]);
     }

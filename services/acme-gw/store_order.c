@@ -31,8 +31,13 @@ static const struct db_statement await_approval = {
                       "trouble = 'the template wants an approval, which nobody has given yet', leased_until = NULL, lease_holder = NULL "
                       "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 static const char *const order_statuses[] = {
-    [ORDER_PENDING] = "pending", [ORDER_READY] = "ready",     [ORDER_PROCESSING] = "processing",
-    [ORDER_VALID] = "valid",     [ORDER_INVALID] = "invalid", NULL,
+    [ORDER_PENDING] = "pending",
+    [ORDER_READY] = "ready",
+    [ORDER_PROCESSING] = "processing",
+    [ORDER_VALID] = "valid",
+    [ORDER_INVALID] = "invalid",
+    [ORDER_CANCELED] = "canceled",
+    NULL,
 };
 
 enum order_status
@@ -80,6 +85,7 @@ store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row)
         .replaces = text_of(arena, rows, row, 15),
         .owner = text_of(arena, rows, row, 16),
         .principal = text_of(arena, rows, row, 17),
+        .star = star_of_text(arena, db_text(rows, row, 18)),
         .csr = bytes_copy(arena, db_bytes(rows, row, ORDER_COLUMN_COUNT)),
     };
 

@@ -6,8 +6,8 @@
 #define POLICY_COLUMNS                                                                                                                      \
     "name, description, disabled, template, issuer, validity_days, preapproved_names, challenge_types, client_networks, allowed_networks, " \
     "denied_networks, eab, caa, orders_per_account, certificates_per_account, identifiers_max, limits, subdomain_auth, identifier_types, "  \
-    "apple_roots, step_roots, tpm_roots, profiles"
-#define POLICY_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23"
+    "apple_roots, step_roots, tpm_roots, profiles, star_max_duration_s, star_min_lifetime_s, star_certificate_get"
+#define POLICY_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26"
 
 static const struct db_statement list_policies = {"list_policies", "SELECT " POLICY_COLUMNS
                                                                    " FROM acme.policy WHERE $1 = '' OR name = $1 ORDER BY name COLLATE \"C\""};
@@ -60,6 +60,9 @@ read_policy(struct arena *arena, const struct db_rows *rows, size_t row)
     policy->step_roots = db_text(rows, row, 20);
     policy->tpm_roots = db_text(rows, row, 21);
     policy->n_profiles = read_texts(rows, row, 22, &policy->profiles);
+    policy->star_max_duration_s = (int32_t)db_int(rows, row, 23);
+    policy->star_min_lifetime_s = (int32_t)db_int(rows, row, 24);
+    policy->star_certificate_get = db_bool(rows, row, 25);
     return policy;
 }
 
@@ -151,6 +154,9 @@ policy_of(struct acme *acme, struct request *rq, const Pb__AcmePolicy *row, cons
         .eab = EAB_REQUIRED,
         .caa = row->caa,
         .subdomain_auth = row->subdomain_auth,
+        .star_max_duration_s = row->star_max_duration_s,
+        .star_min_lifetime_s = row->star_min_lifetime_s == 0 ? STAR_LIFETIME_S : row->star_min_lifetime_s,
+        .star_certificate_get = row->star_certificate_get,
         .orders_per_account = (int)row->orders_per_account,
         .certificates_per_account = (int)row->certificates_per_account,
         .identifiers_max = row->identifiers_max == 0 || row->identifiers_max > IDENTIFIERS_MAX ? IDENTIFIERS_MAX : row->identifiers_max,
@@ -239,7 +245,8 @@ store_write_policy(struct acme *acme, struct request *rq, const Pb__AcmePolicy *
                  TEXTS(client_networks), TEXTS(allowed_networks), TEXTS(denied_networks), DB_TEXT(or_setting(policy->eab, eab_rule_name(EAB_NONE))),
                  DB_BOOL(policy->caa), DB_INT(policy->orders_per_account), DB_INT(policy->certificates_per_account), DB_INT(policy->identifiers_max),
                  DB_TEXT(or_setting(policy->limits, default_policy)), DB_BOOL(policy->subdomain_auth), TEXTS(identifier_types),
-                 DB_TEXT(policy->apple_roots), DB_TEXT(policy->step_roots), DB_TEXT(policy->tpm_roots), TEXTS(profiles));
+                 DB_TEXT(policy->apple_roots), DB_TEXT(policy->step_roots), DB_TEXT(policy->tpm_roots), TEXTS(profiles),
+                 DB_INT(policy->star_max_duration_s), DB_INT(policy->star_min_lifetime_s), DB_BOOL(policy->star_certificate_get));
     if (error == ERR_CONFLICT) {
         failure_clear(rq);
         return fail(rq, ERR_BAD_REQUEST, "there are no limits \"%s\": see signetctl acme limits list", policy->limits);

@@ -18,6 +18,7 @@ text_or_null(const char *text)
 static void
 print_order(struct arena *arena, const Pb__ExplainOrderReply *order)
 {
+    const Pb__AutoRenewal *renewal = order->auto_renewal;
     const char *const facts[][2] = {
         {"order", order->order},
         {"status", order->status},
@@ -35,6 +36,10 @@ print_order(struct arena *arena, const Pb__ExplainOrderReply *order)
         {"next attempt", time_or_null(arena, order->next_attempt_at_s)},
         {"held by", text_or_null(order->lease_holder)},
         {"held until", time_or_null(arena, order->lease_ends_at_s)},
+        {"auto-renewal", renewal == NULL ? NULL : renewal->wishes},
+        {"renewals", renewal == NULL ? NULL : arena_format(arena, "%u", renewal->renewals)},
+        {"next renewal", renewal == NULL ? NULL : time_or_null(arena, renewal->next_at_s)},
+        {"its attempts", renewal == NULL || renewal->attempts == 0 ? NULL : arena_format(arena, "%d", renewal->attempts)},
         {"serial", order->serial.len == 0 ? NULL : bytes_hex(arena, message_bytes(order->serial), 0)},
     };
 

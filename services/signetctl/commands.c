@@ -3,9 +3,10 @@
 
 #include "signetctl.h"
 
-#define POLICY_OPTIONS                                                                                                                \
-    "description= disabled= template= issuer= validity-days= preapproved-names= challenge-types= client-networks= allowed-networks= " \
-    "denied-networks= eab= caa= orders-per-account= certificates-per-account= identifiers-max= limits= subdomain-auth= profiles="
+#define POLICY_OPTIONS                                                                                                                        \
+    "description= disabled= template= issuer= validity-days= preapproved-names= challenge-types= client-networks= allowed-networks= "         \
+    "denied-networks= eab= caa= orders-per-account= certificates-per-account= identifiers-max= limits= subdomain-auth= star-max-duration-s= " \
+    "star-min-lifetime-s= star-certificate-get= profiles="
 
 /* Of all kinds together; what a kind does not have is passed over by it. */
 #define PROFILE_OPTIONS                                                                                                                        \

@@ -33,6 +33,7 @@ static struct {
     enum error enroll_error; /* OK: a certificate */
     const char *enroll_layer;
     bool enroll_pending;
+    bool enroll_really; /* with a certificate as it was asked for */
     size_t enroll_alternates;
     atomic_int enrolments;
     char enrolled_key[64]; /* the idempotency key of the last one */
@@ -65,6 +66,29 @@ static sem_t validator_gate;
 static const uint8_t leaf_der[] = {0x30, 0x03, 0x02, 0x01, 0x01};
 static const uint8_t issuer_der[] = {0x30, 0x03, 0x02, 0x01, 0x02};
 
+static const uint8_t issuer_key_id[] = {0xaa, 0xbb, 0xcc, 0xdd};
+
+/* Nobody looks at its signature. */
+static inline struct bytes
+certificate_of(struct arena *arena, struct bytes serial, const char *name, int64_t not_before_s, int64_t not_after_s)
+{
+    struct identifier identifier = {.type = IDENTIFIER_DNS, .value = name};
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    struct certificate_plan plan = {.serial = serial,
+                                    .algorithm = SIG_ECDSA_SHA256,
+                                    .issuer = kit_name(arena, "/CN=issuer"),
+                                    .subject = kit_name(arena, "/"),
+                                    .not_before_s = not_before_s,
+                                    .not_after_s = not_after_s,
+                                    .spki = kit_spki(arena, key),
+                                    .authority_key_id = BYTES(issuer_key_id, sizeof issuer_key_id),
+                                    .path_length = -1,
+                                    .names = &identifier,
+                                    .name_count = 1};
+
+    return signed_join(arena, certificate_encode_tbs(arena, &plan), SIG_ECDSA_SHA256, BYTES(issuer_key_id, sizeof issuer_key_id));
+}
+
 static inline enum error
 play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCMessage **ret_reply)
 {
@@ -92,10 +116,14 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
     Pb__EnrollReply *reply = arena_alloc(rq->arena, sizeof *reply);
     pb__enroll_reply__init(reply);
     reply->status = beyond.enroll_pending ? PB__ENROLL_STATUS__ENROLL_STATUS_PENDING : PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED;
-    struct serial serial = serial_new(clock_now_s() + 90 * 86400);
+    int64_t not_after_s = beyond.enroll_really ? input->not_after_s : clock_now_s() + 90 * 86400;
+    struct serial serial = serial_new(not_after_s);
     struct bytes octets = bytes_copy(rq->arena, BYTES(serial.octets, SERIAL_LEN));
+    struct bytes leaf = BYTES(leaf_der, sizeof leaf_der);
+    if (beyond.enroll_really)
+        leaf = certificate_of(rq->arena, octets, input->proven_names[0]->value, input->not_before_s, not_after_s);
     reply->serial = (ProtobufCBinaryData){.data = (uint8_t *)octets.at, .len = octets.len};
-    reply->certificate = (ProtobufCBinaryData){.data = (uint8_t *)leaf_der, .len = sizeof leaf_der};
+    reply->certificate = (ProtobufCBinaryData){.data = (uint8_t *)leaf.at, .len = leaf.len};
     reply->chain = arena_array(rq->arena, 1, sizeof *reply->chain);
     reply->chain[0] = (ProtobufCBinaryData){.data = (uint8_t *)issuer_der, .len = sizeof issuer_der};
     reply->n_chain = 1;
@@ -111,8 +139,7 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
     }
     if (!beyond.enroll_pending)
         postgres_kit_run(postgres, arena_format(rq->arena, "INSERT INTO ra.issued_certificate VALUES ('\\x%s', %d, 'test', '\\x%s')",
-                                                bytes_hex(rq->arena, octets, 0), serial_month_of(clock_now_s() + 90 * 86400),
-                                                bytes_hex(rq->arena, BYTES(leaf_der, sizeof leaf_der), 0)));
+                                                bytes_hex(rq->arena, octets, 0), serial_month_of(not_after_s), bytes_hex(rq->arena, leaf, 0)));
     *ret_reply = &reply->base;
     return OK;
 }
@@ -195,29 +222,15 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
 
 /* ---- a certificate that was issued before ---- */
 
-static const uint8_t issuer_key_id[] = {0xaa, 0xbb, 0xcc, 0xdd};
-
 /* Its ARI identifier. Of an order of this account, if one is given; nobody looks at its signature. */
 static inline const char *
 put_certificate(struct arena *arena, const char *name, int64_t not_before_s, int64_t days, const char *account_id)
 {
     struct serial serial = serial_new(not_before_s + days * 86400 - 1);
-    struct identifier identifier = {.type = IDENTIFIER_DNS, .value = name};
-    AUTO(EVP_PKEY, key) = kit_key("p256");
-    struct certificate_plan plan = {.serial = BYTES(serial.octets, SERIAL_LEN),
-                                    .algorithm = SIG_ECDSA_SHA256,
-                                    .issuer = kit_name(arena, "/CN=issuer"),
-                                    .subject = kit_name(arena, "/"),
-                                    .not_before_s = not_before_s,
-                                    .not_after_s = not_before_s + days * 86400 - 1,
-                                    .spki = kit_spki(arena, key),
-                                    .authority_key_id = BYTES(issuer_key_id, sizeof issuer_key_id),
-                                    .path_length = -1,
-                                    .names = &identifier,
-                                    .name_count = 1};
-    struct bytes der = signed_join(arena, certificate_encode_tbs(arena, &plan), SIG_ECDSA_SHA256, BYTES(issuer_key_id, sizeof issuer_key_id));
-    const char *serial_hex = bytes_hex(arena, plan.serial, 0);
-    int month = serial_month_of(plan.not_after_s);
+    int64_t not_after_s = not_before_s + days * 86400 - 1;
+    struct bytes der = certificate_of(arena, BYTES(serial.octets, SERIAL_LEN), name, not_before_s, not_after_s);
+    const char *serial_hex = bytes_hex(arena, BYTES(serial.octets, SERIAL_LEN), 0);
+    int month = serial_month_of(not_after_s);
 
     postgres_kit_run(postgres, arena_format(arena, "INSERT INTO ra.issued_certificate VALUES ('\\x%s', %d, 'test', '\\x%s')", serial_hex, month,
                                             bytes_hex(arena, der, 0)));
@@ -227,7 +240,8 @@ put_certificate(struct arena *arena, const char *name, int64_t not_before_s, int
                                                 "client_address, expires_at, finalized_at, serial, expiry_month) VALUES ('%s', '%s', 'valid', "
                                                 "'{dns:%s}', '{}', 0, '', now(), to_timestamp(%lld), '\\x%s', %d)",
                                                 new_id(arena), account_id, name, (long long)not_before_s, serial_hex, month));
-    return arena_format(arena, "%s.%s", base64url_encode(arena, BYTES(issuer_key_id, sizeof issuer_key_id)), base64url_encode(arena, plan.serial));
+    return arena_format(arena, "%s.%s", base64url_encode(arena, BYTES(issuer_key_id, sizeof issuer_key_id)),
+                        base64url_encode(arena, BYTES(serial.octets, SERIAL_LEN)));
 }
 
 /* ---- leases, turned by hand ---- */
@@ -237,7 +251,8 @@ struct lease {
     atomic_int wakes;
 };
 
-static struct lease validations = {.holder = "gateway/validations"}, finalizations = {.holder = "gateway/finalizations"};
+static struct lease validations = {.holder = "gateway/validations"}, finalizations = {.holder = "gateway/finalizations"},
+                    stars = {.holder = "gateway/stars"};
 
 void
 lease_wake(struct lease *lease)
@@ -276,6 +291,12 @@ static inline size_t
 turn_finalizations(void)
 {
     return turn(&store_take_finalizations, &finalizations, finalize_work);
+}
+
+static inline size_t
+turn_stars(void)
+{
+    return turn(&store_take_stars, &stars, renew_star_work);
 }
 
 /* ---- the gateway ---- */
@@ -363,6 +384,7 @@ open_gateway(void **state)
     gateway.validators = workers_new("validation", 1, 1, NULL);
     gateway.validations = &validations;
     gateway.finalizations = &finalizations;
+    gateway.stars = &stars;
     gateway.profiles = profiles;
     gateway.profile_count = sizeof profiles / sizeof profiles[0];
     acme_name_urls(&gateway, process_rq->arena);

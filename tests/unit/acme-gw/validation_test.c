@@ -236,6 +236,9 @@ what_is_proven_until_some_time_ends_then(void **state)
     assert_int_equal(ends_s, until_s);
     assert_int_equal(clock_parse_rfc3339(member(&me, client_post(&me, made.url, ""), "expires"), &ends_s), 0);
     assert_int_equal(ends_s, until_s);
+    char *kept = postgres_kit_ask(postgres, "SELECT extract(epoch FROM proof_ends_at)::bigint FROM acme.authorization");
+    assert_string_equal(kept, arena_format(me.arena, "%lld", (long long)until_s));
+    free(kept);
 }
 
 /* §4.2 */

@@ -1,0 +1,75 @@
+/*
+ * The present certificate of an order that is renewed automatically (RFC 8739 §3.3), for its account, and for everybody where client and policy have
+ * agreed on that (§3.4). The resource changes, and says until when it does not.
+ */
+#include "acme.h"
+
+#include "base/clock.h"
+
+static enum error
+check_state(struct request *rq, const struct held_certificate *held)
+{
+    if (held->is_canceled)
+        return refuse(rq, ERR_DENIED, "autoRenewalCanceled", "the order was canceled: its certificate is renewed no more");
+    if (held->star->end_s <= clock_now_s())
+        return refuse(rq, ERR_DENIED, "autoRenewalExpired", "the order has ended, at %s", clock_format_rfc3339(rq->arena, held->star->end_s));
+    return OK;
+}
+
+static enum error
+answer(struct http_exchange *x, const struct held_certificate *held, const struct certificate *certificate)
+{
+    struct arena *arena = x->rq.arena;
+
+    /* In double quotes: intermediaries may join what they take for lists. */
+    http_header_out(x, "Cert-Not-Before", "\"%s\"", clock_format_http(arena, certificate->not_before_s));
+    http_header_out(x, "Cert-Not-After", "\"%s\"", clock_format_http(arena, certificate->not_after_s));
+    return http_answer_text(x, 200, certificate_media_type, certificate_pem(arena, held->leaf, held->chain_pem));
+}
+
+static enum error
+give(struct acme *acme, struct http_exchange *x, const char *account_id, struct held_certificate *held, struct certificate *certificate)
+{
+    struct request *rq = &x->rq;
+
+    enum error error = store_load_star_certificate(acme, rq, account_id, x->params[0], held);
+    if (error)
+        return error;
+    if (account_id == NULL && !held->star->certificate_get)
+        return refuse(rq, ERR_DENIED, "unauthorized", "this certificate is for requests of its account only (POST-as-GET)");
+    error = check_state(rq, held);
+    if (!error)
+        error = certificate_parse(rq, held->leaf, certificate);
+    return error ? error : answer(x, held, certificate);
+}
+
+enum error
+star_certificate(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    struct signed_request signed_;
+    struct held_certificate held;
+    struct certificate *certificate = arena_alloc(x->rq.arena, sizeof *certificate);
+
+    request_note(&x->rq, "order", "%s", x->params[0]);
+    enum error error = post_as_get_check(acme, x, &signed_);
+    return error ? error : give(acme, x, signed_.account->id, &held, certificate);
+}
+
+/* RFC 8739 §4.3: nobody on the way keeps it longer than it is the present one. */
+enum error
+star_certificate_by_get(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    struct held_certificate held;
+    struct certificate *certificate = arena_alloc(x->rq.arena, sizeof *certificate);
+
+    request_note(&x->rq, "order", "%s", x->params[0]);
+    enum error error = give(acme, x, NULL, &held, certificate);
+    if (error)
+        return error;
+    int64_t until_s = held.next_s != 0 && held.next_s < certificate->not_after_s ? held.next_s : certificate->not_after_s;
+    int64_t left_s = until_s - clock_now_s();
+    http_header_out(x, "Cache-Control", "public, max-age=%lld", (long long)(left_s > 0 ? left_s : 0));
+    return OK;
+}
