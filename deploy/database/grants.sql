@@ -55,7 +55,7 @@ GRANT USAGE ON SEQUENCE est.outbox_id_seq TO est_gw;
 
 -- scep-gw: profiles, challenges that it makes and forgets, requests that it accepts; of certificates the view for what devices show, and the CRLs
 GRANT USAGE ON SCHEMA scep, ra, crl TO scep_gw;
-GRANT SELECT, INSERT, UPDATE (settings, ndes, passphrase, admin_password, changed_at) ON scep.profile TO scep_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (settings, ndes, passphrase, admin_password, changed_at) ON scep.profile TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (used_at) ON scep.challenge TO scep_gw;
 GRANT SELECT, INSERT, UPDATE (round, principal_kind, principal_id, notified) ON scep.transaction TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (every_minutes, due_at, leased_until, lease_holder, attempts) ON scep.revocation_pull TO scep_gw;

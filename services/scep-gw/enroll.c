@@ -111,6 +111,10 @@ accept_new(struct conversation *c, const struct csr *csr, struct transaction *tr
     enum error error = authorize(c, csr, transaction, &challenge);
     if (error == OK)
         error = store_add_transaction(c->scep, c->rq, profile, transaction, challenge, &added);
+    if (error == ERR_CONFLICT) {
+        failure_clear(c->rq);
+        return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "profile", "this profile was deleted a moment ago");
+    }
     if (error != OK || added)
         return error;
     /* The very same request, sent twice at one moment, was stored by the other; else the challenge is not to be had. */

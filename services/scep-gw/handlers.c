@@ -4,6 +4,7 @@
 
 RPC_HANDLER(ScepGw, SaveScepProfile, save_scep_profile)
 RPC_HANDLER(ScepGw, ListScepProfiles, list_scep_profiles)
+RPC_HANDLER(ScepGw, DeleteScepProfile, delete_scep_profile)
 RPC_HANDLER(ScepGw, RotateScepSecret, rotate_scep_secret)
 
 static Pb__ScepGw_Service table = PB__SCEP_GW__INIT(serve_);

@@ -327,6 +327,8 @@ http_handler mscep_admin, mscep_admin_of_profile;
 enum error store_list_profiles(struct scep *scep, struct request *rq, struct profiles *ret_profiles) MUST_CHECK;
 /* False in ret_changed: it was so already. ERR_CONFLICT when it exists and shall not, or when another profile has the NDES paths. */
 enum error store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile *profile, bool create, bool *ret_changed) MUST_CHECK;
+/* With everything that refers to it. ERR_NOT_FOUND. */
+enum error store_delete_profile(struct scep *scep, struct request *rq, const char *name) MUST_CHECK;
 /* With 0 minutes the profile pulls no revocations; else the first ones at once. */
 enum error store_set_pull(struct scep *scep, struct request *rq, const char *profile, int minutes) MUST_CHECK;
 extern const struct db_statement store_take_pulls;
@@ -373,6 +375,8 @@ enum error store_find_crl(struct scep *scep, struct request *rq, const char *iss
 enum error save_scep_profile(struct scep *scep, struct request *rq, const Pb__SaveScepProfileRequest *request, Pb__SaveScepProfileReply *ret_reply);
 enum error list_scep_profiles(struct scep *scep, struct request *rq, const Pb__ListScepProfilesRequest *request,
                               Pb__ListScepProfilesReply *ret_reply);
+enum error delete_scep_profile(struct scep *scep, struct request *rq, const Pb__DeleteScepProfileRequest *request,
+                               Pb__DeleteScepProfileReply *ret_reply);
 enum error rotate_scep_secret(struct scep *scep, struct request *rq, const Pb__RotateScepSecretRequest *request,
                               Pb__RotateScepSecretReply *ret_reply);
 

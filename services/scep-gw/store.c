@@ -77,6 +77,18 @@ store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile 
 }
 
 enum error
+store_delete_profile(struct scep *scep, struct request *rq, const char *name)
+{
+    static const struct db_statement delete_profile = {"delete_profile", "DELETE FROM scep.profile WHERE name = $1"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(scep->db, rq, &delete_profile, &rows, DB_TEXT(name));
+    if (error == OK && db_affected(rows) == 0)
+        return fail(rq, ERR_NOT_FOUND, "there is no profile %.60s", name);
+    return error;
+}
+
+enum error
 store_set_passphrase(struct scep *scep, struct request *rq, const char *profile, struct bytes hash, bool *ret_found)
 {
     static const struct db_statement set_passphrase = {"set_passphrase",

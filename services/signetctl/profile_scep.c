@@ -108,6 +108,18 @@ import(struct ctl *ctl, struct request *rq)
 }
 
 static enum error
+delete_profile(struct ctl *ctl, struct request *rq)
+{
+    Pb__DeleteScepProfileRequest request = PB__DELETE_SCEP_PROFILE_REQUEST__INIT;
+    const Pb__DeleteScepProfileReply *reply;
+
+    request.operator_ = operator_name(rq->arena);
+    request.name = ctl->arguments.words[0];
+    enum error error = CTL_CALL(ctl, rq, scep_gw, DeleteScepProfile, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "SCEP profile %s: deleted\n", request.name);
+}
+
+static enum error
 rotate(struct ctl *ctl, struct request *rq, const char *secret, bool cancel)
 {
     Pb__RotateScepSecretRequest request = PB__ROTATE_SCEP_SECRET_REQUEST__INIT;
@@ -147,6 +159,7 @@ const struct profile_kind profile_scep = {.name = "scep",
                                               {"create", create},
                                               {"set", set},
                                               {"import", import},
+                                              {"delete", delete_profile},
                                               {"rotate-passphrase", rotate_passphrase},
                                               {"reset-password", reset_password},
                                           }};

@@ -289,3 +289,23 @@ def test_export_and_import(stack, phones, tmp_path):
     stack.signetctl("profile", "import", str(copy), "--kind", "scep")
     assert stack.signetctl("profile", "export", "phones-copy", "--kind", "scep").stdout == copy.read_text()
     assert "phones-copy" in stack.signetctl("profile", "list", "--kind", "scep").stdout
+
+
+def test_a_profile_that_is_deleted_is_gone_and_what_it_issued_is_not(stack):
+    url = make_profile(stack, "gone")
+    passphrase = stack.signetctl("profile", "rotate-passphrase", "gone", "--kind", "scep").stdout.strip()
+    device = Device(url, "gone.demo.test")
+    certificate = device.enroll(passphrase, ["gone.demo.test"]).certificate
+    message = device.message(csr(device.key, "gone.demo.test", passphrase))
+    assert "deleted" in stack.signetctl("profile", "delete", "gone", "--kind", "scep").stdout
+    for ask in (lambda: device.get("operation=GetCACaps"), lambda: device.post(message)):
+        with pytest.raises(Refused) as refused:
+            ask()
+        assert refused.value.status == 404
+    assert stack.sql("SELECT count(*) FROM scep.transaction WHERE profile = 'gone'") == [["0"]]
+    assert "gone.demo.test" in stack.signetctl("cert", "list").stdout
+    assert stack.sql(f"SELECT count(*) FROM ra.revocation WHERE serial = '\\x{certificate.serial_number:034x}'") == [["0"]]
+    assert stack.signetctl("profile", "delete", "gone", "--kind", "scep", check=False).returncode != 0
+    # Under the same name again, the old secret is none.
+    make_profile(stack, "gone")
+    assert device.send(csr(device.key, "gone.demo.test", passphrase)).status == FAILURE

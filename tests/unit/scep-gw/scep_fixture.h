@@ -95,6 +95,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/scep-gw/sql/004_drawn_secrets.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/005_outbox.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/006_revocation_pull.sql");
+    postgres_kit_run_file(postgres, "services/scep-gw/sql/007_delete_profile.sql");
     postgres_kit_grant(postgres, "scep_gw");
     return 0;
 }
