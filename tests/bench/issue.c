@@ -54,7 +54,7 @@ struct caller {
     int repeats;
 };
 
-static void
+_Noreturn static void
 die(const char *what, const char *why)
 {
     fprintf(stderr, "issue: %s: %s\n", what, why);
