@@ -12,7 +12,7 @@
 #define ACK_WAIT_MS 30000
 #define API_WAIT_MS 2000
 #define LOAD_FROM 4
-#define LOAD_PAUSE_MS 20
+#define LOAD_PAUSE_MS 60
 #define FETCH_WAIT_MS 2000
 
 /* A refused event comes again after 1 s, 2 s, 4 s, … */

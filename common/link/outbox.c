@@ -19,7 +19,7 @@
 
 #define BATCH 256
 #define LOAD_FROM_OCTETS 4096 /* so much in one turn says that more is coming */
-#define LOAD_PAUSE_MS 20      /* then, between two turns: fewer transactions for the same rows */
+#define LOAD_PAUSE_MS 30      /* then, between two turns: fewer transactions for the same rows */
 #define SWEEP_MS 1000
 #define TURN_MS 10000
 #define ACK_WAIT_MS 3000
