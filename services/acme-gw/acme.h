@@ -638,6 +638,8 @@ enum error store_load_old_proofs(struct acme *acme, struct request *rq, const st
                                  size_t *ret_count) MUST_CHECK;
 enum error store_postpone_validation(struct acme *acme, struct request *rq, const char *challenge_id, int seconds) MUST_CHECK;
 
+/* What was attested of the devices of an order, in words; "" when it has none. */
+enum error store_load_attestations(struct acme *acme, struct request *rq, const struct order *order, const char **ret_attested) MUST_CHECK;
 /* Is there a device of this order that has attested another key? */
 enum error store_other_key_is_attested(struct acme *acme, struct request *rq, const struct order *order, struct bytes key_sha256, bool *ret_attested)
     MUST_CHECK;

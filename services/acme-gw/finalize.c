@@ -148,6 +148,15 @@ take_wishes(const struct acme *acme, struct request *rq, const struct policy *po
     return OK;
 }
 
+static bool
+has_device(const struct order *order)
+{
+    for (size_t i = 0; i < order->name_count; i++)
+        if (identifier_is_device(order->names[i].type))
+            return true;
+    return false;
+}
+
 enum error
 enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply)
 {
@@ -176,6 +185,8 @@ enroll_order(struct acme *acme, struct request *rq, const struct order *order, i
     input.issuer = policy->issuer;
     input.client_address = order->client_address;
     error = take_wishes(acme, rq, policy, order, &input);
+    if (!error && has_device(order))
+        error = store_load_attestations(acme, rq, order, (const char **)&input.attested);
     if (error)
         return error;
     rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, most_ms);

@@ -11,6 +11,9 @@ static const struct db_statement load_order = {"load_order",
 static const struct db_statement list_orders = {
     "list_orders", "SELECT id, CASE WHEN status IN ('pending', 'ready') AND expires_at <= now() THEN 'invalid' ELSE status END, created_at "
                    "FROM acme.orders WHERE account_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4"};
+static const struct db_statement load_attestations = {
+    "load_attestations", "SELECT coalesce(string_agg(a.attestation, '; ' ORDER BY a.name), '') FROM acme.orders o JOIN acme.authorization a "
+                         "ON a.id = ANY (o.authorization_ids) WHERE o.id = $1"};
 static const struct db_statement find_other_key = {
     "find_other_key",
     "SELECT FROM acme.orders o JOIN acme.authorization a ON a.id = ANY (o.authorization_ids) WHERE o.id = $1 AND a.attested_key <> $2"};
@@ -131,6 +134,17 @@ store_list_orders(struct acme *acme, struct request *rq, const char *account_id,
     *ret_places = places;
     *ret_count = count;
     return OK;
+}
+
+enum error
+store_load_attestations(struct acme *acme, struct request *rq, const struct order *order, const char **ret_attested)
+{
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &load_attestations, &rows, DB_TEXT(order->id));
+    if (!error)
+        *ret_attested = db_text(rows, 0, 0);
+    return error;
 }
 
 enum error

@@ -45,6 +45,7 @@ check_texts(struct request *rq, const Pb__EnrollRequest *request)
         {"issuer", request->issuer, 0, ISSUER_NAME_MAX},
         {"client_address", request->client_address, 0, CLIENT_ADDRESS_MAX},
         {"asset", request->asset, 0, ASSET_MAX},
+        {"attested", request->attested, 0, ATTESTED_MAX},
     };
 
     enum error error = check_text_bounds(rq, bounds, sizeof bounds / sizeof bounds[0]);

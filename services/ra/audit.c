@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-/* A record has at most twelve texts, and names: together with the keys and digests they stay below AUDIT_BODY_MAX. */
+/* A record has at most thirteen texts, and names: together with the keys and digests they stay below AUDIT_BODY_MAX. */
 #define AUDIT_TEXT_MAX 300
 #define AUDIT_NAMES_MAX 3000
 #define AUDIT_PREAPPROVED_MAX 900
@@ -156,6 +156,7 @@ put_intent(struct request *rq, struct buffer *out, const struct intent *intent)
     put_text(out, "key", intent->idempotency_key);
     put_principal(rq, out, intent->principal_kind, intent->principal_id);
     put_text(out, "on_behalf_of", intent->on_behalf_of);
+    put_text(out, "attested", intent->attested);
     put_text(out, "owner", intent->owner);
     put_text(out, "client", intent->client_address);
     put_text(out, "issuer", intent->plan->issuer);

@@ -76,6 +76,7 @@ intent_plan(struct request *rq, const struct application *application, struct in
         .client_address = application->request->client_address,
         .preapproved = joined(rq->arena, (const char *const *)application->request->preapproved, application->request->n_preapproved),
         .on_behalf_of = sponsor_of(rq->arena, application),
+        .attested = application->request->attested,
         .request_sha256 = BYTES(application->request_sha256, sizeof application->request_sha256),
         .csr = application->csr.der,
         .packed = message_pack(rq->arena, &plan->base),

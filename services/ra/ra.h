@@ -36,6 +36,7 @@
 #define PRINCIPAL_KIND_MAX 40
 #define PRINCIPAL_ID_MAX 200
 #define OWNER_MAX 200
+#define ATTESTED_MAX 2000
 #define ASSET_MAX 200
 #define CLIENT_ADDRESS_MAX 64
 #define INTENT_ID_LEN 16
@@ -197,6 +198,7 @@ struct intent {
     const char *principal_kind, *principal_id, *owner, *client_address;
     const char *preapproved;  /* those of the names that nobody had to prove, separated by blanks */
     const char *on_behalf_of; /* "kind:id"; "": nobody */
+    const char *attested;     /* of devices, in words; "": nothing */
     struct bytes request_sha256;
     struct bytes csr;
     struct bytes packed;                /* CertificateIntent: the octets that the warrant signs */

@@ -15,7 +15,7 @@
 
 #define INTENT_COLUMNS                                                                                                         \
     "id, status, channel, idempotency_key, principal_kind, principal_id, owner, client_address, request_sha256, csr, intent, " \
-    "coalesce(refusal_kind, ''), coalesce(refusal, ''), attempts, coalesce(lease_holder, ''), preapproved, on_behalf_of"
+    "coalesce(refusal_kind, ''), coalesce(refusal, ''), attempts, coalesce(lease_holder, ''), preapproved, on_behalf_of, attested"
 enum {
     COLUMN_ID,
     COLUMN_STATUS,
@@ -33,7 +33,8 @@ enum {
     COLUMN_ATTEMPTS,
     COLUMN_HOLDER,
     COLUMN_PREAPPROVED,
-    COLUMN_ON_BEHALF_OF
+    COLUMN_ON_BEHALF_OF,
+    COLUMN_ATTESTED
 };
 
 /* A key that is taken, and a public key that is blocked, are left out of what RETURNING gives. */
@@ -41,14 +42,14 @@ static const struct db_statement insert_intents = {
     "insert_intents",
     "WITH input AS ("
     " SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::bytea[], $8::text[], $9::text[], "
-    "$10::text[], $11::text[], $12::bytea[], $13::text[], $15::text[], $16::text[])"
+    "$10::text[], $11::text[], $12::bytea[], $13::text[], $15::text[], $16::text[], $17::text[])"
     "  AS i (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, key_sha256, "
-    "record, preapproved, on_behalf_of)"
+    "record, preapproved, on_behalf_of, attested)"
     "), stored AS ("
     " INSERT INTO ra.intent (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, "
-    "preapproved, on_behalf_of, due_at)"
+    "preapproved, on_behalf_of, attested, due_at)"
     " SELECT id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, preapproved, "
-    "on_behalf_of,"
+    "on_behalf_of, attested,"
     "  now() + $14 * interval '1 second'"
     " FROM input WHERE NOT EXISTS (SELECT FROM ra.blocked_key b WHERE b.spki_sha256 = input.key_sha256)"
     " ORDER BY channel, idempotency_key" /* so that two batches with the same keys do not wait for each other */
@@ -81,7 +82,7 @@ struct intent_columns {
     struct bytes ids[COMMIT_BATCH_MAX], requests[COMMIT_BATCH_MAX], csrs[COMMIT_BATCH_MAX], intents[COMMIT_BATCH_MAX], keys[COMMIT_BATCH_MAX];
     const char *channels[COMMIT_BATCH_MAX], *idempotency_keys[COMMIT_BATCH_MAX], *statuses[COMMIT_BATCH_MAX], *kinds[COMMIT_BATCH_MAX];
     const char *principals[COMMIT_BATCH_MAX], *owners[COMMIT_BATCH_MAX], *clients[COMMIT_BATCH_MAX], *records[COMMIT_BATCH_MAX];
-    const char *preapproved[COMMIT_BATCH_MAX], *sponsors[COMMIT_BATCH_MAX];
+    const char *preapproved[COMMIT_BATCH_MAX], *sponsors[COMMIT_BATCH_MAX], *attested[COMMIT_BATCH_MAX];
 };
 
 enum error
@@ -108,13 +109,14 @@ store_intents(struct ra *ra, struct request *rq, struct issue *const *issues, si
         c->records[i] = issues[i]->record;
         c->preapproved[i] = intent->preapproved;
         c->sponsors[i] = intent->on_behalf_of;
+        c->attested[i] = intent->attested;
     }
     enum error error = DB_QUERY(ra->db, rq, &insert_intents, &stored, DB_BYTES_ARRAY(c->ids, count), DB_TEXT_ARRAY(c->channels, count),
                                 DB_TEXT_ARRAY(c->idempotency_keys, count), DB_TEXT_ARRAY(c->statuses, count), DB_BYTES_ARRAY(c->requests, count),
                                 DB_BYTES_ARRAY(c->csrs, count), DB_BYTES_ARRAY(c->intents, count), DB_TEXT_ARRAY(c->kinds, count),
                                 DB_TEXT_ARRAY(c->principals, count), DB_TEXT_ARRAY(c->owners, count), DB_TEXT_ARRAY(c->clients, count),
                                 DB_BYTES_ARRAY(c->keys, count), DB_TEXT_ARRAY(c->records, count), DB_INT(ra->config.recover_after_s),
-                                DB_TEXT_ARRAY(c->preapproved, count), DB_TEXT_ARRAY(c->sponsors, count));
+                                DB_TEXT_ARRAY(c->preapproved, count), DB_TEXT_ARRAY(c->sponsors, count), DB_TEXT_ARRAY(c->attested, count));
     if (error)
         return error;
     for (size_t i = 0; i < count; i++) {
@@ -154,6 +156,7 @@ read_intent(struct request *rq, const struct db_rows *rows, size_t row, struct i
         .refusal = db_text(rows, row, COLUMN_REFUSAL),
         .preapproved = db_text(rows, row, COLUMN_PREAPPROVED),
         .on_behalf_of = db_text(rows, row, COLUMN_ON_BEHALF_OF),
+        .attested = db_text(rows, row, COLUMN_ATTESTED),
     };
 
     intent.plan = (const Pb__CertificateIntent *)message_unpack(rq->arena, &pb__certificate_intent__descriptor, intent.packed);

@@ -115,6 +115,7 @@ def test_an_apple_device_cannot_write_its_number_into_the_csr_and_need_not(stack
     assert devices_of(certificate) == as_set(attest_kit.permanent_identifier("C02XYZ"))
     record = audit_of(stack, certificate)
     assert record["names"] == ["C02XYZ"]
+    assert record["attested"] == "apple: permanent-identifier C02XYZ, permanent-identifier 0000-UDID; root CN=apple Root"
 
 
 def test_a_tpm_attests_a_key_that_never_left_it(stack, devices, makers):
