@@ -9,7 +9,8 @@
 
 #define UNLESS_ZERO(seconds) "CASE WHEN " seconds " <> 0 THEN to_timestamp(" seconds ") END"
 
-/* An order that replaces a certificate and ran out of time gives way to the next one: nobody has written down that it is invalid. */
+/* RFC 9773 §5: an order that is not `invalid` stands in the way of others that would replace the same certificate. One that ran out of time is,
+ * though nobody has written it down. */
 static const struct db_statement release_replaced = {
     "release_replaced", "UPDATE acme.orders SET status = 'invalid' WHERE replaces = $1 AND status IN ('pending', 'ready') AND expires_at <= now()"};
 
