@@ -1,13 +1,14 @@
 /*
  * acme policy list, show, export, create, set, import, delete. Options and YAML keys are the fields of AcmePolicy: a new one needs no line here but
- * in the list of options (commands.c).
+ * in the list of options (commands.c). On the command line the roots for attestations are PEM files.
  */
 #include <string.h>
 
 #include "base/text.h"
 #include "signetctl.h"
 
-#define POLICY_FILE_MAX (64 * 1024)
+#define POLICY_FILE_MAX (512 * 1024) /* with the roots of three formats */
+#define ROOTS_FILE_MAX (128 * 1024)
 
 static enum error
 ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListAcmePoliciesReply **ret_reply)
@@ -71,12 +72,39 @@ put(struct ctl *ctl, struct request *rq, Pb__PutAcmePolicyRequest *request)
     return error ? error : answer(ctl, rq, &reply->base, "ACME policy %s: %s\n", request->policy->name, reply->created ? "created" : "changed");
 }
 
+/* "--tpm-roots FILE"; an empty name takes the format back. */
+static enum error
+take_roots(struct ctl *ctl, struct request *rq, const char *option, const char **roots)
+{
+    const char *path = argument(ctl, option);
+    struct bytes pem = BYTES_NONE;
+
+    if (path == NULL)
+        return OK;
+    enum error error = path[0] == '\0' ? OK : file_read(rq, path, ROOTS_FILE_MAX, &pem);
+    if (!error)
+        *roots = bytes_text(rq->arena, pem);
+    return error;
+}
+
+static enum error
+take_options(struct ctl *ctl, struct request *rq, Pb__AcmePolicy *policy)
+{
+    enum error error = message_from_options(ctl, rq, &policy->base);
+
+    if (!error)
+        error = take_roots(ctl, rq, "apple-roots", &policy->apple_roots);
+    if (!error)
+        error = take_roots(ctl, rq, "step-roots", &policy->step_roots);
+    return error ? error : take_roots(ctl, rq, "tpm-roots", &policy->tpm_roots);
+}
+
 enum error
 acme_policy_create(struct ctl *ctl, struct request *rq)
 {
     Pb__PutAcmePolicyRequest request = PB__PUT_ACME_POLICY_REQUEST__INIT;
     Pb__AcmePolicy policy = PB__ACME_POLICY__INIT;
-    enum error error = message_from_options(ctl, rq, &policy.base);
+    enum error error = take_options(ctl, rq, &policy);
 
     policy.name = ctl->arguments.words[0];
     request.policy = &policy;
@@ -95,7 +123,7 @@ acme_policy_set(struct ctl *ctl, struct request *rq)
         return error;
     request.policy = reply->policies[0];
     request.must_exist = true;
-    error = message_from_options(ctl, rq, &request.policy->base);
+    error = take_options(ctl, rq, request.policy);
     return error ? error : put(ctl, rq, &request);
 }
 

@@ -6,7 +6,7 @@
 #define POLICY_OPTIONS                                                                                                                        \
     "description= disabled= template= issuer= validity-days= preapproved-names= challenge-types= client-networks= allowed-networks= "         \
     "denied-networks= eab= caa= orders-per-account= certificates-per-account= identifiers-max= limits= subdomain-auth= star-max-duration-s= " \
-    "star-min-lifetime-s= star-certificate-get= profiles="
+    "star-min-lifetime-s= star-certificate-get= profiles= identifier-types= apple-roots= step-roots= tpm-roots="
 
 /* Of all kinds together; what a kind does not have is passed over by it. */
 #define PROFILE_OPTIONS                                                                                                                        \

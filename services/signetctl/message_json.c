@@ -25,10 +25,14 @@ enum_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, int va
 bool
 enum_from_short_name(struct arena *arena, const ProtobufCEnumDescriptor *type, const char *name, int *ret_value)
 {
+    char *underscored = arena_text(arena, name), *at;
     unsigned i;
 
+    /* "permanent-identifier", as protocols write it. */
+    while ((at = strchr(underscored, '-')) != NULL)
+        *at = '_';
     for (i = 0; i < type->n_values; i++) {
-        if (type->values[i].value != 0 && text_equal_nocase(enum_short_name(arena, type, type->values[i].value), name)) {
+        if (type->values[i].value != 0 && text_equal_nocase(enum_short_name(arena, type, type->values[i].value), underscored)) {
             *ret_value = type->values[i].value;
             return true;
         }

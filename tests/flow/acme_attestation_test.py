@@ -1,5 +1,7 @@
 """device-attest-01 (draft-ietf-acme-device-attest): devices prove by their maker's word what they are; the attested key alone is certified."""
 
+import base64
+import hmac
 import json
 import tempfile
 
@@ -28,9 +30,9 @@ def devices(stack, makers):
     exported = stack.signetctl("template", "export", "Device-Certificate").stdout
     kept = [line for line in exported.splitlines() if not line.startswith(("name:", "name_types:", "  - \"dns\"", "  - \"ip\"", "subject:", "san_required:"))]
     path = stack.directory / "devices.yaml"
-    path.write_text("\n".join(kept) + '\nname: Attested\nname_types: [dns, permanent_identifier, hardware_module]\nsubject: common-name\nsan_required: true\n')
+    path.write_text("\n".join(kept) + '\nname: Attested\nname_types: [dns, permanent-identifier, hardware_module]\nsubject: common-name\nsan_required: true\n')
     stack.signetctl("template", "import", str(path))
-    policy = {"name": "devices", "template": "Attested", "validity_days": 30, **{f"{name}_roots": maker.pem for name, maker in makers.items()}}
+    policy = {"name": "devices", "template": "Attested", "validity_days": 30, "eab": "optional", **{f"{name}_roots": maker.pem for name, maker in makers.items()}}
     path.write_text(json.dumps(policy))  # JSON is YAML
     stack.signetctl("acme", "policy", "import", str(path))
     client = Client(stack, policy="devices")
@@ -214,9 +216,9 @@ def test_hosts_are_proven_as_ever_beside_a_device(stack, devices, makers):
 
 
 def test_a_policy_names_the_identifiers_that_it_has(stack, devices, makers):
-    path = stack.directory / "only.yaml"
-    path.write_text(json.dumps({"name": "only-devices", "template": "Attested", "identifier_types": [PERMANENT], "step_roots": makers["step"].pem}))
-    stack.signetctl("acme", "policy", "import", str(path))
+    path = stack.directory / "only.pem"
+    path.write_text(makers["step"].pem)
+    stack.signetctl("acme", "policy", "create", "only-devices", "--template", "Attested", "--identifier-types", PERMANENT, "--step-roots", str(path))
     client = Client(stack, policy="only-devices")
     until(lambda: client.http("GET", client.base.geturl()).status == 200)
     client.register()
@@ -227,8 +229,22 @@ def test_a_policy_names_the_identifiers_that_it_has(stack, devices, makers):
     assert one.attest(attest_kit.apple(makers["apple"], new_key(), one.challenge["token"], "4711", "x"))["status"] == "invalid"
     assert "these are: step" in one.problem()["detail"]
     assert "BEGIN CERTIFICATE" in stack.signetctl("acme", "policy", "export", "only-devices").stdout
+    assert stack.signetctl("acme", "policy", "set", "only-devices", "--step-roots", "", check=False).returncode == 1
+    stack.signetctl("acme", "policy", "set", "only-devices", "--step-roots", "", "--identifier-types", "dns")
+    assert "BEGIN CERTIFICATE" not in stack.signetctl("acme", "policy", "export", "only-devices").stdout
 
 
 def test_a_credential_says_which_devices_an_account_has(stack, devices):
     made = json.loads(stack.signetctl("acme", "eab", "create", "fleet", "--policy", devices, "--allowed-names", f"{PERMANENT}:C02*", "--json").stdout)
-    assert made["key_id"]
+    client = Client(stack, policy=devices)
+    url = client.url("newAccount")
+    protected = b64(json.dumps({"alg": "HS256", "kid": made["key_id"], "url": url}).encode())
+    payload = b64(json.dumps(client.jwk()).encode())
+    key = base64.urlsafe_b64decode(made["hmac_key"] + "=" * (-len(made["hmac_key"]) % 4))
+    signature = b64(hmac.new(key, f"{protected}.{payload}".encode(), "sha256").digest())
+    client.register(externalAccountBinding={"protected": protected, "payload": payload, "signature": signature})
+    assert Enrolment(client, (PERMANENT, "C02ABC")).order["status"] == "pending"
+    for name in ((PERMANENT, "c02ABC"), (MODULE, "C02ABC/1.2.3"), (PERMANENT, "D02ABC")):
+        with pytest.raises(Refused) as caught:
+            Enrolment(client, name)
+        assert caught.value.answer.problem == "rejectedIdentifier"
