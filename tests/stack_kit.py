@@ -124,7 +124,8 @@ class Stack:
         if name == "postgres":
             data = (self.run_directory / "postgres.directory").read_text().strip()
             file = pathlib.Path(data, "postmaster.pid")
-            return int(until(lambda: file.exists() and file.read_text().splitlines())[0])
+            # The file of one that was killed stands until the next one has written its own.
+            return until(lambda: next((int(pid) for pid in (file.read_text().splitlines()[:1] if file.exists() else []) if not is_dead(pid)), None))
         return self.launched_pid(name)
 
     def launched_pid(self, name):
