@@ -11,9 +11,11 @@ static const struct db_statement load_order = {"load_order",
 static const struct db_statement list_orders = {
     "list_orders", "SELECT id, CASE WHEN status IN ('pending', 'ready') AND expires_at <= now() THEN 'invalid' ELSE status END, created_at "
                    "FROM acme.orders WHERE account_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4"};
+/* As much as an audit record has room for, and ra takes. */
 static const struct db_statement load_attestations = {
-    "load_attestations", "SELECT coalesce(string_agg(a.attestation, '; ' ORDER BY a.name), '') FROM acme.orders o JOIN acme.authorization a "
-                         "ON a.id = ANY (o.authorization_ids) WHERE o.id = $1"};
+    "load_attestations",
+    "SELECT coalesce(left(string_agg(a.attestation, '; ' ORDER BY a.name), 500), '') FROM acme.orders o JOIN acme.authorization a "
+    "ON a.id = ANY (o.authorization_ids) WHERE o.id = $1"};
 static const struct db_statement find_other_key = {
     "find_other_key",
     "SELECT FROM acme.orders o JOIN acme.authorization a ON a.id = ANY (o.authorization_ids) WHERE o.id = $1 AND a.attested_key <> $2"};

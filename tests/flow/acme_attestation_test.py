@@ -32,7 +32,8 @@ def devices(stack, makers):
     path = stack.directory / "devices.yaml"
     path.write_text("\n".join(kept) + '\nname: Attested\nname_types: [dns, permanent-identifier, hardware_module]\nsubject: common-name\nsan_required: true\n')
     stack.signetctl("template", "import", str(path))
-    policy = {"name": "devices", "template": "Attested", "validity_days": 30, "eab": "optional", **{f"{name}_roots": maker.pem for name, maker in makers.items()}}
+    policy = {"name": "devices", "template": "Attested", "validity_days": 30, "eab": "optional", **{f"{name}_roots": maker.pem for name, maker in makers.items()},
+              "tpm_roots": makers["apple"].pem * 100 + makers["tpm"].pem}  # as many as there are makers of TPMs
     path.write_text(json.dumps(policy))  # JSON is YAML
     stack.signetctl("acme", "policy", "import", str(path))
     client = Client(stack, policy="devices")

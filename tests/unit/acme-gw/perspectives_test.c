@@ -68,6 +68,8 @@ look_at_sign(struct acme *acme, struct request *rq, const char *suffix, const vo
     if (sign == '?')
         return fail(rq, ERR_UNAVAILABLE, "%s is away", suffix);
     *ret_finding = (struct finding){.holds = sign == '+',
+                                    .attested_key = bytes_of_text("a key"),
+                                    .attestation = "a maker's word",
                                     .problem = sign == '+' ? "" : "dns",
                                     .detail = arena_format(rq->arena, "what %s saw", suffix),
                                     .valid_until_s = suffix[0] == '\0' ? 0 : 1000 - suffix[1]};
@@ -106,6 +108,8 @@ with_names_all_are_asked(void **state)
     assert_int_equal(asked, 3);
     /* The earliest end of those who saw it. */
     assert_int_equal(finding.valid_until_s, 1000 - 'b');
+    assert_true(bytes_equal(finding.attested_key, bytes_of_text("a key")));
+    assert_string_equal(finding.attestation, "a maker's word");
 }
 
 static void
