@@ -11,6 +11,7 @@ OWNED = {"acme_gw": {"acme"}, "ra": {"ra", "audit"}, "signer": {"ca"}, "ocsp_res
 VIEWS = {
     "scep_gw": {"ra.enrolled_certificate", "crl.current_crl"},
     "acme_gw": {"ra.issued_certificate", "ra.certificate_status"},
+    "crl_publisher": {"ca.signed_crl"},
     "est_gw": {"ra.enrolled_certificate"},
     "signer": {"ra.revoked_serial"},
     "ocsp_responder": {"ra.certificate_status"},
@@ -27,7 +28,7 @@ def relations(stack):
 def statement(verb, relation):
     return {
         "SELECT": f"SELECT 1 FROM {relation} LIMIT 0",
-        "INSERT": f"INSERT INTO {relation} SELECT * FROM {relation} LIMIT 0",
+        "INSERT": f"INSERT INTO {relation} DEFAULT VALUES",
         "DELETE": f"DELETE FROM {relation} WHERE false",
         "TRUNCATE": f"TRUNCATE {relation}",
         "DROP": f"DROP TABLE {relation}",
