@@ -1,9 +1,11 @@
 """An ACME client for tests: every message can be made wrong on purpose, and every answer is looked at as it came."""
 
 import base64
+import datetime
 import http.client
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
@@ -278,3 +280,64 @@ class Responder:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+
+class AlpnResponder:
+    """The tls-alpn-01 side (RFC 8737): for each server name the certificate that was put up, in a handshake of acme-tls/1 and nothing after it."""
+
+    def __init__(self, port, directory, delay=0.0):
+        self.directory, self.delay = directory, delay
+        self.asked_for, self.contexts = [], {}
+        self.listener = socket.create_server(("127.0.0.1", int(port)), backlog=64)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def put(self, server_name, san, digest):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ACME challenge")])
+        now = datetime.datetime.utcnow()
+        identifier = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31"), b"\x04\x20" + digest)
+        certificate = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(1)
+                       .not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+                       .add_extension(x509.SubjectAlternativeName([san]), critical=False).add_extension(identifier, critical=True).sign(key, hashes.SHA256()))
+        file = self.directory / f"alpn-{server_name}.pem"
+        file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()) +
+                         certificate.public_bytes(serialization.Encoding.PEM))
+        self.contexts[server_name] = self.context(file)
+
+    def context(self, file=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_alpn_protocols(["acme-tls/1"])
+        if file:
+            context.load_cert_chain(file)
+        return context
+
+    def choose(self, tls, server_name, _):
+        self.asked_for.append(server_name)
+        if server_name not in self.contexts:
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        tls.context = self.contexts[server_name]
+        return None
+
+    def serve(self):
+        try:
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self.shake_hands, args=(connection,), daemon=True).start()
+        except OSError:
+            pass
+
+    def shake_hands(self, connection):
+        time.sleep(self.delay)
+        context = self.context()
+        context.sni_callback = self.choose
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except OSError:
+            connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()

@@ -4,24 +4,19 @@ import base64
 import datetime
 import hashlib
 import ipaddress
-import socket
-import ssl
 import subprocess
-import threading
 import time
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from acme_kit import Client, Responder, b64, csr
+from acme_kit import AlpnResponder, Client, Responder, b64, csr
 from knot_kit import Knot
 from stack_kit import Stack, until
 
 ISSUER = "ca.demo.test"
-ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 
 
 @pytest.fixture(scope="module")
@@ -228,51 +223,14 @@ def test_lego_gets_a_certificate_by_tls_alpn_01(world):
     assert (home / "certificates" / "tls.demo.test.crt").exists()
 
 
-class TlsResponder:
-    """One answer to a handshake of acme-tls/1, with this certificate."""
-
-    def __init__(self, port, directory, name, value):
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ACME challenge")])
-        now = datetime.datetime.utcnow()
-        certificate = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(1)
-                       .not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
-                       .add_extension(x509.SubjectAlternativeName([name]), critical=False)
-                       .add_extension(x509.UnrecognizedExtension(ACME_IDENTIFIER, b"\x04\x20" + value), critical=True).sign(key, hashes.SHA256()))
-        file = directory / "alpn.pem"
-        file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()) +
-                         certificate.public_bytes(serialization.Encoding.PEM))
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(file)
-        self.context.set_alpn_protocols(["acme-tls/1"])
-        self.context.sni_callback = lambda _, server_name, __: self.asked_for.append(server_name)
-        self.asked_for = []
-        self.listener = socket.create_server(("127.0.0.1", int(port)))
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        try:
-            connection, _ = self.listener.accept()
-            self.context.wrap_socket(connection, server_side=True).close()
-        except OSError:
-            pass
-
-    def close(self):
-        self.listener.close()
-
-
 def test_an_address_is_proven_by_tls_alpn_01_under_its_reverse_name(world, client):
     stack, _, _ = world
-    servers = []
-
-    def prepare(challenge):
+    reverse = "1.0.0.127.in-addr.arpa"
+    with AlpnResponder(stack.tlsalpn01_port, stack.directory) as server:
         name = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        servers.append(TlsResponder(stack.tlsalpn01_port, stack.directory, name, digest(client, challenge)))
-
-    _, _, authorization = try_challenge(client, "127.0.0.1", "tls-alpn-01", prepare, identifier="ip")
-    servers[0].close()
+        _, _, authorization = try_challenge(client, "127.0.0.1", "tls-alpn-01", lambda challenge: server.put(reverse, name, digest(client, challenge)), identifier="ip")
     assert authorization["status"] == "valid", why(authorization)
-    assert servers[0].asked_for == ["1.0.0.127.in-addr.arpa"]
+    assert server.asked_for == [reverse]
 
 
 def test_a_certificate_for_an_address(world, client, responder):

@@ -56,7 +56,8 @@ class Server:
             assert self.process.poll() is None, self.words()
             context = ssl.create_default_context(cafile=self.stack.root_pem)
             try:
-                with socket.create_connection(("127.0.0.1", int(self.stack.tlsalpn01_port)), 5) as plain, context.wrap_socket(plain, server_hostname=name) as tls:
+                plain = socket.create_connection(("127.0.0.1", int(self.stack.tlsalpn01_port)), 5)
+                with plain, context.wrap_socket(plain, server_hostname=name) as tls:
                     found = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
             except OSError as error:
                 trouble.append(error)
