@@ -285,9 +285,10 @@ class Responder:
 class AlpnResponder:
     """The tls-alpn-01 side (RFC 8737): for each server name the certificate that was put up, in a handshake of acme-tls/1 and nothing after it."""
 
-    def __init__(self, port, directory, delay=0.0):
-        self.directory, self.delay = directory, delay
-        self.asked_for, self.contexts = [], {}
+    def __init__(self, port, directory):
+        self.directory, self.asked_for, self.contexts = directory, [], {}
+        self.gate = threading.Event()  # closed by clear(): who connects waits before the handshake
+        self.gate.set()
         self.listener = socket.create_server(("127.0.0.1", int(port)), backlog=64)
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -327,7 +328,7 @@ class AlpnResponder:
             pass
 
     def shake_hands(self, connection):
-        time.sleep(self.delay)
+        self.gate.wait(30)
         context = self.context()
         context.sni_callback = self.choose
         try:
