@@ -203,8 +203,10 @@ class Stack:
 
 
 def is_dead(pid):
+    """Also when nobody has waited for it yet; but not while another of its threads still holds what it had."""
+    process = pathlib.Path(f"/proc/{pid}")
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+        return (process / "stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX" and len(os.listdir(process / "task")) == 1
     except OSError:
         return True
 
