@@ -59,12 +59,26 @@ record(struct acme *acme, struct request *rq, const struct order *order, const P
     return store_end_renewal(acme, rq, order, &issued, due_after(order, order->renewal, clock_now_s()));
 }
 
+/* An operator who disables a policy stops what was begun under it, too, until he enables it again. */
+static enum error
+check_policy(struct acme *acme, struct request *rq, const struct order *order)
+{
+    const struct policy *policy;
+
+    enum error error = policy_load(acme, rq, order->policy, &policy);
+    if (error)
+        return error;
+    return policy->disabled ? fail(rq, ERR_DENIED, "the policy %s is disabled", policy->name) : OK;
+}
+
 static enum error
 renew(struct acme *acme, struct request *rq, const struct order *order)
 {
     const Pb__EnrollReply *reply;
 
-    enum error error = caa_recheck(acme, rq, order);
+    enum error error = check_policy(acme, rq, order);
+    if (!error)
+        error = caa_recheck(acme, rq, order);
     if (!error)
         error = enroll_order(acme, rq, order, RA_DEADLINE_MS, &reply);
     if (!error && reply->status != PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)

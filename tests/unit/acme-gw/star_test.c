@@ -373,6 +373,21 @@ trouble_is_tried_again(void **state)
 }
 
 static void
+a_disabled_policy_makes_it_wait(void **state)
+{
+    (void)order_it("");
+    let_pass(340);
+    run_and_reload("UPDATE acme.policy SET disabled = true");
+    assert_int_equal(turn_stars(), 1);
+    run_and_reload("UPDATE acme.policy SET disabled = false");
+    assert_int_equal(beyond.enrolments, 1);
+    assert_string_equal(asked("SELECT trouble LIKE '%is disabled' AND due_at > now() FROM acme.star"), "t");
+    postgres_kit_run(postgres, "UPDATE acme.star SET due_at = now()");
+    assert_int_equal(turn_stars(), 1);
+    assert_int_equal(beyond.enrolments, 2);
+}
+
+static void
 caa_is_looked_at_before_each(void **state)
 {
     (void)order_it("");
@@ -613,6 +628,7 @@ main(void)
         CASE(after_the_end_there_is_no_certificate),
         CASE(who_comes_late_ends_nothing),
         CASE(trouble_is_tried_again),
+        CASE(a_disabled_policy_makes_it_wait),
         CASE(caa_is_looked_at_before_each),
         CASE(a_template_with_approval_is_not_renewed),
         CASE(its_client_cancels_it),
