@@ -8,7 +8,7 @@ import pytest
 from acme_kit import Client, csr
 from stack_kit import Stack, until
 
-LIFETIME_S = 6
+LIFETIME_S = 4
 ORDERS = 8
 
 
