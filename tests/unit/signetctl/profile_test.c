@@ -58,6 +58,7 @@ each_verb_goes_to_the_gateway_of_its_kind(void **state)
         {"scep", "export", "ListScepProfiles"},
         {"scep", "create", "SaveScepProfile"},
         {"scep", "set", "ListScepProfiles"},
+        {"scep", "delete", "DeleteScepProfile"},
         {"scep", "reset-password", "RotateScepSecret"},
         {"scep", "rotate-passphrase", "RotateScepSecret"},
     };
@@ -77,7 +78,6 @@ refuses_a_verb_that_the_kind_does_not_have(void **state)
         const char *kind, *verb, *says;
     } cases[] = {
         {"est", "rotate-passphrase", "a profile of the kind est has no \"rotate-passphrase\""},
-        {"scep", "delete", "a profile of the kind scep has no \"delete\""},
         {"scep", "delete-user", "a profile of the kind scep has no \"delete-user\""},
         {NULL, "list", "--kind says which gateway: est, scep"},
         {"cmp", "list", "--kind says which gateway: est, scep"},
