@@ -34,9 +34,11 @@ static const struct db_statement end_renewal = {
     "WHERE o.id = held.order_id AND o.status = 'valid'"};
 static const struct db_statement insert_chain = {
     "insert_star_chain", "INSERT INTO acme.chain (sha256, pem) SELECT * FROM unnest($1::bytea[], $2::text[]) ON CONFLICT (sha256) DO NOTHING"};
-static const struct db_statement plan_renewal = {
-    "plan_renewal", "UPDATE acme.star SET due_at = $3, attempts = 0, trouble = NULL, leased_until = NULL, lease_holder = NULL "
-                    "WHERE order_id = $1 AND lease_holder = $2"};
+/* Where the database's clock is ahead of ours, the row would come back at once, and again. */
+static const struct db_statement plan_renewal = {"plan_renewal",
+                                                 "UPDATE acme.star SET due_at = CASE WHEN $3::timestamptz IS NOT NULL THEN greatest($3, now() + "
+                                                 "interval '1 s') END, attempts = 0, trouble = NULL, leased_until = NULL, lease_holder = NULL "
+                                                 "WHERE order_id = $1 AND lease_holder = $2"};
 static const struct db_statement postpone_renewal = {
     "postpone_renewal", "UPDATE acme.star SET due_at = now() + make_interval(secs => $3), trouble = $4, leased_until = NULL, lease_holder = NULL "
                         "WHERE order_id = $1 AND lease_holder = $2 AND due_at IS NOT NULL"};

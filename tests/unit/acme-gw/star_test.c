@@ -307,6 +307,19 @@ its_successor_is_planned_and_then_made(void **state)
 }
 
 static void
+a_clock_that_is_behind_the_databases_does_not_spin(void **state)
+{
+    (void)order_it("");
+    AUTO_STRUCT(request, rq) = request_new();
+    const struct order order = {.id = asked("SELECT order_id FROM acme.star")};
+
+    postgres_kit_run(postgres, "UPDATE acme.star SET lease_holder = 'gateway/stars'");
+    assert_int_equal(store_plan_renewal(&gateway, rq, &order, clock_now_s() - 100), OK);
+    assert_int_equal(turn_stars(), 0);
+    assert_string_equal(asked("SELECT due_at > now() AND due_at < now() + interval '5 s' FROM acme.star"), "t");
+}
+
+static void
 periods_that_were_missed_are_left_out_and_the_last_ends_it(void **state)
 {
     struct renewed made = order_it("");
@@ -624,6 +637,7 @@ main(void)
         CASE(what_the_policy_does_not_allow_is_not_reflected),
         CASE(the_first_certificate_is_asked_for_with_its_number),
         CASE(its_successor_is_planned_and_then_made),
+        CASE(a_clock_that_is_behind_the_databases_does_not_spin),
         CASE(periods_that_were_missed_are_left_out_and_the_last_ends_it),
         CASE(after_the_end_there_is_no_certificate),
         CASE(who_comes_late_ends_nothing),
