@@ -48,7 +48,7 @@ ALTER ROLE acme_gw SET jit = off;
 -- est-gw: profiles and their users as operators write them, deliveries as they happen; of certificates the view for what devices show
 GRANT USAGE ON SCHEMA est, ra TO est_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON est.profile, est.basic_user TO est_gw;
-GRANT SELECT, INSERT, UPDATE (generation, serial, expiry_month, delivered_at) ON est.delivery TO est_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (generation, serial, expiry_month, delivered_at) ON est.delivery TO est_gw;
 GRANT SELECT ON ra.enrolled_certificate TO est_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON est.outbox TO est_gw;
 GRANT USAGE ON SEQUENCE est.outbox_id_seq TO est_gw;
@@ -57,7 +57,7 @@ GRANT USAGE ON SEQUENCE est.outbox_id_seq TO est_gw;
 GRANT USAGE ON SCHEMA scep, ra, crl TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (settings, ndes, passphrase, admin_password, changed_at) ON scep.profile TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (used_at) ON scep.challenge TO scep_gw;
-GRANT SELECT, INSERT, UPDATE (round, principal_kind, principal_id, notified) ON scep.transaction TO scep_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (round, principal_kind, principal_id, notified, created_at) ON scep.transaction TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (every_minutes, due_at, leased_until, lease_holder, attempts) ON scep.revocation_pull TO scep_gw;
 GRANT SELECT ON ra.enrolled_certificate, crl.current_crl TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON scep.outbox TO scep_gw;

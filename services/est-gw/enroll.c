@@ -70,6 +70,13 @@ call_ra(struct est *est, const struct http_exchange *x, struct request *rq, cons
     return error == ERR_NOT_FOUND ? fail_reason(rq, "configuration") : error;
 }
 
+/* A delivery that is not known (any more), and a certificate as old as what is forgotten: the request came once, long ago. */
+static bool
+was_forgotten(const struct est *est, const Pb__EnrollReply *reply)
+{
+    return reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED && reply->not_before_s < clock_now_s() - est->config.keep_days * DAY_S;
+}
+
 enum error
 enroll_ask(struct est *est, struct http_exchange *x, const struct profile *profile, const struct client *client, struct bytes csr,
            const Pb__EnrollReply **ret_reply)
@@ -78,10 +85,15 @@ enroll_ask(struct est *est, struct http_exchange *x, const struct profile *profi
     struct delivery delivery = {.request_sha256 = request_digest(rq->arena, profile, client, csr)};
     const char *digest = bytes_hex(rq->arena, delivery.request_sha256, 0);
     const Pb__EnrollReply *reply = NULL;
+    bool known = false;
 
-    enum error error = store_find_generation(est, rq, delivery.request_sha256, &delivery.generation);
+    enum error error = store_find_generation(est, rq, delivery.request_sha256, &delivery.generation, &known);
     if (!error)
         error = call_ra(est, x, rq, profile, client, csr, arena_format(rq->arena, "%s.%d", digest, delivery.generation), &reply);
+    if (!error && !known && was_forgotten(est, reply)) {
+        delivery.generation++;
+        error = call_ra(est, x, rq, profile, client, csr, arena_format(rq->arena, "%s.%d", digest, delivery.generation), &reply);
+    }
     if (error)
         return error;
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED) {

@@ -18,6 +18,7 @@
 #include "link/db.h"
 #include "link/http_server.h"
 #include "link/message.h"
+#include "link/prune.h"
 #include "link/rpc.h"
 #include "link/service.h"
 #include "pki/certificate.h"
@@ -44,6 +45,7 @@ struct est_config {
     int loops;
     int workers;
     int refresh_s;
+    int keep_days;
 };
 
 struct est {
@@ -58,6 +60,7 @@ struct est {
     struct service_loop *profiles_loop;
     struct trust *trust;
     struct commit_queue *deliveries;
+    struct prune prune;
 };
 
 /* ---- nouns ---- */
@@ -241,8 +244,9 @@ enum error store_find_user(struct est *est, struct request *rq, const char *prof
 /* NULL when the serial number is none of ours. */
 enum error store_find_enrolled(struct est *est, struct request *rq, struct bytes serial, int expiry_month, const struct enrolled **ret_enrolled)
     MUST_CHECK;
-/* The generation for ra: the one delivered a short while ago, or the next. */
-enum error store_find_generation(struct est *est, struct request *rq, struct bytes request_sha256, int *ret_generation) MUST_CHECK;
+/* The generation for ra: the one delivered a short while ago, or the next; the first where nothing is known. */
+enum error store_find_generation(struct est *est, struct request *rq, struct bytes request_sha256, int *ret_generation, bool *ret_known) MUST_CHECK;
+extern const struct db_statement store_forget_deliveries;
 /* Of est->deliveries, whose items are struct delivery. */
 commit_batch store_record_deliveries;
 

@@ -17,6 +17,7 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct est_config, tls_key_file, "SIGNET_EST_TLS_KEY_FILE", NULL, "PEM key of the HTTPS server"),
     SETTING_NUMBER(struct est_config, loops, "SIGNET_EST_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct est_config, workers, "SIGNET_EST_WORKERS", "32", 1, 1024, "requests worked on at once"),
+    SETTING_NUMBER(struct est_config, keep_days, "SIGNET_EST_KEEP_DAYS", "30", 1, 3650, "days until it is forgotten what a device was given"),
     SETTING_NUMBER(struct est_config, refresh_s, "SIGNET_EST_REFRESH", "5", 1, 3600, "seconds between two readings of CAs and templates"),
 };
 
@@ -66,6 +67,8 @@ main(int argc, char **argv)
     service_must(service, rq, rpc_serve(est.bus, rq, est_handlers(), &est, &(struct rpc_options){.threads = 2, .queue_limit = 64}));
     service_must(service, rq, profiles_follow(&est, rq));
     authorities_follow(&est);
+    est.prune = (struct prune){.db = est.db, .forget = &store_forget_deliveries, .keep_days = est.config.keep_days};
+    prune_every_hour(service, "est.forget", &est.prune);
     service_ready_when(service, "profiles", profiles_ready, &est);
     service_ready_when(service, "authorities", authorities_ready, &est);
     int status = service_run(service);

@@ -213,19 +213,24 @@ store_find_enrolled(struct est *est, struct request *rq, struct bytes serial, in
 }
 
 enum error
-store_find_generation(struct est *est, struct request *rq, struct bytes request_sha256, int *ret_generation)
+store_find_generation(struct est *est, struct request *rq, struct bytes request_sha256, int *ret_generation, bool *ret_known)
 {
     struct db_rows *rows;
     enum error error = DB_QUERY(est->db, rq, &find_generation, &rows, DB_BYTES(request_sha256), DB_INT(DELIVERED_LATELY_S));
 
     if (error)
         return error;
-    if (db_count(rows) == 0)
+    *ret_known = db_count(rows) > 0;
+    if (!*ret_known)
         *ret_generation = 0;
     else
         *ret_generation = (int)db_int(rows, 0, 0) + (db_bool(rows, 0, 1) ? 0 : 1);
     return OK;
 }
+
+/* Not where a request has come again: then it will once more. */
+const struct db_statement store_forget_deliveries = {
+    "forget_deliveries", PRUNE_ROWS("est.delivery", "generation = 0 AND delivered_at < now() - make_interval(days => $1)")};
 
 enum error
 store_record_deliveries(void *context, struct request *rq, void *const *items, size_t count)

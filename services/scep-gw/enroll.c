@@ -12,6 +12,7 @@
 #include "scep.h"
 
 #define WAITING_RETRY_AFTER_S 3600
+#define ROUNDS_MOST 1000
 
 static Pb__EnrollRequest
 enroll_input(struct conversation *c, const struct transaction *transaction, Pb__Principal *principal)
@@ -44,13 +45,20 @@ ask_ra(struct conversation *c, const struct transaction *transaction, const Pb__
     return RPC_CALL(c->scep->bus, c->rq, ra, Enroll, &input, ret_reply);
 }
 
+/* The same request after its certificate has ended is a new one. */
+static bool
+has_ended(const Pb__EnrollReply *reply)
+{
+    return reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED && reply->not_after_s < clock_now_s();
+}
+
 /* Intune is told before the device has the certificate, once: what it was not told, it does not manage. A refusal is told, too. */
 static enum error
 tell_voucher(struct conversation *c, struct transaction *transaction, const Pb__EnrollReply *reply)
 {
     if (c->profile->authorization != BY_INTUNE || transaction->notified || text_equal(transaction->principal_kind, "scep-certificate"))
         return OK;
-    if (reply->status != PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
+    if (reply->status != PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED || has_ended(reply))
         return OK;
     enum error error = intune_tell_success(c, reply);
     return error == OK ? store_set_notified(c->scep, c->rq, c->profile->about->name, transaction) : error;
@@ -132,11 +140,19 @@ check_signer(struct conversation *c, const struct transaction *transaction, stru
     return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "signer-key", "this transaction was begun with another key");
 }
 
-/* The same request after its certificate has ended is a new one. */
-static bool
-has_ended(const Pb__EnrollReply *reply)
+/* The transaction was forgotten (link/prune.h), but ra forgets nothing: it gives what this request got long ago. Authorised it is just now. */
+static enum error
+pass_ended(struct conversation *c, struct transaction *transaction, const Pb__EnrollReply **ret_reply)
 {
-    return reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED && reply->not_after_s < clock_now_s();
+    enum error error = OK;
+
+    for (int i = 0; error == OK && i < ROUNDS_MOST && has_ended(*ret_reply); i++) {
+        transaction->round++;
+        error = store_next_round(c->scep, c->rq, c->profile->about->name, transaction);
+        if (error == OK)
+            error = ask_and_tell(c, transaction, ret_reply);
+    }
+    return error;
 }
 
 static enum error
@@ -192,8 +208,8 @@ enroll_request(struct conversation *c)
         error = found ? check_signer(c, &transaction, BYTES(signer, sizeof signer)) : accept_new(c, csr, &transaction);
     if (error == OK)
         error = ask_and_tell(c, &transaction, &reply);
-    if (error == OK && found && has_ended(reply))
-        error = begin_again(c, csr, &transaction, &reply);
+    if (error == OK && has_ended(reply))
+        error = found ? begin_again(c, csr, &transaction, &reply) : pass_ended(c, &transaction, &reply);
     return error == OK ? answer(c, reply) : error;
 }
 

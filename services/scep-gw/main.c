@@ -21,6 +21,7 @@ static const struct setting settings[] = {
     SETTING_NUMBER(struct scep_config, loops, "SIGNET_SCEP_LOOPS", "1", 1, 64, "event loops"),
     SETTING_TEXT(struct scep_config, http_ca_file, "SIGNET_SCEP_HTTP_CA_FILE", "",
                  "PEM file that webhooks and Intune are checked with; empty: the system's"),
+    SETTING_NUMBER(struct scep_config, keep_days, "SIGNET_SCEP_KEEP_DAYS", "30", 1, 3650, "days until it is forgotten what a device has asked for"),
     SETTING_NUMBER(struct scep_config, workers, "SIGNET_SCEP_WORKERS", "32", 1, 1024, "requests worked on at once"),
 };
 
@@ -72,6 +73,8 @@ main(int argc, char **argv)
     service_must(service, rq, outbox_open(service, rq, scep.bus, scep.db, "scep", &scep.outbox));
     service_must(service, rq, profiles_follow(service, &scep, rq));
     service_must(service, rq, rpc_serve(scep.bus, rq, scep_handlers(), &scep, &(struct rpc_options){.threads = 2, .queue_limit = 16}));
+    scep.prune = (struct prune){.db = scep.db, .forget = &store_forget_transactions, .keep_days = scep.config.keep_days};
+    prune_every_hour(service, "scep.forget", &scep.prune);
     service_must(service, rq, intune_pull(service, rq, &scep));
     listen_for_devices(service, &scep);
     int status = service_run(service);

@@ -20,6 +20,7 @@
 #include "link/db.h"
 #include "link/http_server.h"
 #include "link/message.h"
+#include "link/prune.h"
 #include "link/service.h"
 #include "pki/certificate.h"
 #include "pki/cms.h"
@@ -40,7 +41,7 @@
 
 struct scep_config {
     const char *listen, *tls_listen, *tls_cert_file, *tls_key_file;
-    int loops, workers;
+    int loops, workers, keep_days;
     const char *http_ca_file;
 };
 
@@ -55,6 +56,7 @@ struct scep {
     struct intune_cache *intune;
     struct commit_queue *admissions;
     struct lease *pulls; /* of revocations */
+    struct prune prune;
 };
 
 /* The gateway with the database of a transaction, for a configuration_writer. */
@@ -342,6 +344,9 @@ enum error store_find_transaction(struct scep *scep, struct request *rq, const c
     MUST_CHECK;
 /* The newest with this id and this key. */
 enum error store_find_polled(struct scep *scep, struct request *rq, const char *profile, struct transaction *transaction, bool *ret_found) MUST_CHECK;
+extern const struct db_statement store_forget_transactions;
+/* One more round of a transaction of this very moment. */
+enum error store_next_round(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction) MUST_CHECK;
 enum error store_set_notified(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction) MUST_CHECK;
 /* With `challenge`: uses it up in the same statement, and ret_added is false when it is not to be had. False, too, when too many wait for a person.
  */

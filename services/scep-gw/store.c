@@ -225,7 +225,7 @@ store_find_polled(struct scep *scep, struct request *rq, const char *profile, st
 /* The same request after its certificate has ended: one more round. */
 #define NEXT_ROUND                                                                                                                           \
     " ON CONFLICT (profile, transaction_id, request_sha256) DO UPDATE SET round = excluded.round, principal_kind = excluded.principal_kind," \
-    " principal_id = excluded.principal_id, notified = false WHERE t.round < excluded.round"
+    " principal_id = excluded.principal_id, notified = false, created_at = now() WHERE t.round < excluded.round"
 
 static const struct db_statement add_waiting = {"add_waiting",
                                                 "INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS ") SELECT " ADD_TRANSACTION_VALUES
@@ -321,6 +321,20 @@ store_add_transactions(void *context, struct request *rq, void *const *items, si
         ((struct admission *)items[i])->added = holds_transaction(rows, items[i]);
     return OK;
 }
+
+enum error
+store_next_round(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction)
+{
+    static const struct db_statement next_round = {"next_round", "UPDATE scep.transaction SET round = $4 WHERE profile = $1 AND transaction_id = $2"
+                                                                 " AND request_sha256 = $3 AND round < $4"};
+
+    return DB_QUERY(scep->db, rq, &next_round, NULL, DB_TEXT(profile), DB_TEXT(transaction->transaction_id),
+                    DB_BYTES(BYTES(transaction->request_sha256, 32)), DB_INT(transaction->round));
+}
+
+/* What a device has begun and nobody has asked for since. A device that still waits for a person begins anew. */
+const struct db_statement store_forget_transactions = {"forget_transactions",
+                                                       PRUNE_ROWS("scep.transaction", "created_at < now() - make_interval(days => $1)")};
 
 enum error
 store_set_notified(struct scep *scep, struct request *rq, const char *profile, const struct transaction *transaction)

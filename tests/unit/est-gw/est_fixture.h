@@ -27,6 +27,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/est-gw/sql/001_profiles.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/002_drawn_secrets.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/003_outbox.sql");
+    postgres_kit_run_file(postgres, "services/est-gw/sql/004_forget.sql");
     postgres_kit_grant(postgres, "est_gw");
     return 0;
 }

@@ -209,6 +209,32 @@ one_of_a_profile_that_is_gone_harms_no_other(void **state)
     assert_true(added);
 }
 
+static void
+what_was_begun_long_ago_is_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    struct transaction transaction = {.transaction_id = "one", .csr = BYTES("csr", 3), .principal_kind = "k", .principal_id = "x"};
+    struct prune prune = {.db = fixture->scep.db, .forget = &store_forget_transactions, .keep_days = 30};
+    size_t count = 0;
+    bool added, found;
+
+    (void)must_save(fixture, "phones");
+    assert_int_equal(store_add_transaction(&fixture->scep, fixture->rq, "phones", &transaction, BYTES_NONE, &added), OK);
+    postgres_kit_run(postgres, "UPDATE scep.transaction SET created_at = now() - interval '29 days'");
+    assert_int_equal(prune_now(&prune, fixture->rq, &count), OK);
+    assert_int_equal(count, 0);
+    postgres_kit_run(postgres, "UPDATE scep.transaction SET created_at = now() - interval '31 days'");
+    transaction.round = 1; /* its certificate has ended, and it came again */
+    assert_int_equal(store_add_transaction(&fixture->scep, fixture->rq, "phones", &transaction, BYTES_NONE, &added), OK);
+    assert_int_equal(prune_now(&prune, fixture->rq, &count), OK);
+    assert_int_equal(count, 0);
+    postgres_kit_run(postgres, "UPDATE scep.transaction SET created_at = now() - interval '31 days'");
+    assert_int_equal(prune_now(&prune, fixture->rq, &count), OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(store_find_transaction(&fixture->scep, fixture->rq, "phones", &transaction, &found), OK);
+    assert_false(found);
+}
+
 int
 main(void)
 {
@@ -218,6 +244,7 @@ main(void)
         CASE(refuses_unknown_profiles_and_secrets),
         CASE(a_batch_is_stored_at_once_and_what_was_there_is_not_stored_again),
         CASE(one_of_a_profile_that_is_gone_harms_no_other),
+        CASE(what_was_begun_long_ago_is_forgotten),
         CASE(of_many_who_bring_one_challenge_one_wins),
         CASE(strangers_who_wait_for_a_person_do_not_fill_the_table),
         CASE(an_expired_challenge_and_one_of_another_profile_are_worth_nothing),
