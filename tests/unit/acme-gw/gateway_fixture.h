@@ -59,6 +59,9 @@ static struct {
     bool check_caa;
     bool validator_is_slow; /* until the gate opens */
     atomic_int validations;
+    char attestation[64], attestation_roots[128]; /* what the validator was given: the object, "format=PEM …" */
+    struct bytes attested_key;
+    char enrolled_attested[64];
 } beyond;
 
 static sem_t validator_gate;
@@ -101,6 +104,7 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
     snprintf(beyond.enrolled_owner, sizeof beyond.enrolled_owner, "%s", input->owner);
     snprintf(beyond.enrolled_for, sizeof beyond.enrolled_for, "%s:%s", input->on_behalf_of == NULL ? "" : input->on_behalf_of->kind,
              input->on_behalf_of == NULL ? "" : input->on_behalf_of->id);
+    snprintf(beyond.enrolled_attested, sizeof beyond.enrolled_attested, "%s", input->attested);
     beyond.enrolled_preapproved[0] = '\0';
     for (size_t i = 0; i < input->n_preapproved; i++)
         snprintf(beyond.enrolled_preapproved + strlen(beyond.enrolled_preapproved),
@@ -175,6 +179,11 @@ play_validate(struct request *rq, const Pb__ValidateChallengeRequest *input, con
     snprintf(beyond.validated, sizeof beyond.validated, "%s %s %s %s %zu %s %zu", input->type, input->identifier->value,
              strrchr(input->account_uri, '/') + 1, input->check_caa ? "caa" : "-", input->n_issuer_names, input->account_hash_prefix,
              input->n_thumbprints);
+    snprintf(beyond.attestation, sizeof beyond.attestation, "%.*s", (int)input->attestation.len, (const char *)input->attestation.data);
+    beyond.attestation_roots[0] = '\0';
+    for (size_t i = 0; i < input->n_attestation_roots; i++)
+        snprintf(beyond.attestation_roots + strlen(beyond.attestation_roots), sizeof beyond.attestation_roots - strlen(beyond.attestation_roots),
+                 "%s=%s ", input->attestation_roots[i]->format, input->attestation_roots[i]->pem);
     if (beyond.validate_error != OK)
         return fail(rq, beyond.validate_error, "the validator says %s", error_name(beyond.validate_error));
     Pb__ValidateChallengeReply *reply = arena_alloc(rq->arena, sizeof *reply);
@@ -183,6 +192,8 @@ play_validate(struct request *rq, const Pb__ValidateChallengeRequest *input, con
     reply->problem = beyond.validate_problem == NULL ? "" : beyond.validate_problem;
     reply->detail = beyond.validate_problem == NULL ? "" : "another text was found";
     reply->valid_until_s = beyond.validated_until_s;
+    reply->attested_key = message_data(beyond.attested_key);
+    reply->attestation = beyond.attested_key.len > 0 ? "a maker's word" : "";
     *ret_reply = &reply->base;
     return OK;
 }
@@ -590,11 +601,11 @@ struct made_order {
 };
 
 static inline struct made_order
-client_order(struct client *client, const char *name)
+client_order_of(struct client *client, const char *type, const char *name)
 {
     struct made_order made;
     const struct http_kit_reply *reply =
-        client_post(client, "/acme/new-order", arena_format(client->arena, "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"%s\"}]}", name));
+        client_post(client, "/acme/new-order", arena_format(client->arena, "{\"identifiers\":[{\"type\":\"%s\",\"value\":\"%s\"}]}", type, name));
 
     assert_status(reply, 201);
     made.url = header_of(client, reply, "Location");
@@ -605,6 +616,12 @@ client_order(struct client *client, const char *name)
     const json_t *list = json_object_get(json_parse_object(client->arena, BYTES(reply->body, reply->body_len)), "challenges");
     made.challenge = arena_text(client->arena, json_text(json_array_get(list, 0), "url"));
     return made;
+}
+
+static inline struct made_order
+client_order(struct client *client, const char *name)
+{
+    return client_order_of(client, "dns", name);
 }
 
 /* Validations run on a thread of the gateway: the status comes soon. */
@@ -621,6 +638,20 @@ wait_for_status(struct client *client, const char *url, const char *status)
         clock_sleep_ms(5);
     }
     fail_msg("%s is not %s: %.*s", url, status, (int)reply->body_len, reply->body);
+}
+
+static inline void
+wait_until_postponed(void)
+{
+    for (int i = 0; i < 2000; i++) {
+        char *count = postgres_kit_ask(postgres, "SELECT count(*) FROM acme.challenge WHERE status = 'processing' AND lease_holder IS NULL");
+        bool postponed = strcmp(count, "1") == 0;
+        free(count);
+        if (postponed)
+            return;
+        clock_sleep_ms(5);
+    }
+    fail_msg("the validation was not postponed");
 }
 
 static inline struct made_order

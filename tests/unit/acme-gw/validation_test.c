@@ -126,20 +126,6 @@ make_due(void)
 }
 
 static void
-wait_until_postponed(void)
-{
-    for (int i = 0; i < 2000; i++) {
-        char *count = postgres_kit_ask(postgres, "SELECT count(*) FROM acme.challenge WHERE status = 'processing' AND lease_holder IS NULL");
-        bool postponed = strcmp(count, "1") == 0;
-        free(count);
-        if (postponed)
-            return;
-        clock_sleep_ms(5);
-    }
-    fail_msg("the validation was not postponed");
-}
-
-static void
 an_absent_validator_is_asked_again(void **state)
 {
     struct made_order made = client_order(&me, "host.example");
