@@ -289,7 +289,7 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
 static enum error
 take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *order)
 {
-    const Pb__EnrollReply *reply;
+    const Pb__EnrollReply *reply = NULL;
 
     enum error error = caa_recheck(acme, rq, order);
     if (!error)

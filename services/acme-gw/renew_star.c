@@ -74,7 +74,7 @@ check_policy(struct acme *acme, struct request *rq, const struct order *order)
 static enum error
 renew(struct acme *acme, struct request *rq, const struct order *order)
 {
-    const Pb__EnrollReply *reply;
+    const Pb__EnrollReply *reply = NULL;
 
     enum error error = check_policy(acme, rq, order);
     if (!error)
