@@ -40,7 +40,7 @@ enum error
 intune_validate(struct conversation *c)
 {
     struct arena *arena = c->rq->arena;
-    const char *code;
+    const char *code = "";
 
     const char *body = outside_text(arena, json_pack("{s:{s:s, s:s, s:s}}", "request", "transactionId", c->message.transaction_id,
                                                      "certificateRequest", base64_encode(arena, c->content), "callerInfo", caller_info(arena)));
@@ -58,7 +58,7 @@ intune_tell_success(struct conversation *c, const Pb__EnrollReply *reply)
 {
     struct arena *arena = c->rq->arena;
     uint8_t sha1[SHA_DIGEST_LENGTH];
-    const char *code;
+    const char *code = "";
 
     (void)SHA1(reply->certificate.data, reply->certificate.len, sha1);
     const char *until = clock_format_rfc3339(arena, reply->not_after_s);

@@ -14,7 +14,7 @@ as_ra(struct request *rq, const Pb__EnrollRequest *request, const ProtobufCMessa
     Pb__EnrollReply *reply = arena_alloc(rq->arena, sizeof *reply);
 
     asked++;
-    newest = atoi(strrchr(request->idempotency_key, ':') + 1);
+    newest = (int)strtol(strrchr(request->idempotency_key, ':') + 1, NULL, 10);
     pb__enroll_reply__init(reply);
     reply->status = PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED;
     reply->certificate = message_data(device_der);
