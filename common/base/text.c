@@ -184,3 +184,13 @@ text_split(struct arena *arena, const char *text, char separator, size_t *ret_co
     *ret_count = count;
     return parts;
 }
+
+uint64_t
+text_hash(const char *text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (uint8_t)*text) * UINT64_C(1099511628211);
+    return hash;
+}

@@ -8,6 +8,7 @@
 #define SIGNET_ACME_GW_ACME_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #include "base/text.h"
 #include "link/commit_queue.h"
@@ -84,6 +85,8 @@ struct acme {
     struct commit_queue *new_orders, *moves;
     struct account_cache *accounts;
     struct certificate_cache *certificates;
+    struct authorization_cache *authorizations;
+    atomic_int looks;               /* challenges that are looked at before anything is written down */
     const struct profile *profiles; /* of the setting */
     size_t profile_count;
     struct workers *validators; /* for validations that begin here; the lease has its own threads */
@@ -374,6 +377,20 @@ void certificate_cache_put(struct certificate_cache *cache, const struct order *
 /* A copy in the arena, or NULL. */
 const char *certificate_cache_find(struct certificate_cache *cache, struct arena *arena, const char *order_id, const char *account_id);
 
+/* ---- authorization_cache.c: what was made or proven here a moment ago, for the client that looks at it next ---- */
+
+struct authorization_cache *authorization_cache_new(void);
+void authorization_cache_free(struct authorization_cache *cache);
+DEFINE_AUTO_STRUCT(authorization_cache, authorization_cache_free);
+/* A copy. Its challenges have no problems, and its own id. */
+void authorization_cache_put(struct authorization_cache *cache, const char *account_id, const struct authorization *authorization);
+/* Once for each that was put. A copy in the arena. */
+bool authorization_cache_tell(struct authorization_cache *cache, struct arena *arena, const char *account_id, const char *id,
+                              struct authorization *ret_authorization);
+/* Whoever changes it takes it out. */
+bool authorization_cache_take(struct authorization_cache *cache, struct arena *arena, const char *account_id, const char *id,
+                              struct authorization *ret_authorization);
+
 /* ---- one file per resource ---- */
 
 http_handler directory;
@@ -478,6 +495,10 @@ http_handler revoke_cert;
 
 /* ---- validation.c ---- */
 
+struct finding;
+/* One look, no longer than so many milliseconds; nothing is written down. That it was not proven in so short a time means nothing. */
+bool validation_look(struct acme *acme, struct request *rq, const struct validation *validation, int most_ms, struct finding *ret_finding);
+
 /* Has the validation worked on by a thread of ours, at once; by the lease loop when they are all busy. */
 void validation_begin(struct acme *acme, struct request *rq, const struct validation *validation);
 /* Seconds before the next turn at something whose turn has failed so often: 1, 2, 4, … 30. */
@@ -575,6 +596,10 @@ enum error store_end_order(struct acme *acme, struct request *rq, const char *id
 enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
     MUST_CHECK;
 
+/* A proof of a challenge that is still `pending`; false in ret_done when it is not, or when its authorisation has expired or is decided. */
+enum error store_prove_challenge(struct acme *acme, struct request *rq, const char *challenge_id, const char *type, const struct finding *finding,
+                                 bool *ret_done) MUST_CHECK;
+
 enum move_kind { MOVE_CLAIM = 1, MOVE_END, MOVE_VERDICT };
 /* One of them on its way into a batch. */
 struct order_move {
@@ -586,6 +611,7 @@ struct order_move {
     const struct issued *issued;
     const struct finding *finding;
     const char *problem; /* of a finding that does not hold */
+    const char *type;    /* of a challenge that nobody has begun; NULL: its lease is ours */
     struct order order;  /* of a claim */
     bool done;
 };

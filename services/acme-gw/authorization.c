@@ -77,6 +77,8 @@ authorization(void *context, struct http_exchange *x)
         return error;
     if (signed_.payload != NULL)
         return deactivate_authorization(acme, x, &signed_);
+    if (authorization_cache_tell(acme->authorizations, x->rq.arena, signed_.account->id, x->params[0], &found))
+        return authorization_answer(acme, x, 200, &found);
     error = store_load_authorization(acme, &x->rq, signed_.account->id, x->params[0], &found);
     return error ? error : authorization_answer(acme, x, 200, &found);
 }

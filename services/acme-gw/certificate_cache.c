@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLACES 256
+#define PLACES 2048
 #define PEM_MAX (32 * 1024) /* longer chains are read from the database */
 
 struct entry {
@@ -41,11 +41,10 @@ certificate_cache_free(struct certificate_cache *cache)
     free(cache);
 }
 
-/* Ids are random: their first two characters are as good as any hash. */
 static struct entry *
 place_of(struct certificate_cache *cache, const char *order_id)
 {
-    return &cache->places[((unsigned)(unsigned char)order_id[0] * 64 + (unsigned char)order_id[1]) % PLACES];
+    return &cache->places[text_hash(order_id) % PLACES];
 }
 
 void

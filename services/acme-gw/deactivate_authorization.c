@@ -9,6 +9,7 @@ deactivate_authorization(struct acme *acme, struct http_exchange *x, const struc
 
     if (!text_equal(json_text(signed_->payload, "status"), "deactivated"))
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "the only change that a client may make to an authorization is \"status\": \"deactivated\"");
+    (void)authorization_cache_take(acme->authorizations, rq->arena, signed_->account->id, x->params[0], &found);
     const char *problem = problem_format(rq->arena, "unauthorized", "an authorization of this order was deactivated");
     enum error error = store_deactivate_authorization(acme, rq, signed_->account->id, x->params[0], problem);
     if (!error)

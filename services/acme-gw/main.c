@@ -204,6 +204,7 @@ main(int argc, char **argv)
     acme.moves = commit_queue_new_in_turn(store_move_batch, &acme);
     acme.accounts = account_cache_new();
     acme.certificates = certificate_cache_new();
+    acme.authorizations = authorization_cache_new();
     acme.policies = snapshot_slot_new();
     acme.db = service_database(service);
     acme.bus = service_bus(service);
@@ -218,6 +219,7 @@ main(int argc, char **argv)
     int status = service_run(service);
     snapshot_slot_free(acme.policies);
     certificate_cache_free(acme.certificates);
+    authorization_cache_free(acme.authorizations);
     account_cache_free(acme.accounts);
     commit_queue_free(acme.new_orders);
     commit_queue_free(acme.moves);

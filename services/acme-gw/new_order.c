@@ -146,7 +146,7 @@ new_challenge(struct acme *acme, struct arena *arena, const struct policy *polic
 {
     struct identifier proven = subdomains ? name_all_below(arena, name) : *name;
 
-    return (struct challenge){.id = new_id(arena),
+    return (struct challenge){.id = authorization_id, /* there is one for each, so that one id finds both */
                               .authorization_id = authorization_id,
                               .type = challenge_types_offer(acme, arena, &proven, policy->challenge_types),
                               .token = new_token(arena),
@@ -193,6 +193,39 @@ new_challenges(struct acme *acme, struct request *rq, const struct policy *polic
     return challenges;
 }
 
+static bool
+has_authorization(const struct order *order, const char *id)
+{
+    for (size_t i = 0; i < order->authorization_count; i++)
+        if (text_equal(order->authorization_ids[i], id))
+            return true;
+    return false;
+}
+
+/* The client looks at them next. Those that were proven before are in the database alone, and those that need no proof are hardly looked at. */
+static void
+remember_authorizations(struct acme *acme, struct arena *arena, const struct order *order, const struct challenge *offered, int64_t expires_at_s)
+{
+    for (size_t i = 0; i < order->name_count; i++) {
+        if (order->preapproved_count > 0 || !has_authorization(order, offered[i].authorization_id))
+            continue;
+        struct authorization authorization = {.id = offered[i].authorization_id,
+                                              .name = offered[i].name,
+                                              .subdomains = offered[i].subdomains,
+                                              .status = AUTHORIZATION_PENDING,
+                                              .expires_at_s = expires_at_s};
+        char **types = text_split(arena, offered[i].type, ' ', &authorization.challenge_count);
+        struct challenge *challenges = arena_array(arena, authorization.challenge_count, sizeof *challenges);
+        for (size_t c = 0; c < authorization.challenge_count; c++) {
+            challenges[c] = offered[i];
+            challenges[c].type = types[c];
+            challenges[c].status = CHALLENGE_PENDING;
+        }
+        authorization.challenges = challenges;
+        authorization_cache_put(acme->authorizations, order->account_id, &authorization);
+    }
+}
+
 enum error
 new_order(void *context, struct http_exchange *x)
 {
@@ -218,9 +251,11 @@ new_order(void *context, struct http_exchange *x)
     error = order_wishes_take(acme, rq, policy, signed_.payload, &order);
     if (!error)
         error = check_template(rq, policy, signed_.account, &order);
+    int64_t expires_at_s = order.expires_at_s;
     if (!error)
         error = limit_insert_order(acme, rq, policy, challenges, &order);
     if (error)
         return error;
+    remember_authorizations(acme, rq->arena, &order, challenges, expires_at_s);
     return order_answer(acme, x, 201, &order);
 }

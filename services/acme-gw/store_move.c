@@ -50,29 +50,32 @@ static const struct db_statement spend_issued = {
 /*
  * Challenge, authorisation and order in one statement: no reader sees a valid authorisation of an order that is not ready yet. What is proven until
  * some time only is not relied upon later, in no order. `authorizations_left` is counted down on the order's newest version, whichever of two
- * validations comes second (READ COMMITTED looks again). RFC 8555 §7.1.6: one invalid authorisation makes the order invalid.
+ * validations comes second (READ COMMITTED looks again). A challenge that was proven before anybody has begun it has its type with it. RFC 8555
+ * §7.1.6: one invalid authorisation makes the order invalid.
  */
-static const enum db_type verdict_types[] = {DB_IS_TEXT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_BYTES, DB_IS_TEXT};
+static const enum db_type verdict_types[] = {DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_BYTES, DB_IS_TEXT};
 static const struct db_statement end_validations = {
     "end_validations",
-    "WITH given AS (SELECT w.id, w.problem, CASE WHEN w.until_s > 0 THEN to_timestamp(w.until_s) END AS until, w.attested_key, "
-    "w.attestation FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::text[]) AS w (id, problem, until_s, attested_key, "
-    "attestation)), "
-    "ended AS (UPDATE acme.challenge c SET status = CASE WHEN g.problem IS NULL THEN 'valid' ELSE 'invalid' END, problem = g.problem, "
-    "validated_at = CASE WHEN g.problem IS NULL THEN now() END, response = NULL, leased_until = NULL, lease_holder = NULL FROM given g WHERE c.id = "
-    "g.id "
-    "AND c.lease_holder = $6 AND c.status = 'processing' RETURNING c.authorization_id, g.problem, g.until, g.attested_key, g.attestation), "
+    "WITH given AS (SELECT w.n, w.id, w.type, w.problem, CASE WHEN w.until_s > 0 THEN to_timestamp(w.until_s) END AS until, w.attested_key, "
+    "w.attestation FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::text[]) WITH ORDINALITY AS w (id, type, problem, "
+    "until_s, attested_key, attestation, n)), "
+    "ended AS (UPDATE acme.challenge c SET status = CASE WHEN g.problem IS NULL THEN 'valid' ELSE 'invalid' END, type = coalesce(c.type, g.type), "
+    "problem = g.problem, validated_at = CASE WHEN g.problem IS NULL THEN now() END, response = NULL, leased_until = NULL, lease_holder = NULL "
+    "FROM given g, acme.authorization a WHERE c.id = g.id AND a.id = c.authorization_id AND ((c.status = 'processing' AND c.lease_holder = $7) "
+    "OR (c.status = 'pending' AND g.type = ANY (c.offered) AND a.status = 'pending' AND a.expires_at > now())) "
+    "RETURNING g.n, c.authorization_id, g.problem, g.until, g.attested_key, g.attestation), "
     "decided AS (UPDATE acme.authorization a SET status = CASE WHEN e.problem IS NULL THEN 'valid' ELSE 'invalid' END, "
     "expires_at = least(a.expires_at, e.until), proof_ends_at = e.until, attested_key = e.attested_key, attestation = e.attestation FROM ended e "
     "WHERE a.id = "
     "e.authorization_id AND a.status = 'pending' "
     "RETURNING a.order_id, e.problem, e.until), "
     "summed AS (SELECT order_id, count(*) FILTER (WHERE problem IS NULL) AS proven, max(problem) AS problem, min(until) AS until FROM decided "
-    "GROUP BY order_id) "
-    "UPDATE acme.orders o SET authorizations_left = o.authorizations_left - s.proven, expires_at = least(o.expires_at, s.until), "
+    "GROUP BY order_id), "
+    "moved AS (UPDATE acme.orders o SET authorizations_left = o.authorizations_left - s.proven, expires_at = least(o.expires_at, s.until), "
     "problem = CASE WHEN o.status = 'pending' THEN coalesce(s.problem, o.problem) ELSE o.problem END, "
     "status = CASE WHEN o.status <> 'pending' THEN o.status WHEN s.problem IS NOT NULL THEN 'invalid' "
-    "WHEN o.authorizations_left = s.proven THEN 'ready' ELSE o.status END FROM summed s WHERE o.id = s.order_id"};
+    "WHEN o.authorizations_left = s.proven THEN 'ready' ELSE o.status END FROM summed s WHERE o.id = s.order_id) "
+    "SELECT n FROM ended"};
 
 /* ---- a batch ---- */
 
@@ -223,16 +226,16 @@ add_spendings(struct batch *batch, const struct part *part)
 }
 
 static void
-take_ends(const struct part *part, const struct db_rows *ended)
+mark_done(const struct part *part, const struct db_rows *rows)
 {
-    for (size_t row = 0; part->count > 0 && row < db_count(ended); row++)
-        move_of_row(part, ended, row, 0)->done = true;
+    for (size_t row = 0; part->count > 0 && row < db_count(rows); row++)
+        move_of_row(part, rows, row, 0)->done = true;
 }
 
 /* ---- verdicts ---- */
 
 static void
-add_verdicts(struct batch *batch, const struct part *part)
+add_verdicts(struct batch *batch, const struct part *part, struct db_rows **ret_ended)
 {
     struct db_columns *columns = db_columns_new(batch->rq->arena, verdict_types, COUNT_OF(verdict_types));
 
@@ -244,12 +247,12 @@ add_verdicts(struct batch *batch, const struct part *part)
         /* Nothing attested is NULL: an empty key would be one that no CSR has. */
         struct bytes attested_key = finding->attested_key.len > 0 ? finding->attested_key : BYTES_NONE;
         if (finding->holds)
-            DB_ADD(columns, DB_TEXT(move->id), DB_TEXT(NULL), DB_BIGINT(finding->valid_until_s), DB_BYTES(attested_key),
+            DB_ADD(columns, DB_TEXT(move->id), DB_TEXT(move->type), DB_TEXT(NULL), DB_BIGINT(finding->valid_until_s), DB_BYTES(attested_key),
                    DB_TEXT(finding->attestation));
         else
-            DB_ADD(columns, DB_TEXT(move->id), DB_TEXT(move->problem), DB_BIGINT(0), DB_BYTES(BYTES_NONE), DB_TEXT(NULL));
+            DB_ADD(columns, DB_TEXT(move->id), DB_TEXT(move->type), DB_TEXT(move->problem), DB_BIGINT(0), DB_BYTES(BYTES_NONE), DB_TEXT(NULL));
     }
-    struct db_value *values = add_step(batch, &end_validations, COUNT_OF(verdict_types) + 1, NULL);
+    struct db_value *values = add_step(batch, &end_validations, COUNT_OF(verdict_types) + 1, ret_ended);
     db_columns_take(columns, values);
     values[COUNT_OF(verdict_types)] = DB_TEXT(lease_holder(batch->acme->validations));
 }
@@ -261,17 +264,18 @@ store_move_batch(void *context, struct request *rq, void *const *items, size_t c
 {
     struct batch batch = {.acme = context, .rq = rq};
     struct part claims = part_of(items, count, MOVE_CLAIM), ends = part_of(items, count, MOVE_END), verdicts = part_of(items, count, MOVE_VERDICT);
-    struct db_rows *claimed = NULL, *found = NULL, *ended = NULL;
+    struct db_rows *claimed = NULL, *found = NULL, *ended = NULL, *decided = NULL;
 
     add_claims(&batch, &claims, &claimed, &found);
     add_ends(&batch, &ends, &ended);
     add_spendings(&batch, &ends);
-    add_verdicts(&batch, &verdicts);
+    add_verdicts(&batch, &verdicts, &decided);
     enum error error = db_atomic(batch.acme->db, rq, batch.steps, batch.step_count);
     if (error)
         return error;
     take_claims(&claims, claimed, found);
-    take_ends(&ends, ended);
+    mark_done(&ends, ended);
+    mark_done(&verdicts, decided);
     return OK;
 }
 
@@ -311,4 +315,16 @@ store_end_validation(struct acme *acme, struct request *rq, const char *challeng
     struct order_move move = {.kind = MOVE_VERDICT, .rq = rq, .id = challenge_id, .finding = finding, .problem = problem};
 
     return commit_queue_run(acme->moves, rq, &move);
+}
+
+enum error
+store_prove_challenge(struct acme *acme, struct request *rq, const char *challenge_id, const char *type, const struct finding *finding,
+                      bool *ret_done)
+{
+    struct order_move move = {.kind = MOVE_VERDICT, .rq = rq, .id = challenge_id, .finding = finding, .type = type};
+
+    enum error error = commit_queue_run(acme->moves, rq, &move);
+    if (!error)
+        *ret_done = move.done;
+    return error;
 }

@@ -63,7 +63,7 @@ fill_in(struct acme *acme, struct request *rq, const struct validation *validati
 }
 
 static enum error
-ask(struct acme *acme, struct request *rq, const struct validation *validation, struct finding *ret_finding)
+ask(struct acme *acme, struct request *rq, const struct validation *validation, int most_ms, struct finding *ret_finding)
 {
     Pb__ValidateChallengeRequest input = PB__VALIDATE_CHALLENGE_REQUEST__INIT;
     Pb__Name name = PB__NAME__INIT;
@@ -78,10 +78,25 @@ ask(struct acme *acme, struct request *rq, const struct validation *validation, 
     input.token = validation->token;
     input.key_authorization = key_authorization(rq->arena, validation);
     int64_t deadline_ms = rq->deadline_ms;
-    rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, VALIDATOR_DEADLINE_MS);
+    rq->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, most_ms);
     error = perspectives_ask(acme, rq, ask_validator, &input, ret_finding);
     rq->deadline_ms = deadline_ms;
     return error;
+}
+
+bool
+validation_look(struct acme *acme, struct request *rq, const struct validation *validation, int most_ms, struct finding *ret_finding)
+{
+    struct finding finding;
+
+    if (ask(acme, rq, validation, most_ms, &finding) != OK) {
+        failure_clear(rq);
+        return false;
+    }
+    if (!finding.holds)
+        return false;
+    *ret_finding = finding;
+    return true;
 }
 
 int
@@ -124,7 +139,7 @@ take_turn(struct acme *acme, struct request *rq, const struct validation *valida
 {
     struct finding finding;
 
-    if (ask(acme, rq, validation, &finding) != OK)
+    if (ask(acme, rq, validation, VALIDATOR_DEADLINE_MS, &finding) != OK)
         return postpone(acme, rq, validation);
     if (lacks_key(validation, &finding)) {
         (void)fail(rq, ERR_UNAVAILABLE, "the validator does not say which key was attested");

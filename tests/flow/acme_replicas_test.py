@@ -80,8 +80,13 @@ def test_the_other_replica_finishes_when_one_is_killed(pair):
     challenge = next(item for item in authorization["challenges"] if item["type"] == "http-01")
 
     died = threading.Event()
+    looks = itertools.count()
 
     def die_first(handler):
+        # What does not hold at the first, short look is a leased row from then on, and the client has its answer.
+        if next(looks) == 0:
+            handler.send_error(404)
+            return
         # The validator is asking for the first replica: that one dies before it can write down the answer.
         stack.kill("acme-gw")
         died.set()
@@ -92,7 +97,7 @@ def test_the_other_replica_finishes_when_one_is_killed(pair):
 
     responder.answers[challenge["token"]] = die_first
     client.ports = itertools.cycle(ports[:1])
-    client.must(challenge["url"], {})
+    assert client.must(challenge["url"], {}).json()["status"] == "processing"
     assert died.wait(30)
     client.ports = itertools.cycle(ports[1:])
     nonce_of_the_dead = client.nonce

@@ -389,6 +389,7 @@ open_gateway(void **state)
     gateway.moves = commit_queue_new_in_turn(store_move_batch, &gateway);
     gateway.accounts = account_cache_new();
     gateway.certificates = certificate_cache_new();
+    gateway.authorizations = authorization_cache_new();
     gateway.policies = snapshot_slot_new();
     gateway.secrets = secret_box_new(bytes_of_text("fedcba9876543210fedcba9876543210"));
     sem_init(&validator_gate, 0, 0);
@@ -421,6 +422,7 @@ close_gateway(void **state)
     snapshot_slot_free(gateway.policies);
     secret_box_free(gateway.secrets);
     certificate_cache_free(gateway.certificates);
+    authorization_cache_free(gateway.authorizations);
     db_close(gateway.db);
     account_cache_free(gateway.accounts);
     commit_queue_free(gateway.new_orders);
