@@ -111,8 +111,9 @@ print(struct load *load, size_t callers, int64_t took_us)
     if (done == 0)
         die("no enrolment came to its end");
     const int64_t *times_us = load->times_us + failed;
+    size_t half = done / 2, nearly_all = done * 99 / 100;
     printf("{\"callers\": %zu, \"enrolments\": %zu, \"per_second\": %.1f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f, \"errors\": %zu}\n",
-           callers, done, (double)done * 1e6 / (double)took_us, (double)times_us[done / 2] / 1000.0, (double)times_us[done * 99 / 100] / 1000.0,
+           callers, done, (double)done * 1e6 / (double)took_us, (double)times_us[half] / 1000.0, (double)times_us[nearly_all] / 1000.0,
            (double)times_us[done - 1] / 1000.0, atomic_load(&load->errors));
 }
 
