@@ -65,8 +65,8 @@ look(struct acme *acme, struct request *rq, const struct account *account, const
                                           .attempts = 1,
                                           .policy = account->policy};
 
-    /* Strangers make it slow: half of the threads stay for others. */
-    bool may = atomic_fetch_add(&acme->looks, 1) < acme->config.workers / 2;
+    /* Strangers make it slow: a quarter of the threads stay for others. */
+    bool may = atomic_fetch_add(&acme->looks, 1) < acme->config.workers * 3 / 4;
     bool holds = may && validation_look(acme, rq, &validation, LOOK_MS, ret_finding);
     atomic_fetch_sub(&acme->looks, 1);
     return holds;
