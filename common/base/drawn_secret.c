@@ -11,16 +11,18 @@
 
 #define SALT_LEN 16
 #define MAC_LEN 32
-#define GROUPS 6
-#define GROUP_LEN 4
+#define GROUPS 4
+#define GROUP_LEN 7
+#define LETTER_BITS 5
 
 static_assert(SALT_LEN + MAC_LEN == DRAWN_SECRET_HASH_LEN, "salt, then MAC");
 static_assert(GROUPS * (GROUP_LEN + 1) - 1 == DRAWN_SECRET_LEN, "groups with a hyphen between them");
+static_assert(GROUPS * GROUP_LEN * LETTER_BITS >= 128, "a fast hash is for keys of full strength");
 
 char *
 drawn_secret_new(struct arena *arena)
 {
-    static const char letters[32] = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"; /* no I, O, 0, 1 */
+    static const char letters[1 << LETTER_BITS] = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"; /* no I, O, 0, 1 */
     char *secret = arena_alloc(arena, DRAWN_SECRET_LEN + 1), *to = secret;
     uint8_t random[GROUPS * GROUP_LEN];
 

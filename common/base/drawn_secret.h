@@ -6,7 +6,7 @@
  *     …
  *     if (!drawn_secret_is(kept, given))
  *
- * The hash is one HMAC, and fast. Slow ones (scrypt, PBKDF2) make up for what people choose; nobody tries 2^120 values. NIST SP 800-63B §5.1.2.2 asks
+ * The hash is one HMAC, and fast. Slow ones (scrypt, PBKDF2) make up for what people choose; nobody tries 2^140 values. NIST SP 800-63B §5.1.2.2 asks
  * them of secrets with less than 112 bits. A slow hash would only serve strangers, who could have us compute one for each wrong guess.
  */
 #ifndef SIGNET_BASE_DRAWN_SECRET_H
@@ -14,10 +14,10 @@
 
 #include "base/bytes.h"
 
-#define DRAWN_SECRET_LEN 29
+#define DRAWN_SECRET_LEN 31
 #define DRAWN_SECRET_HASH_LEN 48
 
-/* 120 bits in letters and digits that nobody mistakes, in groups that people can read to each other: "ABCD-EFGH-…". */
+/* 140 bits in letters and digits that nobody mistakes, in groups that people can read to each other: "ABCDEFG-HJKLMNP-…". */
 char *drawn_secret_new(struct arena *arena);
 struct bytes drawn_secret_hash(struct arena *arena, struct bytes secret);
 /* False when `hash` is none of ours, or BYTES_NONE: there is no such secret. It takes as long. */
