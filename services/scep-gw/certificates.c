@@ -82,20 +82,20 @@ give_crl(struct conversation *c)
     struct enrolled enrolled;
     struct bytes crl = BYTES_NONE;
     struct wanted wanted = {0};
-    bool found = false;
+    int64_t len = 0;
 
     enum error error = read_issuer_and_serial(c, &wanted);
     if (error == OK)
         error = find_wanted(c, &wanted, &ca, &enrolled);
     if (error == OK)
-        error = store_find_crl(c->scep, c->rq, ca->name, &found, &crl);
+        error = store_find_crl(c->scep, c->rq, ca->name, CRL_MAX, &len, &crl);
     if (error != OK)
         return error;
-    if (!found)
+    if (len == 0)
         return refuse(c->rq, ERR_NOT_FOUND, FAIL_BAD_CERT_ID, "crl", "there is no CRL of this CA yet");
     /* RFC 8894 §2.7: the distribution points are for these. */
-    if (crl.len > CRL_MAX)
-        return refuse(c->rq, ERR_TOO_LARGE, FAIL_BAD_REQUEST, "crl", "the CRL has %zu octets: it is to be fetched from its distribution point",
-                      crl.len);
+    if (len > CRL_MAX)
+        return refuse(c->rq, ERR_TOO_LARGE, FAIL_BAD_REQUEST, "crl", "the CRL has %lld octets: it is to be fetched from its distribution point",
+                      (long long)len);
     return reply_certificates(c, NULL, 0, crl);
 }

@@ -373,7 +373,7 @@ struct issued {
     const char *issuer, *channel;
 };
 enum error store_find_issued(struct scep *scep, struct request *rq, struct bytes serial, struct issued *ret_issued) MUST_CHECK;
-enum error store_find_crl(struct scep *scep, struct request *rq, const char *issuer, bool *ret_found, struct bytes *ret_crl) MUST_CHECK;
+enum error store_find_crl(struct scep *scep, struct request *rq, const char *issuer, int most, int64_t *ret_len, struct bytes *ret_crl) MUST_CHECK;
 
 /* ---- contracts: one file each ---- */
 

@@ -389,17 +389,18 @@ store_find_issued(struct scep *scep, struct request *rq, struct bytes serial, st
     return error;
 }
 
+/* One that is larger than `most` octets stays where it is: devices that nobody knows ask for these. A length of 0: there is none. */
 enum error
-store_find_crl(struct scep *scep, struct request *rq, const char *issuer, bool *ret_found, struct bytes *ret_crl)
+store_find_crl(struct scep *scep, struct request *rq, const char *issuer, int most, int64_t *ret_len, struct bytes *ret_crl)
 {
-    static const struct db_statement find_crl = {"find_crl", "SELECT der FROM crl.current_crl WHERE issuer = $1"};
+    static const struct db_statement find_crl = {
+        "find_crl", "SELECT octet_length(der), CASE WHEN octet_length(der) <= $2 THEN der END FROM crl.current_crl WHERE issuer = $1"};
     struct db_rows *rows;
 
-    enum error error = DB_QUERY(scep->db, rq, &find_crl, &rows, DB_TEXT(issuer));
+    enum error error = DB_QUERY(scep->db, rq, &find_crl, &rows, DB_TEXT(issuer), DB_INT(most));
     if (error != OK)
         return error;
-    *ret_found = db_count(rows) > 0;
-    if (*ret_found)
-        *ret_crl = db_bytes(rows, 0, 0);
+    *ret_len = db_count(rows) > 0 ? db_int(rows, 0, 0) : 0;
+    *ret_crl = *ret_len > 0 && *ret_len <= most ? db_bytes(rows, 0, 1) : BYTES_NONE;
     return OK;
 }
