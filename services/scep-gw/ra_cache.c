@@ -167,6 +167,8 @@ load(struct scep *scep, struct request *rq, const struct profile *profile, struc
     if (copy_cached(scep->ras, rq->arena, profile->about, false, ret_given))
         return OK;
     enum error error = ask(scep, rq, profile);
+    if (error != OK && error != ERR_INTERNAL && !error_is_retriable(error))
+        return error; /* the signer has spoken: what it gave before does not hold against it */
     if (copy_cached(scep->ras, rq->arena, profile->about, true, ret_given)) {
         failure_clear(rq);
         return OK;

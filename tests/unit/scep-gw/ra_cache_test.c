@@ -1,6 +1,22 @@
 /* What is kept of the signer's answers: strangers who ask again and again cost no signature of a CA's key. */
 #include "scep_fixture.h"
 
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+static atomic_llong later_ms;
+
+int64_t
+clock_monotonic_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000 + later_ms;
+}
+
 static struct request *
 request_of(struct fixture *fixture)
 {
@@ -64,6 +80,22 @@ what_was_succeeded_is_known_by_name_and_by_what_it_issued(void **state)
     EVP_PKEY_free(leaf_key);
 }
 
+static void
+what_was_given_before_stands_while_the_signer_is_away_and_not_against_its_word(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct profile *profile = must_save(fixture, "phones");
+    struct ra_certificates ras;
+
+    later_ms += 60000; /* older than what is taken unasked */
+    signer_failing = ERR_UNAVAILABLE;
+    assert_int_equal(ra_certificates_load(&fixture->scep, request_of(fixture), profile, &ras), OK);
+    signer_failing = ERR_CONFLICT; /* "the CA has expired" */
+    assert_int_equal(ra_certificates_load(&fixture->scep, request_of(fixture), profile, &ras), ERR_CONFLICT);
+    signer_failing = OK;
+    assert_int_equal(ra_certificates_load(&fixture->scep, request_of(fixture), profile, &ras), OK);
+}
+
 int
 main(void)
 {
@@ -71,6 +103,7 @@ main(void)
         CASE(the_message_of_the_next_ca_is_signed_once),
         CASE(without_a_successor_nothing_is_signed),
         CASE(what_was_succeeded_is_known_by_name_and_by_what_it_issued),
+        CASE(what_was_given_before_stands_while_the_signer_is_away_and_not_against_its_word),
     };
 
     return cmocka_run_group_tests(tests, start_postgres, stop_postgres);
