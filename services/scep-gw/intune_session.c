@@ -27,7 +27,7 @@ static const struct {
 
 struct session {
     struct arena *arena;
-    const char *profile, *token;
+    const char *whose, *token;
     const char *urls[INTUNE_SERVICE_COUNT]; /* NULL: the tenant has no such service */
     int64_t until_ms;
 };
@@ -74,13 +74,13 @@ copy_urls(struct arena *arena, const struct session *from, struct session *to)
 }
 
 static bool
-copy_session(struct intune_cache *cache, struct arena *arena, const char *profile, struct session *ret_session)
+copy_session(struct intune_cache *cache, struct arena *arena, const char *whose, struct session *ret_session)
 {
     AUTO_LOCK(&cache->mutex);
 
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
         const struct session *session = &cache->sessions[i];
-        if (!text_equal(session->profile, profile) || session->until_ms < clock_monotonic_ms())
+        if (!text_equal(session->whose, whose) || session->until_ms < clock_monotonic_ms())
             continue;
         *ret_session = (struct session){.token = arena_text(arena, session->token)};
         copy_urls(arena, session, ret_session);
@@ -90,17 +90,17 @@ copy_session(struct intune_cache *cache, struct arena *arena, const char *profil
 }
 
 static void
-forget_session(struct intune_cache *cache, const char *profile)
+forget_session(struct intune_cache *cache, const char *whose)
 {
     AUTO_LOCK(&cache->mutex);
 
     for (size_t i = 0; i < SESSIONS_MAX; i++)
-        if (text_equal(cache->sessions[i].profile, profile))
+        if (text_equal(cache->sessions[i].whose, whose))
             clear_session(&cache->sessions[i]);
 }
 
 static void
-keep_session(struct intune_cache *cache, const char *profile, const struct session *session, int64_t seconds)
+keep_session(struct intune_cache *cache, const char *whose, const struct session *session, int64_t seconds)
 {
     struct arena *arena = arena_new();
     AUTO_LOCK(&cache->mutex);
@@ -108,10 +108,20 @@ keep_session(struct intune_cache *cache, const char *profile, const struct sessi
 
     clear_session(place);
     *place = (struct session){.arena = arena,
-                              .profile = arena_text(arena, profile),
+                              .whose = arena_text(arena, whose),
                               .token = arena_text(arena, session->token),
                               .until_ms = clock_monotonic_ms() + (seconds - TOKEN_MARGIN_S) * 1000};
     copy_urls(arena, session, place);
+}
+
+/* A profile that gets another tenant or other credentials has another session at once: the old tenant vouches for nobody any more. */
+static const char *
+whose(const struct intune *c)
+{
+    const Pb__ScepProfile *about = c->profile->about;
+
+    return arena_format(c->rq->arena, "%s\n%s\n%s\n%s\n%s\n%s", about->name, about->intune_tenant, about->intune_application,
+                        about->intune_secret_file, about->intune_login_url, about->intune_graph_url);
 }
 
 /* ---- the way to the service ---- */
@@ -119,8 +129,9 @@ keep_session(struct intune_cache *cache, const char *profile, const struct sessi
 enum error
 intune_unreachable(const struct intune *c, const char *what, const char *why)
 {
+    why = arena_text(c->rq->arena, why); /* it may be the failure's own */
     failure_clear(c->rq);
-    forget_session(c->scep->intune, c->profile->about->name);
+    forget_session(c->scep->intune, whose(c));
     fail_privately(c->rq, ERR_UNAVAILABLE, "Intune cannot be asked now; come again", "%s: %s", what, why);
     return fail_retry_after(c->rq, 30);
 }
@@ -196,7 +207,7 @@ open_session(const struct intune *c, struct session *ret_session)
     struct session session = {0};
     int64_t seconds;
 
-    if (copy_session(c->scep->intune, c->rq->arena, about->name, ret_session))
+    if (copy_session(c->scep->intune, c->rq->arena, whose(c), ret_session))
         return OK;
     enum error error = outside_secret(c->rq, about->intune_secret_file, &secret);
     if (error == OK)
@@ -207,7 +218,7 @@ open_session(const struct intune *c, struct session *ret_session)
         error = get_token(c, secret, INTUNE_SCOPE, &session.token, &seconds);
     if (error != OK)
         return error;
-    keep_session(c->scep->intune, about->name, &session, seconds);
+    keep_session(c->scep->intune, whose(c), &session, seconds);
     *ret_session = session;
     return OK;
 }
@@ -255,7 +266,7 @@ intune_post(const struct intune *c, enum intune_service service, const char *act
         }
         why = error != OK ? arena_text(arena, c->rq->failure.message) : arena_format(arena, "status %d", answer.status);
         failure_clear(c->rq);
-        forget_session(c->scep->intune, c->profile->about->name);
+        forget_session(c->scep->intune, whose(c));
         if (error == OK && answer.status != 401)
             break;
     }

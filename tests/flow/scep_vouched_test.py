@@ -43,7 +43,7 @@ def intune(stack, intune_url):
     assert not service.faults
 
 
-# What was kept from the stand-in before is forgotten on the first failed call.
+# Intune is asked anew when a call has failed on the way.
 def enrol(url, common_name, tries=3):
     device = Device(url, common_name)
     message = device.message(csr(device.key, common_name, "an encrypted challenge of Intune's own", [common_name]))
@@ -119,6 +119,20 @@ def test_a_refusal_of_the_authority_is_told(stack, intune, intune_url):
         assert reply.status == FAILURE and intune.names()[-1] == "failureNotification"
     finally:
         stack.signetctl("profile", "set", "intune", "--kind", "scep", "--template", "Device-Certificate")
+
+
+def test_the_tenant_of_before_vouches_for_nobody(stack, intune, intune_url):
+    enrol(intune_url, "intune-before.demo.test")
+    before = len(intune.calls)
+    stack.signetctl("profile", "set", "intune", "--kind", "scep", "--intune-tenant", "another.demo.test")
+    intune.spoil["token"] = [(401, (), "{}")]
+    try:
+        with pytest.raises(AssertionError):
+            enrol(intune_url, "intune-after.demo.test", tries=1)
+        assert intune.names()[before:] == ["token"]  # and not validateRequest with the one that was kept
+        assert "the token: status 401" in stack.log("scep-gw")
+    finally:
+        stack.signetctl("profile", "set", "intune", "--kind", "scep", "--intune-tenant", fake.TENANT)
 
 
 def test_the_secret_is_in_no_log(stack, intune_url):
