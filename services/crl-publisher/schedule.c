@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "crl_publisher.h"
 
-/* Signing takes milliseconds. What a dead holder had begun is late by this much. */
+/* Signing takes milliseconds, but for a million entries 8 seconds. What a dead holder had begun is late by this much. */
 #define LEASE_S 20
 #define LEASE_PAUSE_MS 1000
 #define ALARM_PAUSE_MS 60000

@@ -1,7 +1,7 @@
 /*
  * scep-gw: what devices talk to that enrol by SCEP (RFC 8894), and the challenge page of Windows' NDES.
  *
- * Serves:     HTTP, routes.c; signet.scep-gw.save_scep_profile, .list_scep_profiles, .rotate_scep_secret
+ * Serves:     HTTP, routes.c; signet.scep-gw.save_scep_profile, .list_scep_profiles, .delete_scep_profile, .rotate_scep_secret
  * Calls:      ra (enroll, revoke); signer (get_scep_ra, open_scep_envelope, sign_scep_reply, sign_scep_next_ca)
  * Announces:  configuration.changed (through scep.outbox)
  * Hears:      nothing; NOTIFY scep_profile of its own schema
