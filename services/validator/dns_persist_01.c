@@ -15,7 +15,8 @@
 #include "base/clock.h"
 
 #define HASH_ALGORITHM "sha-256/"
-#define ABOVE_MAX 8 /* domains above a name, the nearest ones */
+#define ABOVE_MAX 8                       /* domains above a name, the nearest ones */
+#define UNTIL_MAX_S INT64_C(253402300799) /* the year 9999; later ones mean the same, and databases cannot hold them all */
 
 static bool
 is_one_of(struct bytes text, const char *const *names, size_t count)
@@ -77,7 +78,7 @@ check_until(struct request *rq, const struct issue_value *value, int64_t now_s, 
         return found(rq, "malformed", "its persistUntil is twice there, or no number of seconds");
     if (count == 1 && until_s < now_s)
         return found(rq, "unauthorized", "its persistUntil has passed, at %s", clock_format_rfc3339(rq->arena, until_s));
-    *ret_until_s = until_s;
+    *ret_until_s = until_s < UNTIL_MAX_S ? until_s : UNTIL_MAX_S;
     return OK;
 }
 

@@ -27,6 +27,7 @@ static const struct one {
     {"accepts_policy_wildcard_for_a_host", "authority.example; " OF_DOMAIN "; policy=wildcard", NULL},
     {"accepts_an_unknown_policy_for_a_host", "authority.example; " OF_DOMAIN "; policy=other", NULL},
     {"accepts_a_time_to_come", "authority.example; " OF_DOMAIN "; persistUntil=1800000001", NULL, .until_s = 1800000001},
+    {"accepts_a_time_beyond_all_calendars", "authority.example; " OF_DOMAIN "; persistUntil=9223372036854775807", NULL, .until_s = 253402300799},
     {"rejects_a_wildcard_without_policy", "authority.example; " OF_DOMAIN, "unauthorized", .wildcard = true},
     {"rejects_a_wildcard_with_another_policy", "authority.example; " OF_DOMAIN "; policy=wild", "unauthorized", .wildcard = true},
     {"rejects_a_time_that_has_passed", "authority.example; " OF_DOMAIN "; persistUntil=1799999999", "unauthorized"},
