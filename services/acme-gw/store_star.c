@@ -6,15 +6,17 @@
 
 #include "store.h"
 
-/* What must not go on is found where it is known, with each turn. */
+/* What must not go on is found where it is known, with each turn. Who revokes one of the certificates that hold means their common key, also when it
+ * is not the present one any more. */
 #define OBSTACLE                                                                                                                     \
     "CASE WHEN o.status <> 'valid' THEN 'the order was canceled' WHEN k.status <> 'valid' THEN 'the account is not valid any more' " \
     "WHEN EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) AND a.status <> 'valid') "                 \
     "THEN 'an authorization of the order was given up' "                                                                             \
     "WHEN EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) AND a.proof_ends_at <= now()) "            \
     "THEN 'a proof of the order holds no longer' "                                                                                   \
-    "WHEN EXISTS (SELECT FROM ra.certificate_status c WHERE c.expiry_month = o.expiry_month AND c.serial = o.serial AND "            \
-    "c.revoked_at IS NOT NULL) THEN 'its certificate was revoked by the operator of this server' END"
+    "WHEN EXISTS (SELECT FROM acme.star_certificate f JOIN ra.certificate_status c ON c.expiry_month = f.expiry_month AND "          \
+    "c.serial = f.serial WHERE f.order_id = o.id AND c.revoked_at IS NOT NULL) "                                                     \
+    "THEN 'a certificate of it was revoked by the operator of this server' END"
 
 const struct db_statement store_take_stars = {
     "take_stars", "WITH due AS (SELECT order_id FROM acme.star WHERE due_at <= now() AND (leased_until IS NULL OR leased_until < now()) "

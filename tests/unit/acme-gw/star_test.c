@@ -457,6 +457,23 @@ ends_it(void **state)
     assert_int_equal(turn_stars(), 0);
 }
 
+/* They have one key, and half of the time two of them hold. */
+static void
+the_certificate_before_ends_it_too_when_it_is_revoked(void **state)
+{
+    (void)order_it("");
+    let_pass(340);
+    assert_int_equal(turn_stars(), 1);
+    assert_int_equal(beyond.enrolments, 2);
+    postgres_kit_run(postgres, "INSERT INTO ra.certificate_status (serial, expiry_month, issuer, not_after, revoked_at) SELECT c.serial, "
+                               "c.expiry_month, 'x', now() + interval '1 h', now() FROM acme.star_certificate c, acme.orders o "
+                               "WHERE c.serial <> o.serial");
+    let_pass(LIFETIME_S);
+    assert_int_equal(turn_stars(), 1);
+    assert_int_equal(beyond.enrolments, 2);
+    assert_string_equal(asked("SELECT status FROM acme.orders"), "canceled");
+}
+
 static void
 its_client_cancels_it(void **state)
 {
@@ -645,6 +662,7 @@ main(void)
         CASE(a_disabled_policy_makes_it_wait),
         CASE(caa_is_looked_at_before_each),
         CASE(a_template_with_approval_is_not_renewed),
+        CASE(the_certificate_before_ends_it_too_when_it_is_revoked),
         CASE(its_client_cancels_it),
         CASE(what_is_not_renewed_cannot_be_canceled),
         CASE(what_was_under_way_when_it_was_canceled_is_not_given_out),
