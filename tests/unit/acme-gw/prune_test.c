@@ -92,6 +92,20 @@ an_authorization_stays_as_long_as_an_order_that_has_it(void **state)
     assert_left("second", "first second");
 }
 
+/* Without the order, nobody could tell that it was never proven. */
+static void
+an_order_that_was_approved_beforehand_stays_as_long_as_its_authorizations(void **state)
+{
+    put_order("approved", "invalid", 2);
+    postgres_kit_run(postgres, "UPDATE acme.orders SET preapproved = names;"
+                               "UPDATE acme.authorization SET status = 'valid', expires_at = now() + interval '3 days'");
+    prune(1, 1000);
+    assert_left("approved", "approved");
+    postgres_kit_run(postgres, "UPDATE acme.authorization SET expires_at = now() - interval '2 days'");
+    prune(1, 1000);
+    assert_left("", "");
+}
+
 static void
 nothing_younger_than_a_day_goes_whatever_is_asked(void **state)
 {
@@ -156,6 +170,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(orders_without_a_certificate_go_when_they_expired_long_ago),
         CASE(an_authorization_stays_as_long_as_an_order_that_has_it),
+        CASE(an_order_that_was_approved_beforehand_stays_as_long_as_its_authorizations),
         CASE(nothing_younger_than_a_day_goes_whatever_is_asked),
         CASE(the_tables_are_walked_page_by_page),
         CASE(one_is_at_it_at_a_time),
