@@ -59,7 +59,8 @@ record(struct acme *acme, struct request *rq, const struct order *order, const P
     return store_end_renewal(acme, rq, order, &issued, due_after(order, order->renewal, clock_now_s()));
 }
 
-/* An operator who disables a policy stops what was begun under it, too, until he enables it again. */
+/* An operator who disables a policy stops what was begun under it, too, until he enables it again; so does who takes back an approval beforehand:
+ * nobody has ever proven such a name. */
 static enum error
 check_policy(struct acme *acme, struct request *rq, const struct order *order)
 {
@@ -68,7 +69,14 @@ check_policy(struct acme *acme, struct request *rq, const struct order *order)
     enum error error = policy_load(acme, rq, order->policy, &policy);
     if (error)
         return error;
-    return policy->disabled ? fail(rq, ERR_DENIED, "the policy %s is disabled", policy->name) : OK;
+    if (policy->disabled)
+        return fail(rq, ERR_DENIED, "the policy %s is disabled", policy->name);
+    for (size_t i = 0; i < order->preapproved_count; i++) {
+        struct identifier name = name_from_column(rq->arena, order->preapproved[i]);
+        if (!policy_preapproves(policy, &name))
+            return fail(rq, ERR_DENIED, "the policy %s approves %s beforehand no more, and nobody has proven it", policy->name, name.value);
+    }
+    return OK;
 }
 
 static enum error

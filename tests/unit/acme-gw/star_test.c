@@ -23,7 +23,8 @@ end(void **state)
 {
     client_free(&me);
     postgres_kit_run(postgres, "TRUNCATE acme.account, acme.star, acme.star_certificate, ra.certificate_status, ra.issued_certificate CASCADE");
-    run_and_reload("UPDATE acme.policy SET star_max_duration_s = 0, star_min_lifetime_s = 0, star_certificate_get = false, caa = false");
+    run_and_reload("UPDATE acme.policy SET star_max_duration_s = 0, star_min_lifetime_s = 0, star_certificate_get = false, caa = false, "
+                   "preapproved_names = '{}'");
     return 0;
 }
 
@@ -401,6 +402,23 @@ a_disabled_policy_makes_it_wait(void **state)
 }
 
 static void
+an_approval_that_was_taken_back_makes_it_wait(void **state)
+{
+    run_and_reload("UPDATE acme.policy SET preapproved_names = '{host.example}'");
+    (void)order_it("");
+    let_pass(340);
+    run_and_reload("UPDATE acme.policy SET preapproved_names = '{}'");
+    assert_int_equal(turn_stars(), 1);
+    run_and_reload("UPDATE acme.policy SET preapproved_names = '{host.example}'");
+    assert_int_equal(beyond.enrolments, 1);
+    assert_string_equal(asked("SELECT trouble LIKE '%nobody has proven it' AND due_at > now() FROM acme.star"), "t");
+    postgres_kit_run(postgres, "UPDATE acme.star SET due_at = now()");
+    assert_int_equal(turn_stars(), 1);
+    assert_int_equal(beyond.enrolments, 2);
+    assert_string_equal(beyond.enrolled_preapproved, "host.example");
+}
+
+static void
 caa_is_looked_at_before_each(void **state)
 {
     (void)order_it("");
@@ -660,6 +678,7 @@ main(void)
         CASE(who_comes_late_ends_nothing),
         CASE(trouble_is_tried_again),
         CASE(a_disabled_policy_makes_it_wait),
+        CASE(an_approval_that_was_taken_back_makes_it_wait),
         CASE(caa_is_looked_at_before_each),
         CASE(a_template_with_approval_is_not_renewed),
         CASE(the_certificate_before_ends_it_too_when_it_is_revoked),
