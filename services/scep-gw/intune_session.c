@@ -16,6 +16,7 @@
 #define INTUNE_APPLICATION "0000000a-0000-0000-c000-000000000000"
 #define SESSIONS_MAX 32
 #define TOKEN_MARGIN_S 60
+#define TOKEN_MOST_S 86400
 #define ATTEMPTS 2
 
 static const struct {
@@ -168,7 +169,8 @@ get_token(const struct intune *c, const char *secret, const char *scope, const c
     if (answer.status != 200 || token == NULL)
         return intune_unreachable(c, "the token", arena_format(arena, "status %d", answer.status));
     *ret_token = arena_text(arena, token);
-    *ret_seconds = json_integer_value(json_object_get(answer.json, "expires_in"));
+    int64_t seconds = json_integer_value(json_object_get(answer.json, "expires_in"));
+    *ret_seconds = seconds < 0 ? 0 : seconds < TOKEN_MOST_S ? seconds : TOKEN_MOST_S;
     return OK;
 }
 

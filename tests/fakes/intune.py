@@ -21,7 +21,7 @@ class Intune:
     def __init__(self):
         self.calls, self.faults, self.spoil, self.codes = [], [], {}, {}
         self.revocations, self.results = {}, []  # by requestContext until a result that is none to repeat comes; what was uploaded
-        self.tokens = {}
+        self.tokens, self.expires_in = {}, 3599
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -97,7 +97,7 @@ class Intune:
         assert form["scope"] in (GRAPH_SCOPE, INTUNE_SCOPE), "scope"
         value = f"token-{len(self.tokens)}"
         self.tokens[value] = form["scope"]
-        return {"token_type": "Bearer", "expires_in": 3599, "access_token": value}
+        return {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": value}
 
     def bearer(self, request):
         return self.tokens.get((request.headers["Authorization"] or "").removeprefix("Bearer "))

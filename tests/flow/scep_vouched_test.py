@@ -121,6 +121,14 @@ def test_a_refusal_of_the_authority_is_told(stack, intune, intune_url):
         stack.signetctl("profile", "set", "intune", "--kind", "scep", "--template", "Device-Certificate")
 
 
+def test_a_token_that_never_ends_is_kept_like_any_other(intune, intune_url):
+    intune.expires_in = 2**63 - 1
+    enrol(intune_url, "intune-forever-1.demo.test")
+    before = len(intune.calls)
+    enrol(intune_url, "intune-forever-2.demo.test")
+    assert intune.names()[before:] == ["validateRequest", "successNotification"]
+
+
 def test_the_tenant_of_before_vouches_for_nobody(stack, intune, intune_url):
     enrol(intune_url, "intune-before.demo.test")
     before = len(intune.calls)
