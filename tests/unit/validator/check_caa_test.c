@@ -121,7 +121,7 @@ static void
 every_record_forbids_a_ca_without_a_name(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
-    Pb__CheckCaaReply ours, nothing;
+    Pb__CheckCaaReply ours = PB__CHECK_CAA_REPLY__INIT, nothing = PB__CHECK_CAA_REPLY__INIT;
 
     issuers = 0;
     enum error error = ask(rq, &(struct asked){"ours.test", "dns-01"}, 1, &ours);
