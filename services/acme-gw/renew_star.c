@@ -1,7 +1,8 @@
 /*
  * The next certificate of an order that is renewed automatically (RFC 8739 §2.2). A row of acme.star with a lease: whoever holds it asks ra and
  * writes down what came of it and when the one after is due; who dies leaves it to the next. ra knows order and number of the certificate as
- * idempotency key, so that however many ask, one is made.
+ * idempotency key, so that however many ask, one is made; a second one, which nobody is given, only where an answer of ra was lost and minutes of
+ * outage have moved the first one's notBefore too far back.
  *
  * What ra or CAA refuses may be allowed again tomorrow: it is tried on, slowly, until the order ends. What ends it for good is that its account, a
  * proof or its certificate is not good any more.
