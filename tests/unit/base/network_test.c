@@ -6,8 +6,9 @@
 #include "base/network.h"
 
 #define LONGEST "2001:0db8:1111:2222:3333:4444:203.0.113.255"
-#define TOO_LONG LONGEST "00"
-#define MUCH_TOO_LONG LONGEST "00000000000000000000000000000000000000000000000000000000000000000000/128"
+
+static const char too_long[] = LONGEST "00";
+static const char much_too_long[] = LONGEST "00000000000000000000000000000000000000000000000000000000000000000000/128";
 
 static void
 reads_what_is_a_network(void **state)
@@ -72,8 +73,8 @@ rejects_what_is_no_network_and_leaves_the_result(void **state)
         "fe80::1%lo",
         "[::1]",
         "1::2::3",
-        TOO_LONG,
-        MUCH_TOO_LONG,
+        too_long,
+        much_too_long,
     };
     struct network before, network;
 
