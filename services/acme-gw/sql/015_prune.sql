@@ -16,7 +16,9 @@ CREATE FUNCTION acme.next_page(walked regclass, page bigint, pages int) RETURNS 
     'SELECT CASE WHEN (page + pages) * current_setting(''block_size'')::bigint < pg_relation_size(walked) THEN page + pages ELSE 0 END';
 
 -- One turn: so many pages of both tables. The gateway may call this and has no right to delete: whatever it asks for, only what has ended for at least a
--- day goes. Orders with a certificate stay, with their authorisations.
+-- day goes. Orders with a certificate stay, with their authorisations. That nobody has proven an authorisation, but a policy approved it beforehand, is
+-- known from its order alone. An order may expire before it, with another proof; so such an order stays until its authorisations have expired for long,
+-- too. Else they would look proven.
 CREATE FUNCTION acme.prune(keep_days int, pages int) RETURNS TABLE (orders_gone bigint, authorizations_gone bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -34,7 +36,8 @@ BEGIN
     first := format('(%s,0)', place.orders_page)::tid;
     next := format('(%s,0)', place.orders_page + pages)::tid;
     DELETE FROM acme.orders o
-        WHERE o.ctid >= first AND o.ctid < next AND o.status IN ('pending', 'ready', 'invalid') AND o.expires_at < old;
+        WHERE o.ctid >= first AND o.ctid < next AND o.status IN ('pending', 'ready', 'invalid') AND o.expires_at < old
+        AND (o.preapproved = '{}' OR NOT EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) AND a.expires_at >= old));
     GET DIAGNOSTICS orders_gone = ROW_COUNT;
 
     first := format('(%s,0)', place.authorizations_page)::tid;
