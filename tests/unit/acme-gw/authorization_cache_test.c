@@ -22,15 +22,6 @@ end(void **state)
     return 0;
 }
 
-static const char *
-status_of(const char *url)
-{
-    const struct http_kit_reply *reply = client_post(&me, url, "");
-
-    assert_status(reply, 200);
-    return member(&me, reply, "status");
-}
-
 static void
 a_quick_proof_is_the_answer(void **state)
 {
@@ -41,14 +32,14 @@ a_quick_proof_is_the_answer(void **state)
     assert_string_equal(member(&me, reply, "status"), "valid");
     assert_true(strlen(member(&me, reply, "validated")) > 0);
     assert_int_equal(beyond.validations, 1);
-    assert_string_equal(status_of(made.url), "ready");
+    assert_string_equal(client_status_of(&me, made.url), "ready");
     char *stored =
         postgres_kit_ask(postgres, "SELECT c.status || ' ' || c.type || ' ' || a.status || ' ' || o.authorizations_left FROM acme.challenge c, "
                                    "acme.authorization a, acme.orders o");
     assert_string_equal(stored, "valid http-01 valid 0");
     free(stored);
-    assert_string_equal(status_of(made.authorization), "valid");
-    assert_string_equal(status_of(made.authorization), "valid");
+    assert_string_equal(client_status_of(&me, made.authorization), "valid");
+    assert_string_equal(client_status_of(&me, made.authorization), "valid");
 }
 
 /* Nothing that was seen in so short a time is held against anybody. */
@@ -77,7 +68,7 @@ a_silent_validator_leaves_a_leased_row(void **state)
         postgres_kit_run(postgres, "UPDATE acme.challenge SET due_at = now() - interval '1 second' WHERE lease_holder IS NULL");
         clock_sleep_ms(5);
     }
-    assert_string_equal(status_of(made.url), "ready");
+    assert_string_equal(client_status_of(&me, made.url), "ready");
 }
 
 static const struct change {
@@ -103,7 +94,7 @@ the_database_decides(void **state)
     const struct http_kit_reply *reply = client_post(&me, made.challenge, "{}");
     assert_int_equal(reply->status, change->status);
     assert_true(text_ends_with(member(&me, reply, change->status == 200 ? "status" : "type"), change->word));
-    assert_string_equal(status_of(made.url), "pending");
+    assert_string_equal(client_status_of(&me, made.url), "pending");
 }
 
 static void
@@ -112,7 +103,7 @@ a_state_is_told_from_memory_once(void **state)
     struct made_order made = client_order(&me, "host.example"); /* which has read it */
 
     postgres_kit_run(postgres, "UPDATE acme.authorization SET status = 'invalid'");
-    assert_string_equal(status_of(made.authorization), "invalid");
+    assert_string_equal(client_status_of(&me, made.authorization), "invalid");
 }
 
 static void
@@ -124,7 +115,7 @@ a_stranger_is_told_nothing(void **state)
 
     client_register(&stranger);
     assert_problem(&stranger, client_post(&stranger, url, ""), 404, "malformed");
-    assert_string_equal(status_of(url), "pending");
+    assert_string_equal(client_status_of(&me, url), "pending");
 }
 
 static void
@@ -134,7 +125,7 @@ what_its_client_gave_up_is_not_told_as_pending(void **state)
     const char *url = arena_text(me.arena, first_of(&me, reply, "authorizations"));
 
     assert_status(client_post(&me, url, "{\"status\":\"deactivated\"}"), 200);
-    assert_string_equal(status_of(url), "deactivated");
+    assert_string_equal(client_status_of(&me, url), "deactivated");
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)

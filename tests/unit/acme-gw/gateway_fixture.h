@@ -626,6 +626,15 @@ client_order(struct client *client, const char *name)
     return client_order_of(client, "dns", name);
 }
 
+static inline const char *
+client_status_of(struct client *client, const char *url)
+{
+    const struct http_kit_reply *reply = client_post(client, url, "");
+
+    assert_status(reply, 200);
+    return member(client, reply, "status");
+}
+
 /* Validations run on a thread of the gateway: the status comes soon. */
 static inline void
 wait_for_status(struct client *client, const char *url, const char *status)

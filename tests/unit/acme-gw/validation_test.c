@@ -21,14 +21,6 @@ end(void **state)
     return 0;
 }
 
-static const char *
-status_of(const char *url)
-{
-    const struct http_kit_reply *reply = client_post(&me, url, "");
-    assert_status(reply, 200);
-    return member(&me, reply, "status");
-}
-
 static void
 a_challenge_is_processing_at_once_and_valid_soon(void **state)
 {
@@ -41,12 +33,12 @@ a_challenge_is_processing_at_once_and_valid_soon(void **state)
     assert_string_equal(header_of(&me, reply, "Retry-After"), "1");
     assert_non_null(strstr(reply->head, arena_format(me.arena, "Link: <%s>;rel=\"up\"", made.authorization)));
     const char *token = arena_text(me.arena, member(&me, reply, "token"));
-    assert_string_equal(status_of(made.authorization), "pending");
-    assert_string_equal(status_of(made.url), "pending");
+    assert_string_equal(client_status_of(&me, made.authorization), "pending");
+    assert_string_equal(client_status_of(&me, made.url), "pending");
 
     sem_post(&validator_gate);
     wait_for_status(&me, made.authorization, "valid");
-    assert_string_equal(status_of(made.url), "ready");
+    assert_string_equal(client_status_of(&me, made.url), "ready");
     reply = client_post(&me, made.challenge, "");
     assert_string_equal(member(&me, reply, "status"), "valid");
     assert_string_not_equal(member(&me, reply, "validated"), "");
@@ -62,9 +54,9 @@ a_look_at_a_challenge_begins_nothing(void **state)
 {
     struct made_order made = client_order(&me, "host.example");
 
-    assert_string_equal(status_of(made.challenge), "pending");
+    assert_string_equal(client_status_of(&me, made.challenge), "pending");
     assert_int_equal(turn_validations(), 0);
-    assert_string_equal(status_of(made.challenge), "pending");
+    assert_string_equal(client_status_of(&me, made.challenge), "pending");
     assert_int_equal(beyond.validations, 0);
 }
 
@@ -110,13 +102,13 @@ an_order_is_ready_when_the_last_name_is(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         const char *authorization_url = json_string_value(json_array_get(list, i));
-        assert_string_equal(status_of(url), "pending");
+        assert_string_equal(client_status_of(&me, url), "pending");
         reply = client_post(&me, authorization_url, "");
         const json_t *challenges = json_object_get(json_parse_object(me.arena, BYTES(reply->body, reply->body_len)), "challenges");
         assert_status(client_post(&me, json_text(json_array_get(challenges, 0), "url"), "{}"), 200);
         wait_for_status(&me, authorization_url, "valid");
     }
-    assert_string_equal(status_of(url), "ready");
+    assert_string_equal(client_status_of(&me, url), "ready");
 }
 
 static void
@@ -133,11 +125,11 @@ an_absent_validator_is_asked_again(void **state)
     beyond.validate_error = ERR_UNAVAILABLE;
     assert_status(client_post(&me, made.challenge, "{}"), 200);
     wait_until_postponed();
-    assert_string_equal(status_of(made.challenge), "processing");
+    assert_string_equal(client_status_of(&me, made.challenge), "processing");
     beyond.validate_error = OK;
     make_due();
     assert_int_equal(turn_validations(), 1);
-    assert_string_equal(status_of(made.url), "ready");
+    assert_string_equal(client_status_of(&me, made.url), "ready");
     assert_int_equal(turn_validations(), 0);
 }
 
@@ -152,8 +144,8 @@ a_validator_that_never_comes_is_told_in_the_end(void **state)
     postgres_kit_run(postgres, "UPDATE acme.challenge SET attempts = 1000");
     make_due();
     assert_int_equal(turn_validations(), 1);
-    assert_string_equal(status_of(made.challenge), "invalid");
-    assert_string_equal(status_of(made.url), "invalid");
+    assert_string_equal(client_status_of(&me, made.challenge), "invalid");
+    assert_string_equal(client_status_of(&me, made.url), "invalid");
 }
 
 /* RFC 8555 §8.2 */
@@ -172,7 +164,7 @@ a_client_may_hasten_what_was_put_off(void **state)
     assert_string_equal(member(&me, client_post(&me, made.challenge, "{}"), "status"), "processing");
     assert_int_equal(validations.wakes, wakes + 1);
     assert_int_equal(turn_validations(), 1);
-    assert_string_equal(status_of(made.url), "ready");
+    assert_string_equal(client_status_of(&me, made.url), "ready");
 }
 
 static void
@@ -298,7 +290,7 @@ a_dead_holders_challenge_is_taken_when_the_lease_runs_out(void **state)
     assert_int_equal(turn_validations(), 0);
     postgres_kit_run(postgres, "UPDATE acme.challenge SET leased_until = now() - interval '1 second'");
     assert_int_equal(turn_validations(), 1);
-    assert_string_equal(status_of(made.url), "ready");
+    assert_string_equal(client_status_of(&me, made.url), "ready");
 }
 
 static void
@@ -314,8 +306,8 @@ a_late_holder_changes_nothing(void **state)
     assert_int_equal(store_end_validation(&gateway, rq, id, &(struct finding){.holds = false}, "{}"), OK);
     assert_int_equal(store_end_validation(&gateway, rq, id, &(struct finding){.holds = true}, NULL), OK);
     assert_int_equal(store_postpone_validation(&gateway, rq, id, 0), OK);
-    assert_string_equal(status_of(made.challenge), "processing");
-    assert_string_equal(status_of(made.url), "pending");
+    assert_string_equal(client_status_of(&me, made.challenge), "processing");
+    assert_string_equal(client_status_of(&me, made.url), "pending");
 }
 
 static void
@@ -324,7 +316,7 @@ an_expired_authorization_cannot_be_begun(void **state)
     struct made_order made = client_order(&me, "host.example");
 
     postgres_kit_run(postgres, "UPDATE acme.authorization SET expires_at = now() - interval '1 second'");
-    assert_string_equal(status_of(made.authorization), "invalid");
+    assert_string_equal(client_status_of(&me, made.authorization), "invalid");
     assert_problem(&me, client_post(&me, made.challenge, "{}"), 400, "malformed");
     assert_int_equal(turn_validations(), 0);
 }
@@ -335,7 +327,7 @@ a_valid_authorization_expires(void **state)
     struct made_order made = client_ready_order(&me, "host.example");
 
     postgres_kit_run(postgres, "UPDATE acme.authorization SET expires_at = now() - interval '1 second'");
-    assert_string_equal(status_of(made.authorization), "expired");
+    assert_string_equal(client_status_of(&me, made.authorization), "expired");
 }
 
 /* Two validations of one order that end in the same moment, each in a replica: whichever commits second must see the first. */
@@ -374,7 +366,7 @@ concurrent_ends_make_the_order_ready(void **state)
         for (size_t i = 0; i < 3; i++)
             pthread_join(threads[i], NULL);
         free(ids);
-        assert_string_equal(status_of(url), "ready");
+        assert_string_equal(client_status_of(&me, url), "ready");
     }
 }
 
