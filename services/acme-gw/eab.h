@@ -5,6 +5,8 @@
 #ifndef SIGNET_ACME_GW_EAB_H
 #define SIGNET_ACME_GW_EAB_H
 
+#include <jansson.h>
+
 #include "link/http_server.h"
 #include "signet/v1/acme_gw.pb-c.h"
 

@@ -1,0 +1,70 @@
+/*
+ * Accounts (RFC 8555 §7.3): the noun, its resources, its memory, its rows.
+ */
+#ifndef SIGNET_ACME_GW_ACCOUNT_H
+#define SIGNET_ACME_GW_ACCOUNT_H
+
+#include "signed_request.h"
+
+struct account_cache;
+
+#define CONTACTS_MAX 10
+#define CONTACT_MAX 320
+
+enum account_status { ACCOUNT_VALID = 1, ACCOUNT_DEACTIVATED, ACCOUNT_REVOKED };
+
+struct account {
+    const char *id;
+    enum account_status status;
+    const char *const *contacts; /* NULL-terminated */
+    size_t contact_count;
+    bool terms_agreed;
+    int64_t created_at_s;
+    const char *client_address;
+    const char *policy; /* that it is bound to */
+    const char *owner;  /* the rest is what its external account binding says; "", none */
+    const char *principal;
+    const char *const *allowed_names;
+    size_t allowed_name_count;
+    const char *const *allowed_templates;
+    size_t allowed_template_count;
+    struct jwk jwk;
+};
+
+/* ---- one file per resource ---- */
+
+http_handler new_account;
+http_handler account;
+http_handler account_orders;
+http_handler key_change;
+enum error account_answer(struct acme *acme, struct http_exchange *x, int status, const struct account *account) MUST_CHECK;
+/* The "contact" member: unsupportedContact, invalidContact. */
+enum error contacts_check(struct request *rq, const json_t *payload, const char *const **ret_contacts, size_t *ret_count) MUST_CHECK;
+
+/* ---- account_cache.c: verified keys, remembered for a few seconds ---- */
+
+struct account_cache *account_cache_new(void);
+void account_cache_free(struct account_cache *cache);
+DEFINE_AUTO_STRUCT(account_cache, account_cache_free);
+/* Held until rq ends. ERR_NOT_FOUND when there is no such account. */
+enum error account_cache_load(struct acme *acme, struct request *rq, const char *id, const struct account **ret_account) MUST_CHECK;
+void account_cache_forget(struct account_cache *cache, const char *id);
+/* Forgets those whose status changes, wherever that happens. */
+enum error accounts_follow(struct acme *acme, struct request *rq) MUST_CHECK;
+
+/* ---- store.c ---- */
+
+enum error store_load_account(struct acme *acme, struct request *rq, const char *id, struct account *ret_account) MUST_CHECK;
+enum error store_find_account_by_key(struct acme *acme, struct request *rq, const struct jwk *jwk, struct account *ret_account) MUST_CHECK;
+/* The account that this key has afterwards, old or new. */
+enum error store_insert_account(struct acme *acme, struct request *rq, const struct account *wanted, struct account *ret_account, bool *ret_created)
+    MUST_CHECK;
+enum error store_update_contacts(struct acme *acme, struct request *rq, const char *id, const char *const *contacts, size_t count) MUST_CHECK;
+enum error store_deactivate_account(struct acme *acme, struct request *rq, const char *id) MUST_CHECK;
+/* From the key that `account` has here to another one; ret_in_use: another account has that. */
+enum error store_change_key(struct acme *acme, struct request *rq, const struct account *account, const struct jwk *key, bool *ret_in_use) MUST_CHECK;
+/* Of all keys that the account has had, the present one first, base64url. ERR_DENIED: the account is not valid any more. */
+enum error store_load_thumbprints(struct acme *acme, struct request *rq, const char *account_id, const char ***ret_thumbprints, size_t *ret_count)
+    MUST_CHECK;
+
+#endif

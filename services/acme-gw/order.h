@@ -1,0 +1,181 @@
+/*
+ * Orders (RFC 8555 §7.4): how one is made, claimed by finalize, and ended.
+ */
+#ifndef SIGNET_ACME_GW_ORDER_H
+#define SIGNET_ACME_GW_ORDER_H
+
+#include <jansson.h>
+
+#include "link/commit_queue.h"
+#include "link/db.h"
+#include "link/http_server.h"
+#include "pki/identifier.h"
+#include "limit.h"
+#include "signet/v1/ra.pb-c.h"
+
+struct claim;
+struct finding;
+struct policy;
+struct star;
+
+#define ORDER_LIFETIME_S (7 * 24 * 3600)
+/* Longer than the work that it covers, short enough for a client to wait when its holder has died. */
+#define FINALIZATION_LEASE_S 20
+
+enum order_status { ORDER_PENDING = 1, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID, ORDER_CANCELED };
+
+struct order {
+    const char *id;
+    const char *account_id;
+    enum order_status status;
+    const struct identifier *names; /* sorted */
+    size_t name_count;
+    const char *const *ancestors; /* of a new order: at which domain each name shall be proven (RFC 9444), or NULL */
+    const char *const *authorization_ids;
+    size_t authorization_count;
+    const char *policy;
+    const char *owner, *principal;  /* as the account's */
+    const char *const *preapproved; /* those of the names that needed no challenge, as columns write them */
+    size_t preapproved_count;
+    int64_t expires_at_s;
+    int64_t finalized_at_s;
+    const char *client_address;
+    const char *problem;               /* JSON, or NULL */
+    int64_t not_before_s, not_after_s; /* 0: not asked for */
+    const char *profile;               /* NULL: none named */
+    const char *replaces;              /* the identifier of a certificate (RFC 9773 §4.1), or NULL */
+    const struct star *star;           /* NULL: it is not renewed automatically */
+    int64_t renewal;                   /* which of its certificates is being made, from 0 */
+    struct bytes csr;
+    int attempts;
+};
+
+/* One line of the list of an account's orders. */
+struct order_place {
+    const char *id;
+    enum order_status status;
+    int64_t created_at_us;
+};
+
+/* A choice that the operator offers (draft-ietf-acme-profiles). */
+struct profile {
+    const char *name;
+    const char *template_name;
+    int validity_days; /* 0: as the template says */
+};
+
+/* What ra issued, as the order remembers it. */
+struct issued {
+    struct bytes serial;
+    int expiry_month;
+    struct bytes *chain_sha256; /* the usual chain first, then the alternates */
+    const char **chain_pem;
+    size_t chain_count;
+    const struct spending *spendings; /* what it counts for */
+    size_t spending_count;
+};
+
+/* ---- one file per resource ---- */
+
+http_handler new_order;
+http_handler order;
+/* With Location, and Retry-After while it is processing. */
+enum error order_answer(struct acme *acme, struct http_exchange *x, int status, const struct order *order) MUST_CHECK;
+http_handler finalize;
+/* A turn at a `processing` order that its finalize did not finish. */
+void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
+/* Asks for the certificate of an order, or for its next one (order->renewal). */
+enum error enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply) MUST_CHECK;
+struct issued issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply);
+/* What an operator is told about the failure just recorded. */
+const char *trouble_of_failure(struct request *rq);
+
+/* ---- profile.c ---- */
+
+/* "classic=Web Server:90"; as many as texts. `what` they are, for the refusal. */
+enum error profiles_parse(struct request *rq, const char *what, char *const *texts, size_t count, struct profile **ret_profiles) MUST_CHECK;
+const struct profile *profile_find(const struct policy *policy, const char *name); /* NULL when there is none */
+
+/* ---- order_wishes.c ---- */
+
+/* Dates, profile and `replaces` of a new order, into it. */
+enum error order_wishes_take(struct acme *acme, struct request *rq, const struct policy *policy, const json_t *payload, struct order *order)
+    MUST_CHECK;
+
+/* ---- store_new_order.c ---- */
+
+/* An order on its way into the database, with a challenge for each of its names. */
+struct new_order {
+    struct order *order; /* status, authorization_ids and expires_at_s are as they came out: what was proven lately takes the place of new ones */
+    const struct challenge *challenges; /* of each name; the same where one proof is for several */
+    bool subdomains_count;              /* proofs that hold for all names below */
+    const struct spending *spendings;
+    size_t spending_count;
+    struct limit failures;
+    const struct policy *quotas_of; /* NULL: no quota is asked */
+    struct obstacle obstacle;       /* why it was not recorded; `rule` NULL: it was */
+    struct request *rq;             /* the store's */
+};
+/* In one round trip with others that come at the same time. ERR_CONFLICT: another order replaces the same certificate. */
+enum error store_insert_order(struct acme *acme, struct request *rq, struct new_order *new_order) MUST_CHECK;
+commit_batch store_insert_orders; /* items are struct new_order, context is struct acme */
+
+/* ---- store_move.c ---- */
+
+struct claim {
+    const char *const *names;
+    size_t name_count;
+    struct bytes csr;
+    struct bytes key_sha256;
+};
+/* Exactly one caller gets ret_claimed for an order that was `ready`, has these names, and attests no other key; all get the order as it is now. */
+enum error store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const struct claim *claim,
+                             struct order *ret_order, bool *ret_claimed) MUST_CHECK;
+enum error store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued) MUST_CHECK;
+/* Challenge, authorisation and order; nothing when the lease has passed to somebody else. */
+enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
+    MUST_CHECK;
+
+/* A proof of a challenge that is still `pending`; false in ret_done when it is not, or when its authorisation has expired or is decided. */
+enum error store_prove_challenge(struct acme *acme, struct request *rq, const char *challenge_id, const char *type, const struct finding *finding,
+                                 bool *ret_done) MUST_CHECK;
+
+enum move_kind { MOVE_CLAIM = 1, MOVE_END, MOVE_VERDICT };
+/* One of them on its way into a batch. */
+struct order_move {
+    enum move_kind kind;
+    struct request *rq;
+    const char *id; /* of the order; of a verdict's challenge */
+    const char *account_id;
+    const struct claim *claim;
+    const struct issued *issued;
+    const struct finding *finding;
+    const char *problem; /* of a finding that does not hold */
+    const char *type;    /* of a challenge that nobody has begun; NULL: its lease is ours */
+    struct order order;  /* of a claim */
+    bool done;
+};
+commit_batch store_move_batch; /* items are struct order_move, context is struct acme */
+
+/* ---- store_order.c ---- */
+
+extern const struct db_statement store_take_finalizations;
+enum order_status store_order_status(const char *name);
+enum error store_load_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct order *ret_order) MUST_CHECK;
+/* The next `most` of an account after that place, newest first, whatever their status; expired ones are ORDER_INVALID. */
+enum error store_list_orders(struct acme *acme, struct request *rq, const char *account_id, const struct order_place *after, int most,
+                             struct order_place **ret_places, size_t *ret_count) MUST_CHECK;
+struct order store_order_of_row(struct arena *arena, const struct db_rows *rows, size_t row);
+enum error store_refuse_order(struct acme *acme, struct request *rq, const char *id, const char *problem) MUST_CHECK;
+/* `trouble` is for the operator who asks what the order waits for. */
+enum error store_postpone_order(struct acme *acme, struct request *rq, const char *id, int seconds, const char *trouble) MUST_CHECK;
+/* The same without a failure to count. */
+enum error store_await_approval(struct acme *acme, struct request *rq, const char *id, int seconds) MUST_CHECK;
+
+/* What was attested of the devices of an order, in words; "" when it has none. */
+enum error store_load_attestations(struct acme *acme, struct request *rq, const struct order *order, const char **ret_attested) MUST_CHECK;
+/* Is there a device of this order that has attested another key? */
+enum error store_other_key_is_attested(struct acme *acme, struct request *rq, const struct order *order, struct bytes key_sha256, bool *ret_attested)
+    MUST_CHECK;
+
+#endif
