@@ -1,7 +1,8 @@
 /*
  * The client says that it is ready to be looked at (RFC 8555 §7.5.1). Most proofs take milliseconds: when the authorisation was made here a moment
- * ago, one short look comes before anything is written down, and that it holds is the answer. Else the challenge becomes a leased row and the answer
- * goes out at once; validation.c does the looking, here, or in whichever replica takes the row when the lease has run out.
+ * ago, one short look comes before anything is written down, and that it holds is the answer, once it is committed; who is killed before that has
+ * accepted nothing. Else the challenge becomes a leased row and the answer goes out at once; validation.c does the looking, here, or in whichever
+ * replica takes the row when the lease has run out.
  */
 #include "acme.h"
 
@@ -98,6 +99,7 @@ static enum error
 prove_at_once(struct acme *acme, struct request *rq, const struct account *account, const char *id, const char *type, struct challenge *ret_challenge,
               bool *ret_proven)
 {
+    int64_t validated_at_s = 0;
     struct authorization authorization;
     struct finding finding;
 
@@ -106,13 +108,14 @@ prove_at_once(struct acme *acme, struct request *rq, const struct account *accou
     const struct challenge *found = find_type(&authorization, type);
     if (authorization.status != AUTHORIZATION_PENDING || found == NULL || !look(acme, rq, account, found, &finding))
         return OK;
-    enum error error = store_prove_challenge(acme, rq, id, type, &finding, ret_proven);
-    if (error || !*ret_proven)
+    enum error error = store_prove_challenge(acme, rq, id, type, &finding, &validated_at_s);
+    if (error || validated_at_s == 0)
         return error;
+    *ret_proven = true;
     request_note(rq, "found", "valid");
     *ret_challenge = *found;
     ret_challenge->status = CHALLENGE_VALID;
-    ret_challenge->validated_at_s = clock_now_s();
+    ret_challenge->validated_at_s = validated_at_s;
     remember_proven(acme, account->id, ret_challenge, &finding, &authorization);
     return OK;
 }

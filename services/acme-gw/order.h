@@ -136,9 +136,9 @@ enum error store_end_order(struct acme *acme, struct request *rq, const char *id
 enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
     MUST_CHECK;
 
-/* A proof of a challenge that is still `pending`; false in ret_done when it is not, or when its authorisation has expired or is decided. */
+/* A proof of a challenge that is still `pending`: when it was written down. 0 when it is not, or when its authorisation has expired or is decided. */
 enum error store_prove_challenge(struct acme *acme, struct request *rq, const char *challenge_id, const char *type, const struct finding *finding,
-                                 bool *ret_done) MUST_CHECK;
+                                 int64_t *ret_validated_at_s) MUST_CHECK;
 
 enum move_kind { MOVE_CLAIM = 1, MOVE_END, MOVE_VERDICT };
 /* One of them on its way into a batch. */
@@ -150,9 +150,10 @@ struct order_move {
     const struct claim *claim;
     const struct issued *issued;
     const struct finding *finding;
-    const char *problem; /* of a finding that does not hold */
-    const char *type;    /* of a challenge that nobody has begun; NULL: its lease is ours */
-    struct order order;  /* of a claim */
+    const char *problem;    /* of a finding that does not hold */
+    const char *type;       /* of a challenge that nobody has begun; NULL: its lease is ours */
+    struct order order;     /* of a claim */
+    int64_t validated_at_s; /* of a finding that holds */
     bool done;
 };
 commit_batch store_move_batch; /* items are struct order_move, context is struct acme */

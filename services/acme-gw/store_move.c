@@ -50,8 +50,9 @@ static const struct db_statement spend_issued = {
 /*
  * Challenge, authorisation and order in one statement: no reader sees a valid authorisation of an order that is not ready yet. What is proven until
  * some time only is not relied upon later, in no order. `authorizations_left` is counted down on the order's newest version, whichever of two
- * validations comes second (READ COMMITTED looks again). A challenge that was proven before anybody has begun it has its type with it. RFC 8555
- * §7.1.6: one invalid authorisation makes the order invalid.
+ * validations comes second (READ COMMITTED looks again). A challenge that was proven before anybody has begun it has its type with it, and the
+ * authorisation is locked before it is asked: one that is given up in this moment is not proven. RFC 8555 §7.1.6: one invalid authorisation makes
+ * the order invalid.
  */
 static const enum db_type verdict_types[] = {DB_IS_TEXT, DB_IS_TEXT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_BYTES, DB_IS_TEXT};
 static const struct db_statement end_validations = {
@@ -59,11 +60,13 @@ static const struct db_statement end_validations = {
     "WITH given AS (SELECT w.n, w.id, w.type, w.problem, CASE WHEN w.until_s > 0 THEN to_timestamp(w.until_s) END AS until, w.attested_key, "
     "w.attestation FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::text[]) WITH ORDINALITY AS w (id, type, problem, "
     "until_s, attested_key, attestation, n)), "
-    "ended AS (UPDATE acme.challenge c SET status = CASE WHEN g.problem IS NULL THEN 'valid' ELSE 'invalid' END, type = coalesce(c.type, g.type), "
-    "problem = g.problem, validated_at = CASE WHEN g.problem IS NULL THEN now() END, response = NULL, leased_until = NULL, lease_holder = NULL "
-    "FROM given g, acme.authorization a WHERE c.id = g.id AND a.id = c.authorization_id AND ((c.status = 'processing' AND c.lease_holder = $7) "
-    "OR (c.status = 'pending' AND g.type = ANY (c.offered) AND a.status = 'pending' AND a.expires_at > now())) "
-    "RETURNING g.n, c.authorization_id, g.problem, g.until, g.attested_key, g.attestation), "
+    "held AS (SELECT g.*, a.id AS authorization_id, a.status = 'pending' AND a.expires_at > now() AS is_open FROM given g JOIN acme.challenge c "
+    "ON c.id = g.id JOIN acme.authorization a ON a.id = c.authorization_id ORDER BY a.id FOR NO KEY UPDATE OF a), "
+    "ended AS (UPDATE acme.challenge c SET status = CASE WHEN h.problem IS NULL THEN 'valid' ELSE 'invalid' END, type = coalesce(c.type, h.type), "
+    "problem = h.problem, validated_at = CASE WHEN h.problem IS NULL THEN now() END, response = NULL, leased_until = NULL, lease_holder = NULL "
+    "FROM held h WHERE c.id = h.id AND ((c.status = 'processing' AND c.lease_holder = $7) "
+    "OR (c.status = 'pending' AND h.type = ANY (c.offered) AND h.is_open)) "
+    "RETURNING h.n, h.authorization_id, h.problem, h.until, h.attested_key, h.attestation, c.validated_at), "
     "decided AS (UPDATE acme.authorization a SET status = CASE WHEN e.problem IS NULL THEN 'valid' ELSE 'invalid' END, "
     "expires_at = least(a.expires_at, e.until), proof_ends_at = e.until, attested_key = e.attested_key, attestation = e.attestation FROM ended e "
     "WHERE a.id = "
@@ -75,7 +78,7 @@ static const struct db_statement end_validations = {
     "problem = CASE WHEN o.status = 'pending' THEN coalesce(s.problem, o.problem) ELSE o.problem END, "
     "status = CASE WHEN o.status <> 'pending' THEN o.status WHEN s.problem IS NOT NULL THEN 'invalid' "
     "WHEN o.authorizations_left = s.proven THEN 'ready' ELSE o.status END FROM summed s WHERE o.id = s.order_id) "
-    "SELECT n FROM ended"};
+    "SELECT n, validated_at FROM ended"};
 
 /* ---- a batch ---- */
 
@@ -257,6 +260,14 @@ add_verdicts(struct batch *batch, const struct part *part, struct db_rows **ret_
     values[COUNT_OF(verdict_types)] = DB_TEXT(lease_holder(batch->acme->validations));
 }
 
+static void
+take_verdicts(const struct part *part, const struct db_rows *rows)
+{
+    mark_done(part, rows);
+    for (size_t row = 0; part->count > 0 && row < db_count(rows); row++)
+        move_of_row(part, rows, row, 0)->validated_at_s = db_time_s(rows, row, 1);
+}
+
 /* ---- all of them ---- */
 
 enum error
@@ -275,7 +286,7 @@ store_move_batch(void *context, struct request *rq, void *const *items, size_t c
         return error;
     take_claims(&claims, claimed, found);
     mark_done(&ends, ended);
-    mark_done(&verdicts, decided);
+    take_verdicts(&verdicts, decided);
     return OK;
 }
 
@@ -319,12 +330,12 @@ store_end_validation(struct acme *acme, struct request *rq, const char *challeng
 
 enum error
 store_prove_challenge(struct acme *acme, struct request *rq, const char *challenge_id, const char *type, const struct finding *finding,
-                      bool *ret_done)
+                      int64_t *ret_validated_at_s)
 {
     struct order_move move = {.kind = MOVE_VERDICT, .rq = rq, .id = challenge_id, .finding = finding, .type = type};
 
     enum error error = commit_queue_run(acme->moves, rq, &move);
     if (!error)
-        *ret_done = move.done;
+        *ret_validated_at_s = move.validated_at_s;
     return error;
 }

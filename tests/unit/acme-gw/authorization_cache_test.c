@@ -97,6 +97,36 @@ the_database_decides(void **state)
     assert_string_equal(client_status_of(&me, made.url), "pending");
 }
 
+/* Gives it up, and keeps that open until somebody waits for the row. */
+static void *
+give_up_slowly(void *argument)
+{
+    postgres_kit_run(postgres, "DO $$ BEGIN UPDATE acme.authorization SET status = 'deactivated'; "
+                               "WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) LOOP PERFORM pg_sleep(0.002); END LOOP; END $$");
+    return argument;
+}
+
+static void
+what_is_given_up_in_that_instant_is_not_proven(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+    pthread_t other;
+
+    pthread_create(&other, NULL, give_up_slowly, NULL);
+    for (bool is_open = false; !is_open; clock_sleep_ms(2)) {
+        char *count = postgres_kit_ask(postgres, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+        is_open = strcmp(count, "0") != 0;
+        free(count);
+    }
+    const struct http_kit_reply *reply = client_post(&me, made.challenge, "{}");
+    pthread_join(other, NULL);
+    assert_problem(&me, reply, 400, "malformed");
+    assert_int_equal(beyond.validations, 1);
+    assert_string_equal(client_status_of(&me, made.authorization), "deactivated");
+    assert_string_equal(client_status_of(&me, made.challenge), "pending");
+    assert_string_equal(client_status_of(&me, made.url), "pending");
+}
+
 static void
 a_state_is_told_from_memory_once(void **state)
 {
@@ -129,7 +159,7 @@ what_its_client_gave_up_is_not_told_as_pending(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 6
+#define CASES_BY_HAND 7
 
 int
 main(void)
@@ -138,6 +168,7 @@ main(void)
         CASE(a_quick_proof_is_the_answer),
         CASE(what_does_not_hold_at_once_is_looked_at_again),
         CASE(a_silent_validator_leaves_a_leased_row),
+        CASE(what_is_given_up_in_that_instant_is_not_proven),
         CASE(a_state_is_told_from_memory_once),
         CASE(a_stranger_is_told_nothing),
         CASE(what_its_client_gave_up_is_not_told_as_pending),
