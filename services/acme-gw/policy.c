@@ -116,8 +116,8 @@ policy_load(struct acme *acme, struct request *rq, const char *name, const struc
     return OK;
 }
 
-static enum error
-check_client(struct http_exchange *x, const struct policy *policy)
+enum error
+policy_check_client(struct http_exchange *x, const struct policy *policy)
 {
     if (policy->disabled)
         return refuse(&x->rq, ERR_DENIED, "unauthorized", "the policy %s is disabled", policy->name);
@@ -139,7 +139,7 @@ policy_of_path(struct acme *acme, struct http_exchange *x, const struct policy *
 
     enum error error = policy_load(acme, &x->rq, name_in_path(x), &policy);
     if (!error)
-        error = check_client(x, policy);
+        error = policy_check_client(x, policy);
     if (!error)
         *ret_policy = policy;
     return error;

@@ -77,7 +77,9 @@ enum error policies_follow(struct acme *acme, struct service *service, struct re
 bool policies_are_known(struct acme *acme, struct request *rq);
 /* Whatever its state. ERR_NOT_FOUND when there is none of this name. */
 enum error policy_load(struct acme *acme, struct request *rq, const char *name, const struct policy **ret_policy) MUST_CHECK;
-/* The policy of the path, /acme/{policy}/…, for its clients: not when it is disabled or for other networks. */
+/* Is it for this client? Not when it is disabled or for other networks: unauthorized. */
+enum error policy_check_client(struct http_exchange *x, const struct policy *policy) MUST_CHECK;
+/* The policy of the path, /acme/{policy}/…, for its clients. */
 enum error policy_of_path(struct acme *acme, struct http_exchange *x, const struct policy **ret_policy) MUST_CHECK;
 /* The same for a request of an account: unauthorized under another policy than its own. */
 enum error policy_of_account(struct acme *acme, struct http_exchange *x, const struct account *account, const struct policy **ret_policy) MUST_CHECK;

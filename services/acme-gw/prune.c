@@ -1,6 +1,7 @@
 /*
- * Forgets what came to nothing long ago: orders that expired without a certificate, authorisations that no order is left of, challenges. A turn looks
- * at some pages of the tables, in any one replica at a time; sql/015_prune.sql says what may go. Accounts stay, also those that were deactivated or
+ * Forgets what came to nothing long ago: orders that expired without a certificate, authorisations that no order is left of, challenges; and which of
+ * the certificates that expired were made by automatic renewal. A turn looks at some pages of the tables, in any one replica at a time;
+ * sql/015_prune.sql and 018_prune_in_one_pass.sql say what may go. Accounts stay, also those that were deactivated or
  * revoked: their keys are not to come back as new ones.
  */
 #include "acme.h"

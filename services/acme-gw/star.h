@@ -92,7 +92,8 @@ enum error store_cancel_order(struct acme *acme, struct request *rq, const char 
 
 struct held_certificate {
     const struct star *star;
-    bool is_canceled;
+    const char *policy;
+    const char *obstacle; /* why it is renewed no more; NULL: it is */
     struct bytes leaf;
     const char *chain_pem;
     int64_t next_s; /* when the next one is due; 0: never */

@@ -9,10 +9,27 @@
 static enum error
 check_state(struct request *rq, const struct held_certificate *held)
 {
-    if (held->is_canceled)
-        return refuse(rq, ERR_DENIED, "autoRenewalCanceled", "the order was canceled: its certificate is renewed no more");
     if (held->star->end_s <= clock_now_s())
         return refuse(rq, ERR_DENIED, "autoRenewalExpired", "the order has ended, at %s", clock_format_rfc3339(rq->arena, held->star->end_s));
+    /* The turn that ends the order for this reason may be hours away. */
+    if (held->obstacle != NULL)
+        return refuse(rq, ERR_DENIED, "autoRenewalCanceled", "its certificate is renewed no more: %s", held->obstacle);
+    return OK;
+}
+
+/* What was agreed when the order was made holds as long as its policy agrees. */
+static enum error
+check_stranger(struct acme *acme, struct http_exchange *x, const struct held_certificate *held)
+{
+    const struct policy *policy;
+
+    enum error error = policy_load(acme, &x->rq, held->policy, &policy);
+    if (!error)
+        error = policy_check_client(x, policy);
+    if (error)
+        return error;
+    if (!held->star->certificate_get || !policy->star_certificate_get)
+        return refuse(&x->rq, ERR_DENIED, "unauthorized", "this certificate is for requests of its account only (POST-as-GET)");
     return OK;
 }
 
@@ -33,11 +50,10 @@ give(struct acme *acme, struct http_exchange *x, const char *account_id, struct 
     struct request *rq = &x->rq;
 
     enum error error = store_load_star_certificate(acme, rq, account_id, x->params[0], held);
-    if (error)
-        return error;
-    if (account_id == NULL && !held->star->certificate_get)
-        return refuse(rq, ERR_DENIED, "unauthorized", "this certificate is for requests of its account only (POST-as-GET)");
-    error = check_state(rq, held);
+    if (!error && account_id == NULL)
+        error = check_stranger(acme, x, held);
+    if (!error)
+        error = check_state(rq, held);
     if (!error)
         error = certificate_parse(rq, held->leaf, certificate);
     return error ? error : answer(x, held, certificate);

@@ -6,8 +6,8 @@
 
 #include "store.h"
 
-/* What must not go on is found where it is known, with each turn. Who revokes one of the certificates that hold means their common key, also when it
- * is not the present one any more. */
+/* What must not go on is found where it is known, with each turn, and whenever the certificate is fetched. Who revokes one of the certificates that
+ * hold means their common key, also when it is not the present one any more. */
 #define OBSTACLE                                                                                                                     \
     "CASE WHEN o.status <> 'valid' THEN 'the order was canceled' WHEN k.status <> 'valid' THEN 'the account is not valid any more' " \
     "WHEN EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) AND a.status <> 'valid') "                 \
@@ -54,8 +54,8 @@ static const struct db_statement cancel = {
                     "WHERE s.order_id = c.id"};
 static const struct db_statement load_star_certificate = {
     "load_star_certificate",
-    "SELECT o.auto_renewal, o.status, i.certificate, c.pem, s.due_at FROM acme.orders o JOIN acme.star s ON s.order_id = o.id "
-    "JOIN ra.issued_certificate i ON i.expiry_month = o.expiry_month AND i.serial = o.serial "
+    "SELECT o.auto_renewal, o.policy, " OBSTACLE ", i.certificate, c.pem, s.due_at FROM acme.orders o JOIN acme.star s ON s.order_id = o.id "
+    "JOIN acme.account k ON k.id = o.account_id JOIN ra.issued_certificate i ON i.expiry_month = o.expiry_month AND i.serial = o.serial "
     "JOIN acme.chain c ON c.sha256 = o.chain_sha256 WHERE o.id = $1 AND ($2::text IS NULL OR o.account_id = $2)"};
 static const struct db_statement is_star_certificate = {"is_star_certificate", "SELECT FROM acme.star_certificate WHERE serial = $1"};
 
@@ -145,10 +145,11 @@ store_load_star_certificate(struct acme *acme, struct request *rq, const char *a
     if (db_count(rows) == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no such certificate");
     *ret_held = (struct held_certificate){.star = star_of_text(rq->arena, db_text(rows, 0, 0)),
-                                          .is_canceled = text_equal(db_text(rows, 0, 1), "canceled"),
-                                          .leaf = db_bytes(rows, 0, 2),
-                                          .chain_pem = db_text(rows, 0, 3),
-                                          .next_s = db_time_s(rows, 0, 4)};
+                                          .policy = db_text(rows, 0, 1),
+                                          .obstacle = db_text(rows, 0, 2),
+                                          .leaf = db_bytes(rows, 0, 3),
+                                          .chain_pem = db_text(rows, 0, 4),
+                                          .next_s = db_time_s(rows, 0, 5)};
     return OK;
 }
 

@@ -12,8 +12,8 @@ begin(void **state)
 static int
 end(void **state)
 {
-    postgres_kit_run(postgres, "TRUNCATE acme.account CASCADE; TRUNCATE acme.authorization, acme.challenge;"
-                               "UPDATE acme.prune_place SET (orders_page, authorizations_page) = (0, 0)");
+    postgres_kit_run(postgres, "TRUNCATE acme.account CASCADE; TRUNCATE acme.authorization, acme.challenge, acme.star_certificate;"
+                               "UPDATE acme.prune_place SET (orders_page, authorizations_page, star_certificates_page) = (0, 0, 0)");
     return 0;
 }
 
@@ -34,7 +34,7 @@ put_order(const char *id, const char *status, int expired_days)
                      id, status, id, expired_days, expired_days, id, id, expired_days, id, id));
 }
 
-/* Whole turns until both tables were walked. */
+/* Whole turns until all tables were walked. */
 static void
 prune(int keep_days, int pages)
 {
@@ -44,7 +44,7 @@ prune(int keep_days, int pages)
 
     for (int turns = 0; !walked && turns < 1000; turns++) {
         assert_int_equal(store_prune(&gateway, rq, keep_days, pages, &orders, &authorizations), OK);
-        char *place = postgres_kit_ask(postgres, "SELECT orders_page + authorizations_page FROM acme.prune_place");
+        char *place = postgres_kit_ask(postgres, "SELECT orders_page + authorizations_page + star_certificates_page FROM acme.prune_place");
         walked = strcmp(place, "0") == 0;
         free(place);
     }
@@ -90,6 +90,37 @@ an_authorization_stays_as_long_as_an_order_that_has_it(void **state)
                                "UPDATE acme.authorization SET order_id = NULL WHERE id = 'alone'");
     prune(90, 1000);
     assert_left("second", "first second");
+}
+
+/* One account has used one authorisation of several for all of the week that it held; those of another account have no orders at all. */
+static void
+what_an_order_used_on_its_last_day_stays(void **state)
+{
+    postgres_kit_run(postgres, "INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address) "
+                               "VALUES ('other', '\\x02', '{}', '{}', true, '')");
+    for (int i = 0; i < 9; i++) {
+        put_order((const char[]){(char)('a' + i), '\0'}, "invalid", 200 + i);
+        put_order((const char[]){(char)('p' + i), '\0'}, "valid", 190 + i);
+    }
+    postgres_kit_run(postgres, "UPDATE acme.orders SET authorization_ids = authorization_ids || '{c}' WHERE id IN ('p', 'x');"
+                               "UPDATE acme.orders SET created_at = (SELECT expires_at - interval '1 s' FROM acme.authorization WHERE id = 'c') "
+                               "WHERE id = 'p'; UPDATE acme.authorization SET account_id = 'other' WHERE id IN ('a', 'b')");
+    prune(90, 1000);
+    assert_left("p q r s t u v w x", "c p q r s t u v w x");
+}
+
+static void
+the_list_of_renewed_certificates_is_forgotten_by_months(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    int month = serial_month_of(clock_now_s() - 90 * INT64_C(86400));
+
+    for (int i = -2; i < 3; i++)
+        postgres_kit_run(postgres, arena_format(arena, "INSERT INTO acme.star_certificate VALUES ('\\x%02x', %d, '%d')", i + 2, month + i, i));
+    prune(90, 1000);
+    char *left = postgres_kit_ask(postgres, "SELECT string_agg(order_id, ' ' ORDER BY serial) FROM acme.star_certificate");
+    assert_string_equal(left, "0 1 2");
+    free(left);
 }
 
 /* Without the order, nobody could tell that it was never proven. */
@@ -170,6 +201,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(orders_without_a_certificate_go_when_they_expired_long_ago),
         CASE(an_authorization_stays_as_long_as_an_order_that_has_it),
+        CASE(what_an_order_used_on_its_last_day_stays),
+        CASE(the_list_of_renewed_certificates_is_forgotten_by_months),
         CASE(an_order_that_was_approved_beforehand_stays_as_long_as_its_authorizations),
         CASE(nothing_younger_than_a_day_goes_whatever_is_asked),
         CASE(the_tables_are_walked_page_by_page),

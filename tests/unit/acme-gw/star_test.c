@@ -24,7 +24,7 @@ end(void **state)
     client_free(&me);
     postgres_kit_run(postgres, "TRUNCATE acme.account, acme.star, acme.star_certificate, ra.certificate_status, ra.issued_certificate CASCADE");
     run_and_reload("UPDATE acme.policy SET star_max_duration_s = 0, star_min_lifetime_s = 0, star_certificate_get = false, caa = false, "
-                   "preapproved_names = '{}'");
+                   "preapproved_names = '{}', disabled = false, client_networks = '{}'");
     return 0;
 }
 
@@ -466,7 +466,10 @@ ends_it(void **state)
     struct renewed made = order_it(",\"allow-certificate-get\":true");
 
     let_pass(340);
+    assert_status(get(made.certificate), 200);
     postgres_kit_run(postgres, one->sql);
+    /* At once, not at the next turn, which may be far away. */
+    assert_problem(&me, get(made.certificate), 403, "autoRenewalCanceled");
     assert_int_equal(turn_stars(), 1);
     assert_int_equal(beyond.enrolments, 1);
     assert_string_equal(asked("SELECT status FROM acme.orders"), "canceled");
@@ -590,6 +593,26 @@ its_account_alone_fetches_it_otherwise(void **state)
     assert_problem(&me, client_post(&me, made.certificate, "{}"), 400, "malformed");
 }
 
+static const struct later_policy {
+    const char *name, *set;
+} later_policies[] = {
+    {"a_policy_that_is_disabled_later_gives_it_to_nobody_else", "disabled = true"},
+    {"a_policy_that_is_for_other_networks_later_gives_it_to_nobody_there", "client_networks = '{192.0.2.0/24}'"},
+    {"a_policy_that_takes_it_back_gives_it_to_nobody_else", "star_certificate_get = false"},
+};
+
+static void
+is_given_to_its_account_alone(void **state)
+{
+    const struct later_policy *one = *state;
+    struct renewed made = order_it(",\"allow-certificate-get\":true");
+
+    assert_status(get(made.certificate), 200);
+    run_and_reload(arena_format(me.arena, "UPDATE acme.policy SET %s", one->set));
+    assert_problem(&me, get(made.certificate), 403, "unauthorized");
+    assert_status(client_post(&me, made.certificate, ""), 200);
+}
+
 static const char *
 revocation_of(const char *serial)
 {
@@ -690,7 +713,7 @@ main(void)
         CASE(none_of_its_certificates_is_revoked),
         CASE(is_explained),
     };
-    struct CMUnitTest tests[COUNT_OF(by_hand) + COUNT_OF(nexts) + COUNT_OF(refused) + COUNT_OF(obstacles)];
+    struct CMUnitTest tests[COUNT_OF(by_hand) + COUNT_OF(nexts) + COUNT_OF(refused) + COUNT_OF(obstacles) + COUNT_OF(later_policies)];
     size_t count = 0;
 
     for (size_t i = 0; i < COUNT_OF(by_hand); i++)
@@ -701,5 +724,7 @@ main(void)
         tests[count++] = (struct CMUnitTest){refused[i].name, rejects, begin, end, (void *)&refused[i]};
     for (size_t i = 0; i < COUNT_OF(obstacles); i++)
         tests[count++] = (struct CMUnitTest){obstacles[i].name, ends_it, begin, end, (void *)&obstacles[i]};
+    for (size_t i = 0; i < COUNT_OF(later_policies); i++)
+        tests[count++] = (struct CMUnitTest){later_policies[i].name, is_given_to_its_account_alone, begin, end, (void *)&later_policies[i]};
     return _cmocka_run_group_tests("star", tests, count, open_gateway, close_gateway);
 }
