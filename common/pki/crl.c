@@ -62,8 +62,8 @@ read_entry_extensions(struct der *in, struct crl_entry *entry)
 }
 
 /* SEQUENCE { userCertificate, revocationDate, crlEntryExtensions OPTIONAL } */
-static bool
-take_entry(struct der *entries, struct crl_entry *ret_entry)
+bool
+crl_take_entry(struct der *entries, struct crl_entry *ret_entry)
 {
     struct crl_entry entry = {.reason = 0};
     struct der inside;
@@ -132,7 +132,7 @@ read_entries(struct request *rq, struct der *tbs, struct crl *crl)
         return malformed(rq, "revoked certificates");
     for (entries = der_of(crl->entries); !der_at_end(&entries); crl->entry_count++) {
         struct crl_entry entry;
-        if (!take_entry(&entries, &entry))
+        if (!crl_take_entry(&entries, &entry))
             return fail(rq, ERR_BAD_REQUEST, "the CRL is malformed: entry %zu", crl->entry_count);
     }
     return OK;
@@ -191,7 +191,7 @@ crl_find(const struct crl *crl, struct bytes serial, struct crl_entry *ret_entry
     struct der entries = der_of(crl->entries);
     struct crl_entry entry;
 
-    while (!der_at_end(&entries) && take_entry(&entries, &entry)) {
+    while (!der_at_end(&entries) && crl_take_entry(&entries, &entry)) {
         if (!bytes_equal(entry.serial, serial))
             continue;
         *ret_entry = entry;

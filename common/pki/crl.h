@@ -27,6 +27,8 @@ struct crl_entry {
     int reason;           /* CRLReason; 0 is left out (RFC 5280 §5.3.1) */
     int64_t invalidity_s; /* 0: none */
 };
+/* The next one of der_of(crl->entries). */
+bool crl_take_entry(struct der *entries, struct crl_entry *ret_entry);
 bool crl_find(const struct crl *crl, struct bytes serial, struct crl_entry *ret_entry);
 
 struct crl_plan {

@@ -1,7 +1,7 @@
 /*
  * Who asks: the device by the certificate that it came with, or a user by name and password, or both (RFC 7030 §3.3, §3.2.3). TLS has proven that
  * the client has the certificate's key and that some profile trusts its issuer; whether this profile does, is asked here, at every request. What this
- * profile has issued itself is looked up, so that a revocation holds at once.
+ * profile has issued itself is looked up, so that a revocation holds at once; of others the CRLs are asked that operators gave.
  */
 #include "est.h"
 
@@ -36,7 +36,7 @@ read_certificate(struct bytes der)
 }
 
 static enum error
-check_anchors(const struct http_exchange *x, struct request *rq, const struct profile *profile)
+check_anchors(struct est *est, const struct http_exchange *x, struct request *rq, const struct profile *profile, bool is_ours)
 {
     __attribute__((cleanup(free_chain))) STACK_OF(X509) *chain = sk_X509_new_null();
     AUTO(X509_STORE_CTX, verification) = X509_STORE_CTX_new();
@@ -55,7 +55,7 @@ check_anchors(const struct http_exchange *x, struct request *rq, const struct pr
         return refuse(rq, ERR_UNAUTHENTICATED, "client certificate", "the client certificate cannot be read");
     (void)X509_STORE_CTX_set_default(verification, "ssl_client");
     if (X509_verify_cert(verification) == 1)
-        return OK;
+        return client_revocation_check(est, rq, profile, X509_STORE_CTX_get0_chain(verification), is_ours);
     return refuse(rq, ERR_UNAUTHENTICATED, "client certificate", "the client certificate is not one that this profile trusts: %s",
                   X509_verify_cert_error_string(X509_STORE_CTX_get_error(verification)));
 }
@@ -102,7 +102,7 @@ check_trust(struct est *est, const struct http_exchange *x, struct request *rq, 
         return refuse(rq, ERR_UNAUTHENTICATED, "client certificate", "the client certificate has expired or is not valid yet");
     if (ours != NULL && text_equal(ours->channel, profile_channel(rq->arena, profile)))
         return OK;
-    enum error error = check_anchors(x, rq, profile);
+    enum error error = check_anchors(est, x, rq, profile, ours != NULL);
     return error ? error : names_check_device(rq, profile, client->certificate);
 }
 

@@ -23,6 +23,7 @@
 #include "link/service.h"
 #include "pki/certificate.h"
 #include "pki/cms.h"
+#include "pki/crl.h"
 #include "pki/csr.h"
 #include "signet/v1/est_gw.pb-c.h"
 #include "signet/v1/ra.pb-c.h"
@@ -33,6 +34,7 @@
 #define EST_RETRY_AFTER_S 60
 #define ANCHORS_MAX 64
 #define ANCHORS_PEM_MAX (512 * 1024)
+#define CLIENT_CRL_MAX (1000 * 1024) /* a message of the bus carries it */
 #define PATTERNS_MAX 100
 #define PATTERN_MAX 300
 #define PROFILE_NAME_MAX 40
@@ -57,6 +59,7 @@ struct est {
     struct http_server *http;
     struct snapshot_slot *profiles;
     struct snapshot_slot *authorities;
+    struct snapshot_slot *client_crls;
     struct service_loop *profiles_loop;
     struct trust *trust;
     struct commit_queue *deliveries;
@@ -95,6 +98,13 @@ struct enrolled {
 struct delivery {
     struct bytes request_sha256, serial;
     int generation, expiry_month;
+};
+
+/* A CRL of a CA that a profile trusts, its signature verified. */
+struct client_crl {
+    const char *profile;
+    uint8_t issuer_id[32]; /* of the CA whose key signed it */
+    struct crl list;
 };
 
 /* Who asks. */
@@ -155,6 +165,27 @@ enum error profiles_ready(void *context, struct request *rq);
 /* "certificate", "basic" … of the column, and back. */
 const char *authentication_name(Pb__EstAuthentication authentication);
 Pb__EstAuthentication authentication_of(const char *name);
+
+const char *client_revocation_name(Pb__EstClientRevocation revocation);
+Pb__EstClientRevocation client_revocation_of(const char *name);
+
+/* ---- client_crl.c: a CRL as operators give it ---- */
+
+/* Its name and its key: a CA may have had others. */
+void client_crl_issuer_id(struct arena *arena, X509 *issuer, uint8_t ret_id[32]);
+/* Signed by one of the profile's anchors. ERR_BAD_REQUEST says what is wrong. */
+enum error client_crl_read(struct request *rq, const Pb__EstProfile *profile, struct bytes der, struct client_crl *ret_crl) MUST_CHECK;
+/* ERR_CONFLICT: it is older than the other. */
+enum error client_crl_check_newer(struct request *rq, const struct client_crl *crl, struct bytes number, int64_t this_update_s) MUST_CHECK;
+Pb__EstCrl *client_crl_about(struct arena *arena, const struct crl *list);
+
+/* ---- client_revocation.c: what they say of those who come ---- */
+
+/* Reads them again if there are others than those in memory. */
+enum error client_crls_reload(struct est *est, struct request *rq) MUST_CHECK;
+/* The certificates from the client's (which is left out when we issued it ourselves, and so is looked up) to an anchor. */
+enum error client_revocation_check(struct est *est, struct request *rq, const struct profile *profile, STACK_OF(X509) * path, bool leaf_is_ours)
+    MUST_CHECK;
 
 /* ---- authorities.c ---- */
 
@@ -250,6 +281,16 @@ extern const struct db_statement store_forget_deliveries;
 /* Of est->deliveries, whose items are struct delivery. */
 commit_batch store_record_deliveries;
 
+/* Of all CRLs, as one text: what is stored anew has another. */
+enum error store_find_client_crl_ids(struct db *db, struct request *rq, const char **ret_ids) MUST_CHECK;
+/* profile, issuer_id, crl */
+enum error store_load_client_crls(struct db *db, struct request *rq, struct db_rows **ret_rows) MUST_CHECK;
+/* profile, issuer, number, this_update, next_update, entries */
+enum error store_list_client_crls(struct est *est, struct request *rq, struct db_rows **ret_rows) MUST_CHECK;
+/* ERR_CONFLICT: there is a newer one. */
+enum error store_put_client_crl(struct est *est, struct request *rq, const struct client_crl *crl, bool *ret_changed) MUST_CHECK;
+enum error store_delete_client_crls(struct est *est, struct request *rq, const char *profile, size_t *ret_deleted) MUST_CHECK;
+
 /* ---- handlers.c, and one file per rpc ---- */
 
 ProtobufCService *est_handlers(void);
@@ -262,5 +303,7 @@ enum error delete_est_profile(struct est *est, struct request *rq, const Pb__Del
 enum error reset_est_password(struct est *est, struct request *rq, const Pb__ResetEstPasswordRequest *input, Pb__ResetEstPasswordReply *ret_reply)
     MUST_CHECK;
 enum error delete_est_user(struct est *est, struct request *rq, const Pb__DeleteEstUserRequest *input, Pb__DeleteEstUserReply *ret_reply) MUST_CHECK;
+enum error store_est_crl(struct est *est, struct request *rq, const Pb__StoreEstCrlRequest *input, Pb__StoreEstCrlReply *ret_reply) MUST_CHECK;
+enum error delete_est_crls(struct est *est, struct request *rq, const Pb__DeleteEstCrlsRequest *input, Pb__DeleteEstCrlsReply *ret_reply) MUST_CHECK;
 
 #endif

@@ -2,7 +2,7 @@
  * est-gw: what EST clients talk to (RFC 7030, RFC 8951, RFC 9908): cacerts, csrattrs, enrolment and renewal over TLS, by client certificate or
  * password.
  *
- * Serves:      HTTPS, routes.c; on the bus the profiles, for signetctl
+ * Serves:      HTTPS, routes.c; on the bus the profiles and the CRLs of makers, for signetctl
  * Calls:       ra (Enroll), signer (ListCas, ListTemplates: what cacerts shows)
  * Announces:   configuration.changed (through est.outbox)
  * Hears:       NOTIFY est_profile
@@ -60,6 +60,7 @@ main(int argc, char **argv)
     service_must(service, rq, outbox_open(service, rq, est.bus, est.db, "est", &est.outbox));
     est.profiles = snapshot_slot_new();
     est.authorities = snapshot_slot_new();
+    est.client_crls = snapshot_slot_new();
     est.trust = trust_new();
     est.deliveries = commit_queue_new(store_record_deliveries, &est);
     listen_for_devices(&est);
@@ -76,5 +77,6 @@ main(int argc, char **argv)
     trust_free(est.trust);
     snapshot_slot_free(est.profiles);
     snapshot_slot_free(est.authorities);
+    snapshot_slot_free(est.client_crls);
     return status;
 }

@@ -21,6 +21,14 @@ static const char *const authentication_names[] = {
 };
 #define AUTHENTICATION_COUNT (sizeof authentication_names / sizeof authentication_names[0])
 
+static const char *const client_revocation_names[] = {
+    [PB__EST_CLIENT_REVOCATION__EST_CLIENT_REVOCATION_UNSPECIFIED] = "when-known",
+    [PB__EST_CLIENT_REVOCATION__EST_CLIENT_REVOCATION_NONE] = "none",
+    [PB__EST_CLIENT_REVOCATION__EST_CLIENT_REVOCATION_WHEN_KNOWN] = "when-known",
+    [PB__EST_CLIENT_REVOCATION__EST_CLIENT_REVOCATION_REQUIRED] = "required",
+};
+#define CLIENT_REVOCATION_COUNT (sizeof client_revocation_names / sizeof client_revocation_names[0])
+
 const char *
 authentication_name(Pb__EstAuthentication authentication)
 {
@@ -34,6 +42,21 @@ authentication_of(const char *name)
         if (text_equal(authentication_names[i], name))
             return (Pb__EstAuthentication)i;
     return PB__EST_AUTHENTICATION__EST_AUTHENTICATION_UNSPECIFIED;
+}
+
+const char *
+client_revocation_name(Pb__EstClientRevocation revocation)
+{
+    return client_revocation_names[revocation];
+}
+
+Pb__EstClientRevocation
+client_revocation_of(const char *name)
+{
+    for (size_t i = 1; i < CLIENT_REVOCATION_COUNT; i++)
+        if (text_equal(client_revocation_names[i], name))
+            return (Pb__EstClientRevocation)i;
+    return PB__EST_CLIENT_REVOCATION__EST_CLIENT_REVOCATION_UNSPECIFIED;
 }
 
 /* ---- what operators write ---- */
@@ -111,6 +134,8 @@ check_numbers(struct request *rq, const Pb__EstProfile *settings)
         return fail(rq, ERR_BAD_REQUEST, "retry_after_s is more than %d", RETRY_AFTER_MAX_S);
     if (settings->authentication <= PB__EST_AUTHENTICATION__EST_AUTHENTICATION_UNSPECIFIED || settings->authentication >= AUTHENTICATION_COUNT)
         return fail(rq, ERR_BAD_REQUEST, "authentication is one of certificate, basic, either, both");
+    if ((size_t)settings->client_revocation >= CLIENT_REVOCATION_COUNT)
+        return fail(rq, ERR_BAD_REQUEST, "client_revocation is one of none, when-known, required");
     return OK;
 }
 
@@ -198,7 +223,8 @@ profiles_reload(struct est *est, struct request *rq)
         read_anchors(own, &profiles->list[i]);
     }
     snapshot_put(est->profiles, TAKE(own->arena), profiles);
-    return trust_apply(est, rq);
+    error = client_crls_reload(est, rq);
+    return error ? error : trust_apply(est, rq);
 }
 
 /* What is stored is stored: when something is away now, the next look finds it. */
@@ -239,7 +265,7 @@ profiles_ready(void *context, struct request *rq)
 {
     struct est *est = context;
 
-    return snapshot_age_ms(est->profiles) >= 0 ? OK : profiles_reload(est, rq);
+    return snapshot_age_ms(est->profiles) >= 0 && snapshot_age_ms(est->client_crls) >= 0 ? OK : profiles_reload(est, rq);
 }
 
 enum error

@@ -3,12 +3,14 @@
 
 #include "est.h"
 
+#include "pki/name.h"
+
 #define DELIVERED_LATELY_S 3600
 
 #define PROFILE_COLUMNS                                                                                                                        \
     "name, description, disabled, template, issuer, validity_days, authentication, anchors, devices, names, proof_required, server_key_type, " \
-    "approval, retry_after_s, csr_attributes, csr_key_type, csr_subject, csr_names, csr_extended_key_usage, csr_template"
-#define PROFILE_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20"
+    "approval, retry_after_s, csr_attributes, csr_key_type, csr_subject, csr_names, csr_extended_key_usage, csr_template, client_revocation"
+#define PROFILE_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21"
 
 static const struct db_statement load_profiles = {"load_profiles", "SELECT " PROFILE_COLUMNS " FROM est.profile ORDER BY name"};
 static const struct db_statement insert_profile = {"insert_profile", "INSERT INTO est.profile (" PROFILE_COLUMNS ") VALUES (" PROFILE_VALUES
@@ -72,6 +74,7 @@ read_profile(const struct db_rows *rows, size_t row, Pb__EstProfile *profile)
     profile->csr_names = texts(rows, row, 17, &profile->n_csr_names);
     profile->csr_extended_key_usage = texts(rows, row, 18, &profile->n_csr_extended_key_usage);
     profile->csr_template = db_bool(rows, row, 19);
+    profile->client_revocation = client_revocation_of(db_text(rows, row, 20));
 }
 
 enum error
@@ -126,7 +129,8 @@ store_put_profile(struct est *est, struct request *rq, const Pb__EstProfile *pro
         DB_BOOL(profile->proof_required), DB_TEXT(profile->server_key_type), DB_BOOL(profile->approval), DB_INT(profile->retry_after_s),
         text_array((char *const *)profile->csr_attributes, profile->n_csr_attributes), DB_TEXT(profile->csr_key_type),
         text_array((char *const *)profile->csr_subject, profile->n_csr_subject), text_array((char *const *)profile->csr_names, profile->n_csr_names),
-        text_array((char *const *)profile->csr_extended_key_usage, profile->n_csr_extended_key_usage), DB_BOOL(profile->csr_template));
+        text_array((char *const *)profile->csr_extended_key_usage, profile->n_csr_extended_key_usage), DB_BOOL(profile->csr_template),
+        DB_TEXT(client_revocation_name(profile->client_revocation)));
 
     if (error)
         return error;
@@ -189,6 +193,79 @@ store_find_user(struct est *est, struct request *rq, const char *profile, const 
 
     if (!error)
         *ret_hash = db_count(rows) == 0 ? BYTES_NONE : db_bytes(rows, 0, 0);
+    return error;
+}
+
+/* ---- CRLs of others ---- */
+
+#define CLIENT_CRL_IDS "coalesce(string_agg(id::text, ',' ORDER BY id), '')"
+
+static const struct db_statement find_client_crl_ids = {"find_client_crl_ids", "SELECT " CLIENT_CRL_IDS " FROM est.client_crl"};
+static const struct db_statement load_client_crls = {"load_client_crls", "SELECT profile, issuer_id, crl FROM est.client_crl"};
+static const struct db_statement list_client_crls = {
+    "list_client_crls", "SELECT profile, issuer, number, this_update, next_update, entries FROM est.client_crl ORDER BY profile, issuer, issuer_id"};
+static const struct db_statement find_client_crl = {
+    "find_client_crl", "SELECT number, this_update, crl FROM est.client_crl WHERE profile = $1 AND issuer_id = $2 FOR UPDATE"};
+static const struct db_statement put_client_crl = {
+    "put_client_crl", "INSERT INTO est.client_crl (profile, issuer_id, issuer, number, this_update, next_update, entries, crl) "
+                      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (profile, issuer_id) DO UPDATE SET "
+                      "(id, issuer, number, this_update, next_update, entries, crl) = (EXCLUDED.id, $3, $4, $5, $6, $7, $8)"};
+static const struct db_statement delete_client_crls = {"delete_client_crls", "DELETE FROM est.client_crl WHERE profile = $1"};
+
+enum error
+store_find_client_crl_ids(struct db *db, struct request *rq, const char **ret_ids)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY0(db, rq, &find_client_crl_ids, &rows);
+
+    if (!error)
+        *ret_ids = db_text(rows, 0, 0);
+    return error;
+}
+
+enum error
+store_load_client_crls(struct db *db, struct request *rq, struct db_rows **ret_rows)
+{
+    return DB_QUERY0(db, rq, &load_client_crls, ret_rows);
+}
+
+enum error
+store_list_client_crls(struct est *est, struct request *rq, struct db_rows **ret_rows)
+{
+    return DB_QUERY0(est->db, rq, &list_client_crls, ret_rows);
+}
+
+/* In a transaction: operators' changes come one after the other. */
+enum error
+store_put_client_crl(struct est *est, struct request *rq, const struct client_crl *crl, bool *ret_changed)
+{
+    const struct crl *list = &crl->list;
+    struct bytes issuer_id = BYTES(crl->issuer_id, sizeof crl->issuer_id), number = list->number.len > 0 ? list->number : BYTES("", 0);
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(est->db, rq, &find_client_crl, &rows, DB_TEXT(crl->profile), DB_BYTES(issuer_id));
+    if (error)
+        return error;
+    *ret_changed = db_count(rows) == 0 || !bytes_equal(db_bytes(rows, 0, 2), list->der);
+    if (!*ret_changed)
+        return OK;
+    if (db_count(rows) > 0) {
+        error = client_crl_check_newer(rq, crl, db_bytes(rows, 0, 0), db_time_s(rows, 0, 1));
+        if (error)
+            return error;
+    }
+    return DB_QUERY(est->db, rq, &put_client_crl, NULL, DB_TEXT(crl->profile), DB_BYTES(issuer_id), DB_TEXT(name_format(rq->arena, list->issuer)),
+                    DB_BYTES(number), DB_TIME_S(list->this_update_s), DB_TIME_S(list->next_update_s), DB_INT(list->entry_count), DB_BYTES(list->der));
+}
+
+enum error
+store_delete_client_crls(struct est *est, struct request *rq, const char *profile, size_t *ret_deleted)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(est->db, rq, &delete_client_crls, &rows, DB_TEXT(profile));
+
+    if (!error)
+        *ret_deleted = db_affected(rows);
     return error;
 }
 

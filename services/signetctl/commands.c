@@ -9,12 +9,13 @@
     "star-min-lifetime-s= star-certificate-get= profiles= identifier-types= apple-roots= step-roots= tpm-roots="
 
 /* Of all kinds together; what a kind does not have is passed over by it. */
-#define PROFILE_OPTIONS                                                                                                                        \
-    "kind= description= disabled= template= issuer= validity-days= authentication= anchors= devices= names= proof-required= server-key-type= " \
-    "approval= retry-after-s= csr-attributes= csr-key-type= csr-subject= csr-names= csr-extended-key-usage= csr-template= "                    \
-    "authorization= ca-certificates= strip-root= include-ca-in-reply= legacy= renewal= renewal-window-days= renewal-grace-days= "              \
-    "renewal-from-predecessors= ndes= ndes-page-in-utf8= challenge-minutes= challenges-most= admin-user= request-networks= admin-networks= "   \
-    "webhook-url= webhook-secret-file= intune-tenant= intune-application= intune-secret-file= intune-login-url= intune-revocation-minutes= "   \
+#define PROFILE_OPTIONS                                                                                                                      \
+    "kind= description= disabled= template= issuer= validity-days= authentication= anchors= crl= client-revocation= devices= names= "        \
+    "proof-required= server-key-type= "                                                                                                      \
+    "approval= retry-after-s= csr-attributes= csr-key-type= csr-subject= csr-names= csr-extended-key-usage= csr-template= "                  \
+    "authorization= ca-certificates= strip-root= include-ca-in-reply= legacy= renewal= renewal-window-days= renewal-grace-days= "            \
+    "renewal-from-predecessors= ndes= ndes-page-in-utf8= challenge-minutes= challenges-most= admin-user= request-networks= admin-networks= " \
+    "webhook-url= webhook-secret-file= intune-tenant= intune-application= intune-secret-file= intune-login-url= intune-revocation-minutes= " \
     "intune-graph-url="
 
 const struct command commands[] = {

@@ -1,11 +1,18 @@
-/* Profiles of est-gw. Options and YAML keys are the fields of EstProfile; --anchors names a PEM file. */
+/* Profiles of est-gw. Options and YAML keys are the fields of EstProfile; --anchors names a PEM file, --crl files with CRLs, which are kept beside.
+ */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
+#include "link/message.h"
+#include "pki/der.h"
+#include "pki/pem.h"
 #include "profile.h"
 #include "signet/v1/est_gw.pb-c.h"
 
 #define PROFILE_FILE_MAX (1024 * 1024)
+#define CRL_FILE_MAX (32 * 1024 * 1024)
+#define CRLS_MAX 64 /* in a file */
 
 static enum error
 ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListEstProfilesReply **ret_reply)
@@ -15,6 +22,20 @@ ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListEstProf
     request.name = name;
     enum error error = CTL_CALL(ctl, rq, est_gw, ListEstProfiles, &request, ret_reply);
     return error ? error : list_check_found(rq, name, (*ret_reply)->n_profiles, "EST profile", "profile list --kind est");
+}
+
+/* "2 until 2026-11-30T00:00:00Z" */
+static const char *
+crls_text(struct arena *arena, const Pb__EstProfileEntry *stored)
+{
+    int64_t ends_s = 0;
+
+    if (stored->n_crls == 0)
+        return "-";
+    for (size_t i = 0; i < stored->n_crls; i++)
+        if (ends_s == 0 || stored->crls[i]->next_update_at_s < ends_s)
+            ends_s = stored->crls[i]->next_update_at_s;
+    return arena_format(arena, "%zu until %s", stored->n_crls, clock_format_rfc3339(arena, ends_s));
 }
 
 static void
@@ -27,6 +48,8 @@ add_profile(struct request *rq, struct table *table, const void *element)
                                  profile->template_,
                                  profile->issuer,
                                  enum_short_name(rq->arena, &pb__est_authentication__descriptor, (int)profile->authentication),
+                                 enum_short_name(rq->arena, &pb__est_client_revocation__descriptor, (int)profile->client_revocation),
+                                 crls_text(rq->arena, stored),
                                  profile->proof_required ? "required" : "checked",
                                  profile->server_key_type,
                                  profile->approval ? "yes" : "no",
@@ -35,9 +58,9 @@ add_profile(struct request *rq, struct table *table, const void *element)
     table_row(table, cells);
 }
 
-static const struct listing profiles = {
-    .heads = {"NAME", "STATE", "TEMPLATE", "ISSUER", "AUTHENTICATION", "PROOF", "SERVER KEYS", "APPROVAL", "USERS", "DESCRIPTION"},
-    .add_row = add_profile};
+static const struct listing profiles = {.heads = {"NAME", "STATE", "TEMPLATE", "ISSUER", "AUTHENTICATION", "CLIENT REVOCATION", "CRLS", "PROOF",
+                                                  "SERVER KEYS", "APPROVAL", "USERS", "DESCRIPTION"},
+                                        .add_row = add_profile};
 
 static enum error
 list(struct ctl *ctl, struct request *rq)
@@ -92,6 +115,83 @@ set_fields(struct ctl *ctl, struct request *rq, Pb__EstProfile *profile)
     return error;
 }
 
+/* ---- CRLs ---- */
+
+static enum error
+store_crl(struct ctl *ctl, struct request *rq, const char *profile, struct bytes der)
+{
+    Pb__StoreEstCrlRequest request = PB__STORE_EST_CRL_REQUEST__INIT;
+    const Pb__StoreEstCrlReply *reply;
+
+    request.operator_ = operator_name(rq->arena);
+    request.profile = profile;
+    request.crl = message_data(der);
+    enum error error = CTL_CALL(ctl, rq, est_gw, StoreEstCrl, &request, &reply);
+    if (error)
+        return error;
+    const Pb__EstCrl *crl = reply->crl;
+    return answer(ctl, rq, &reply->base, "CRL of %s: %s, number %s, %u certificates, until %s\n", crl->issuer,
+                  reply->changed ? "stored" : "already there", crl->number[0] == '\0' ? "(none)" : crl->number, crl->entries,
+                  clock_format_rfc3339(rq->arena, crl->next_update_at_s));
+}
+
+static enum error
+delete_crls(struct ctl *ctl, struct request *rq, const char *profile)
+{
+    Pb__DeleteEstCrlsRequest request = PB__DELETE_EST_CRLS_REQUEST__INIT;
+    const Pb__DeleteEstCrlsReply *reply;
+
+    request.operator_ = operator_name(rq->arena);
+    request.profile = profile;
+    enum error error = CTL_CALL(ctl, rq, est_gw, DeleteEstCrls, &request, &reply);
+    return error ? error : answer(ctl, rq, &reply->base, "EST profile %s: %u CRLs deleted\n", profile, reply->deleted);
+}
+
+struct crls {
+    struct bytes *at;
+    size_t count;
+};
+
+/* One in DER, or any number in PEM. */
+static enum error
+read_crls(struct request *rq, const char *path, struct crls *ret_crls)
+{
+    struct bytes content;
+    enum error error = file_read(rq, path, CRL_FILE_MAX, &content);
+
+    if (error)
+        return error;
+    if (content.len > 0 && content.at[0] == DER_SEQUENCE) {
+        ret_crls->at = arena_array(rq->arena, 1, sizeof *ret_crls->at);
+        ret_crls->at[0] = content;
+        ret_crls->count = 1;
+        return OK;
+    }
+    error = pem_all(rq, bytes_text(rq->arena, content), "X509 CRL", CRLS_MAX, &ret_crls->at, &ret_crls->count);
+    return error || ret_crls->count > 0 ? error : fail(rq, ERR_BAD_REQUEST, "%s holds no CRL, neither PEM nor DER", path);
+}
+
+/* NULL: nothing is said of them. */
+static enum error
+set_crls(struct ctl *ctl, struct request *rq, const char *profile, const char *paths)
+{
+    size_t count;
+    struct crls crls;
+    enum error error = OK;
+
+    if (paths == NULL)
+        return OK;
+    if (paths[0] == '\0')
+        return delete_crls(ctl, rq, profile);
+    char **path = text_split(rq->arena, paths, ',', &count);
+    for (size_t i = 0; !error && i < count; i++) {
+        error = read_crls(rq, path[i], &crls);
+        for (size_t k = 0; !error && k < crls.count; k++)
+            error = store_crl(ctl, rq, profile, crls.at[k]);
+    }
+    return error;
+}
+
 static enum error
 create(struct ctl *ctl, struct request *rq)
 {
@@ -99,18 +199,27 @@ create(struct ctl *ctl, struct request *rq)
     enum error error = set_fields(ctl, rq, &profile);
 
     profile.name = ctl->arguments.words[0];
-    return error ? error : store(ctl, rq, &profile, true);
+    if (!error)
+        error = store(ctl, rq, &profile, true);
+    return error ? error : set_crls(ctl, rq, profile.name, argument(ctl, "crl"));
 }
 
+/* Who only brings a new CRL, every night, changes no profile. */
 static enum error
 set(struct ctl *ctl, struct request *rq)
 {
+    const char *crls = argument(ctl, "crl");
     const Pb__ListEstProfilesReply *reply;
     enum error error = ask(ctl, rq, ctl->arguments.words[0], &reply);
 
-    if (!error)
-        error = set_fields(ctl, rq, reply->profiles[0]->profile);
-    return error ? error : store(ctl, rq, reply->profiles[0]->profile, false);
+    if (error)
+        return error;
+    Pb__EstProfile *profile = reply->profiles[0]->profile;
+    struct bytes before = message_pack(rq->arena, &profile->base);
+    error = set_fields(ctl, rq, profile);
+    if (!error && (crls == NULL || !bytes_equal(before, message_pack(rq->arena, &profile->base))))
+        error = store(ctl, rq, profile, false);
+    return error ? error : set_crls(ctl, rq, profile->name, crls);
 }
 
 static enum error

@@ -28,6 +28,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/est-gw/sql/002_drawn_secrets.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/003_outbox.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/004_forget.sql");
+    postgres_kit_run_file(postgres, "services/est-gw/sql/005_client_crls.sql");
     postgres_kit_grant(postgres, "est_gw");
     return 0;
 }
@@ -45,11 +46,12 @@ open_fixture(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct db_options options = {.name = "est-gw", .url = postgres_kit_url_of_role(postgres, "est_gw"), .password_file = "", .connections = 2};
 
-    postgres_kit_run(postgres, "TRUNCATE est.profile, est.basic_user, est.delivery, est.outbox");
+    postgres_kit_run(postgres, "TRUNCATE est.profile, est.basic_user, est.delivery, est.outbox, est.client_crl");
     fixture->rq = request_new();
     assert_int_equal(db_open(fixture->rq, &options, &fixture->est.db), OK);
     fixture->est.profiles = snapshot_slot_new();
     fixture->est.authorities = snapshot_slot_new();
+    fixture->est.client_crls = snapshot_slot_new();
     fixture->est.trust = trust_new();
     *state = fixture;
     return 0;
@@ -64,6 +66,7 @@ close_fixture(void **state)
     trust_free(fixture->est.trust);
     snapshot_slot_free(fixture->est.profiles);
     snapshot_slot_free(fixture->est.authorities);
+    snapshot_slot_free(fixture->est.client_crls);
     db_close(fixture->est.db);
     free(fixture);
     return 0;

@@ -43,6 +43,7 @@ every_field_comes_back(void **state)
     profile->csr_extended_key_usage = uses;
     profile->n_csr_extended_key_usage = 1;
     profile->csr_template = true;
+    profile->client_revocation = PB__EST_CLIENT_REVOCATION__EST_CLIENT_REVOCATION_REQUIRED;
     assert_ok(fixture->rq, store(fixture, profile, true, &created));
     assert_ok(fixture->rq, store_load_profiles(fixture->est.db, fixture->rq, &found, &count));
     assert_int_equal(count, 1);
@@ -96,7 +97,7 @@ refuses_what_makes_no_sense(void **state)
         {"key type", good_profile(arena, "a")},        {"approval", good_profile(arena, "a")},
         {"names", good_profile(arena, "a")},           {"csr_attributes", good_profile(arena, "a")},
         {"csr_names", good_profile(arena, "a")},       {"csr_subject", good_profile(arena, "a")},
-        {"validity_days", good_profile(arena, "a")},
+        {"validity_days", good_profile(arena, "a")},   {"client_revocation", good_profile(arena, "a")},
     };
     bool created;
 
@@ -117,6 +118,7 @@ refuses_what_makes_no_sense(void **state)
     cases[15].profile->csr_subject = odd;
     cases[15].profile->n_csr_subject = 1;
     cases[16].profile->validity_days = 100000;
+    cases[17].profile->client_revocation = (Pb__EstClientRevocation)9;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(store(fixture, cases[i].profile, true, &created), ERR_BAD_REQUEST);
         if (strstr(fixture->rq->failure.message, cases[i].says) == NULL)

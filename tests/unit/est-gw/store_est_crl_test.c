@@ -1,0 +1,108 @@
+/* CRLs of makers: whose are taken, what replaces what, what is refused. */
+#include "client_crl_fixture.h"
+
+static const uint8_t seven[] = {7, 0};
+
+static void
+a_newer_crl_of_the_same_ca_replaces_the_old_one_and_no_other(void **state)
+{
+    struct fixture *fixture = *state;
+    struct arena *arena = fixture->rq->arena;
+    const struct maker makers[] = {new_maker(arena, "/CN=Maker", NULL), new_maker(arena, "/CN=Other Maker", "keyCertSign,cRLSign")};
+    struct bytes first = new_crl(arena, &(struct wish){.maker = &makers[0], .number = 255, .age_s = HOUR_S});
+    struct bytes second = new_crl(arena, &(struct wish){.maker = &makers[0], .number = 256, .revoked = seven});
+    struct bytes other = new_crl(arena, &(struct wish){.maker = &makers[1]});
+    Pb__StoreEstCrlReply reply;
+    bool created;
+
+    assert_ok(fixture->rq, store(fixture, profile_trusting(arena, "phones", makers, 2), true, &created));
+    assert_ok(fixture->rq, store_crl(fixture, "phones", first, &reply));
+    assert_true(reply.changed);
+    assert_string_equal(reply.crl->issuer, "CN=Maker");
+    assert_string_equal(reply.crl->number, "ff");
+    assert_non_null(strstr(announced, "est client crl phones stored by olga"));
+    assert_ok(fixture->rq, store_crl(fixture, "phones", first, &reply));
+    assert_false(reply.changed);
+    assert_row("SELECT count(*) FROM est.outbox", "2");
+    assert_ok(fixture->rq, store_crl(fixture, "phones", other, &reply));
+    assert_string_equal(reply.crl->number, "");
+    assert_ok(fixture->rq, store_crl(fixture, "phones", second, &reply));
+    assert_true(reply.changed);
+    assert_row("SELECT string_agg(issuer || ' ' || encode(number, 'hex') || ' ' || entries, ', ' ORDER BY issuer) FROM est.client_crl",
+               "CN=Maker 0100 1, CN=Other Maker  0");
+    assert_int_equal(store_crl(fixture, "phones", first, &reply), ERR_CONFLICT);
+    assert_non_null(strstr(fixture->rq->failure.message, "number 0100"));
+    EVP_PKEY_free(makers[0].key);
+    EVP_PKEY_free(makers[1].key);
+}
+
+/* A number that is greater and a time that is earlier, or the other way round, is a CA that was restored from a copy. */
+static void
+older_in_number_or_in_time_is_older(void **state)
+{
+    struct fixture *fixture = *state;
+    struct arena *arena = fixture->rq->arena;
+    const struct maker maker = new_maker(arena, "/CN=Maker", NULL);
+    Pb__StoreEstCrlReply reply;
+    bool created;
+
+    assert_ok(fixture->rq, store(fixture, profile_trusting(arena, "phones", &maker, 1), true, &created));
+    assert_ok(fixture->rq, store_crl(fixture, "phones", new_crl(arena, &(struct wish){.maker = &maker, .number = 9, .age_s = HOUR_S}), &reply));
+    assert_int_equal(store_crl(fixture, "phones", new_crl(arena, &(struct wish){.maker = &maker, .number = 8}), &reply), ERR_CONFLICT);
+    assert_int_equal(store_crl(fixture, "phones", new_crl(arena, &(struct wish){.maker = &maker, .number = 10, .age_s = 2 * HOUR_S}), &reply),
+                     ERR_CONFLICT);
+    failure_clear(fixture->rq);
+    assert_ok(fixture->rq, store_crl(fixture, "phones", new_crl(arena, &(struct wish){.maker = &maker, .number = 10}), &reply));
+    EVP_PKEY_free(maker.key);
+}
+
+static void
+refuses_what_proves_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct arena *arena = fixture->rq->arena;
+    const struct maker makers[] = {new_maker(arena, "/CN=Maker", NULL), new_maker(arena, "/CN=Signs no CRLs", "keyCertSign")};
+    const struct maker stranger = new_maker(arena, "/CN=Maker", NULL), nobody = new_maker(arena, "/CN=Nobody", NULL);
+    uint8_t *too_large = arena_alloc(arena, CLIENT_CRL_MAX + 1);
+    const struct {
+        struct bytes der;
+        const char *says;
+    } cases[] = {
+        {new_crl(arena, &(struct wish){.maker = &stranger}), "signed by none"},
+        {new_crl(arena, &(struct wish){.maker = &nobody}), "signed by none"},
+        {new_crl(arena, &(struct wish){.maker = &makers[1]}), "signed by none"},
+        {new_crl(arena, &(struct wish){.maker = &makers[0], .digest = EVP_sha1()}), "digest"},
+        {new_crl(arena, &(struct wish){.maker = &makers[0], .age_s = -HOUR_S}), "not valid yet"},
+        {new_crl(arena, &(struct wish){.maker = &makers[0], .critical = "critical,onlyuser:TRUE"}), "critical extension"},
+        {BYTES("0\0", 2), "not a DER CRL"},
+        {BYTES(too_large, CLIENT_CRL_MAX + 1), "octets"},
+        {BYTES_NONE, "octets"},
+    };
+    Pb__StoreEstCrlReply reply;
+    bool created;
+
+    assert_ok(fixture->rq, store(fixture, profile_trusting(arena, "phones", makers, 2), true, &created));
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(store_crl(fixture, "phones", cases[i].der, &reply), ERR_BAD_REQUEST);
+        if (strstr(fixture->rq->failure.message, cases[i].says) == NULL)
+            fail_msg("case %zu: %s", i, fixture->rq->failure.message);
+        failure_clear(fixture->rq);
+    }
+    assert_int_equal(store_crl(fixture, "routers", new_crl(arena, &(struct wish){.maker = &makers[0]}), &reply), ERR_NOT_FOUND);
+    assert_row("SELECT count(*) FROM est.client_crl", "0");
+    EVP_PKEY_free(makers[0].key);
+    EVP_PKEY_free(makers[1].key);
+    EVP_PKEY_free(stranger.key);
+    EVP_PKEY_free(nobody.key);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_newer_crl_of_the_same_ca_replaces_the_old_one_and_no_other),
+        CASE(older_in_number_or_in_time_is_older),
+        CASE(refuses_what_proves_nothing),
+    };
+    return cmocka_run_group_tests(tests, start_postgres, stop_postgres);
+}
