@@ -26,26 +26,28 @@ static const struct db_statement load_claimed = {
 
 static const enum db_type end_types[] = {DB_IS_TEXT, DB_IS_BYTES, DB_IS_INT, DB_IS_BYTES};
 static const enum db_type alternate_types[] = {DB_IS_BIGINT, DB_IS_BYTES};
-static const struct db_statement end_orders = {
-    "end_orders", "UPDATE acme.orders o SET status = 'valid', serial = w.serial, expiry_month = w.expiry_month, chain_sha256 = w.chain_sha256, "
-                  "alternate_chains = ARRAY(SELECT a.sha256 FROM unnest($5::bigint[], $6::bytea[]) WITH ORDINALITY AS a (n, sha256, place) "
-                  "WHERE a.n = w.n ORDER BY a.place), leased_until = NULL, lease_holder = NULL "
-                  "FROM unnest($1::text[], $2::bytea[], $3::int[], $4::bytea[]) WITH ORDINALITY AS w (id, serial, expiry_month, chain_sha256, n) "
-                  "WHERE o.id = w.id AND o.lease_holder = $7 AND o.status = 'processing' RETURNING w.n"};
+#define END_ORDERS                                                                                                                   \
+    "UPDATE acme.orders o SET status = 'valid', serial = w.serial, expiry_month = w.expiry_month, chain_sha256 = w.chain_sha256, "   \
+    "alternate_chains = ARRAY(SELECT a.sha256 FROM unnest($5::bigint[], $6::bytea[]) WITH ORDINALITY AS a (n, sha256, place) "       \
+    "WHERE a.n = w.n ORDER BY a.place), leased_until = NULL, lease_holder = NULL "                                                   \
+    "FROM unnest($1::text[], $2::bytea[], $3::int[], $4::bytea[]) WITH ORDINALITY AS w (id, serial, expiry_month, chain_sha256, n) " \
+    "WHERE o.id = w.id AND o.lease_holder = $7 AND o.status = 'processing' RETURNING w.n"
+static const struct db_statement end_orders = {"end_orders", END_ORDERS};
 static const enum db_type chain_types[] = {DB_IS_BYTES, DB_IS_TEXT};
 static const struct db_statement insert_chains = {
     "insert_chains", "INSERT INTO acme.chain (sha256, pem) SELECT DISTINCT ON (c.sha256) c.sha256, c.pem FROM unnest($1::bytea[], $2::text[]) AS c "
                      "(sha256, pem) ORDER BY c.sha256 ON CONFLICT (sha256) DO NOTHING"};
 
 /* The limits of the domains that certificates were issued for. They were asked when the orders came; nobody is refused any more, but whoever comes
- * next has to wait for at most one period. */
-static const enum db_type spent_types[] = {DB_IS_TEXT, DB_IS_BIGINT, DB_IS_INT};
-static const struct db_statement spend_issued = {
-    "spend_issued",
-    "INSERT INTO acme.limit_state AS s (key, tat, period) SELECT w.key, now() + least(count(*) * make_interval(secs => max(w.step_us) / 1e6), "
-    "make_interval(secs => max(w.period_s))), make_interval(secs => max(w.period_s)) FROM unnest($1::text[], $2::bigint[], $3::int[]) AS w (key, "
-    "step_us, period_s) GROUP BY w.key ORDER BY w.key ON CONFLICT (key) DO UPDATE SET period = excluded.period, "
-    "tat = least(greatest(s.tat, now()) + (excluded.tat - now()), now() + excluded.period)"};
+ * next has to wait for at most one period. An order counts once: for who ends it, not for a holder whose lease ran out before. */
+static const enum db_type spent_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_INT};
+static const struct db_statement end_and_spend = {
+    "end_and_spend",
+    "WITH ended AS (" END_ORDERS "), spent AS (INSERT INTO acme.limit_state AS s (key, tat, period) SELECT w.key, now() + least(count(*) * "
+    "make_interval(secs => max(w.step_us) / 1e6), make_interval(secs => max(w.period_s))), make_interval(secs => max(w.period_s)) "
+    "FROM unnest($8::bigint[], $9::text[], $10::bigint[], $11::int[]) AS w (n, key, step_us, period_s) JOIN ended e ON e.n = w.n "
+    "GROUP BY w.key ORDER BY w.key ON CONFLICT (key) DO UPDATE SET period = excluded.period, "
+    "tat = least(greatest(s.tat, now()) + (excluded.tat - now()), now() + excluded.period)) SELECT n FROM ended"};
 
 /*
  * Challenge, authorisation and order in one statement: no reader sees a valid authorisation of an order that is not ready yet. What is proven until
@@ -82,7 +84,7 @@ static const struct db_statement end_validations = {
 
 /* ---- a batch ---- */
 
-enum { STEPS_MAX = 6 };
+enum { STEPS_MAX = 5 };
 
 /* Those of one kind, in the order in which their statement numbers them. */
 struct part {
@@ -191,12 +193,24 @@ add_chains(struct batch *batch, const struct part *part)
     db_columns_take(chains, add_step(batch, &insert_chains, COUNT_OF(chain_types), NULL));
 }
 
+static size_t
+add_spendings(struct db_columns *spent, size_t place, const struct issued *issued)
+{
+    for (size_t i = 0; i < issued->spending_count; i++) {
+        const struct spending *spending = &issued->spendings[i];
+        DB_ADD(spent, DB_BIGINT((int64_t)place + 1), DB_TEXT(spending->key), DB_BIGINT(limit_step_us(spending->limit)),
+               DB_INT(spending->limit.period_s));
+    }
+    return issued->spending_count;
+}
+
 static void
 add_ends(struct batch *batch, const struct part *part, struct db_rows **ret_ended)
 {
     struct db_columns *ends = db_columns_new(batch->rq->arena, end_types, COUNT_OF(end_types));
     struct db_columns *alternates = db_columns_new(batch->rq->arena, alternate_types, COUNT_OF(alternate_types));
-    size_t width = COUNT_OF(end_types) + COUNT_OF(alternate_types);
+    struct db_columns *spent = db_columns_new(batch->rq->arena, spent_types, COUNT_OF(spent_types));
+    size_t width = COUNT_OF(end_types) + COUNT_OF(alternate_types), spendings = 0;
 
     if (part->count == 0)
         return;
@@ -206,26 +220,15 @@ add_ends(struct batch *batch, const struct part *part, struct db_rows **ret_ende
         DB_ADD(ends, DB_TEXT(part->moves[i]->id), DB_BYTES(issued->serial), DB_INT(issued->expiry_month), DB_BYTES(issued->chain_sha256[0]));
         for (size_t c = 1; c < issued->chain_count; c++)
             DB_ADD(alternates, DB_BIGINT((int64_t)i + 1), DB_BYTES(issued->chain_sha256[c]));
+        spendings += add_spendings(spent, i, issued);
     }
-    struct db_value *values = add_step(batch, &end_orders, width + 1, ret_ended);
+    struct db_value *values = spendings == 0 ? add_step(batch, &end_orders, width + 1, ret_ended)
+                                             : add_step(batch, &end_and_spend, width + 1 + COUNT_OF(spent_types), ret_ended);
     db_columns_take(ends, values);
     db_columns_take(alternates, values + COUNT_OF(end_types));
     values[width] = DB_TEXT(lease_holder(batch->acme->finalizations));
-}
-
-static void
-add_spendings(struct batch *batch, const struct part *part)
-{
-    struct db_columns *spent = db_columns_new(batch->rq->arena, spent_types, COUNT_OF(spent_types));
-    size_t count = 0;
-
-    for (size_t i = 0; i < part->count; i++)
-        for (size_t k = 0; k < part->moves[i]->issued->spending_count; k++, count++) {
-            const struct spending *spending = &part->moves[i]->issued->spendings[k];
-            DB_ADD(spent, DB_TEXT(spending->key), DB_BIGINT(limit_step_us(spending->limit)), DB_INT(spending->limit.period_s));
-        }
-    if (count > 0)
-        db_columns_take(spent, add_step(batch, &spend_issued, COUNT_OF(spent_types), NULL));
+    if (spendings > 0)
+        db_columns_take(spent, values + width + 1);
 }
 
 static void
@@ -279,7 +282,6 @@ store_move_batch(void *context, struct request *rq, void *const *items, size_t c
 
     add_claims(&batch, &claims, &claimed, &found);
     add_ends(&batch, &ends, &ended);
-    add_spendings(&batch, &ends);
     add_verdicts(&batch, &verdicts, &decided);
     enum error error = db_atomic(batch.acme->db, rq, batch.steps, batch.step_count);
     if (error)

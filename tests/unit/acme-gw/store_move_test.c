@@ -110,6 +110,47 @@ orders_end_with_their_own_chains(void **state)
     free(stored);
 }
 
+/* In turns of 100,000 s. */
+static char *
+spent(void)
+{
+    return postgres_kit_ask(postgres, "SELECT string_agg(key || ' ' || round(extract(epoch FROM tat - now()) / 100000), ', ' ORDER BY key) "
+                                      "FROM acme.limit_state WHERE key LIKE 'd %'");
+}
+
+/* Its lease ran out, and another replica was faster with the same certificate. */
+static void
+a_certificate_counts_once_however_many_ends_its_order_had(void **state)
+{
+    struct made_order one = client_ready_order(&me, "one.example"), two = client_ready_order(&me, "two.example");
+    AUTO_STRUCT(request, rq) = request_new();
+    const struct spending spendings[] = {{.key = "d one", .limit = {10, 1000000}}, {.key = "d both", .limit = {10, 1000000}}};
+    const struct spending others[] = {{.key = "d both", .limit = {10, 1000000}}};
+    struct issued of_one = issued_with(rq, 1), of_two = issued_with(rq, 1);
+    struct order_move claims[] = {claim_of(rq, one.url, "dns:one.example", "csr"), claim_of(rq, two.url, "dns:two.example", "csr")};
+    struct order_move ends[] = {{.kind = MOVE_END, .rq = rq, .id = id_of(one.url), .issued = &of_one},
+                                {.kind = MOVE_END, .rq = rq, .id = id_of(two.url), .issued = &of_two}};
+    void *claim_items[] = {&claims[0], &claims[1]}, *end_items[] = {&ends[0], &ends[1]};
+
+    of_one.spendings = spendings;
+    of_one.spending_count = COUNT_OF(spendings);
+    of_two.spendings = others;
+    of_two.spending_count = COUNT_OF(others);
+    assert_int_equal(store_move_batch(&gateway, rq, claim_items, 2), OK);
+    postgres_kit_run(postgres, "UPDATE acme.orders SET lease_holder = 'other' WHERE names = '{dns:two.example}'");
+    assert_int_equal(store_move_batch(&gateway, rq, end_items, 2), OK);
+    assert_true(ends[0].done && !ends[1].done);
+    char *counted = spent();
+    assert_string_equal(counted, "d both 1, d one 1");
+    free(counted);
+    postgres_kit_run(postgres, "UPDATE acme.orders SET lease_holder = 'gateway/finalizations' WHERE names = '{dns:two.example}'");
+    for (int again = 0; again < 2; again++)
+        assert_int_equal(store_move_batch(&gateway, rq, end_items, 2), OK);
+    counted = spent();
+    assert_string_equal(counted, "d both 2, d one 1");
+    free(counted);
+}
+
 /* An order with two names whose challenges are both in our hands. */
 static const char *
 order_in_work(char *ret_ids[2])
@@ -157,7 +198,7 @@ verdicts_of_one_order_are_counted_together(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 2
+#define CASES_BY_HAND 3
 
 int
 main(void)
@@ -165,6 +206,7 @@ main(void)
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(all_verdicts)] = {
         CASE(of_two_claims_of_one_order_one_wins),
         CASE(orders_end_with_their_own_chains),
+        CASE(a_certificate_counts_once_however_many_ends_its_order_had),
     };
 
     for (size_t i = 0; i < COUNT_OF(all_verdicts); i++)
