@@ -139,7 +139,10 @@ envelope_open(struct scep *scep, struct request *rq, const struct profile *profi
     /* Nothing of ours is ever encrypted with DES: who sends it knows more than that, or is lost. */
     *ret_cipher = input.cipher == PB__SCEP_CIPHER__SCEP_CIPHER_DES_CBC ? PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC : input.cipher;
     const struct cms_recipient *recipient = find_recipient(enveloped, ra);
-    if (recipient == NULL || !oid_is(recipient->key_algorithm, OID_RSA_ENCRYPTION) || recipient->encrypted_key.len == 0)
+    if (recipient != NULL && !oid_is(recipient->key_algorithm, OID_RSA_ENCRYPTION))
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "cipher", "the envelope's key is wrapped by %s, and only by rsaEncryption it may be",
+                      oid_name(rq->arena, recipient->key_algorithm));
+    if (recipient == NULL || recipient->encrypted_key.len == 0)
         return refuse_closed(rq);
     input.profile = profile->about->name;
     input.issuer = profile->about->issuer;

@@ -1,6 +1,6 @@
 /*
  * A SCEP request as it comes: SignedData around EnvelopedData, signed with a certificate that the device made itself or got from us. Called by
- * pki_operation.c. Only messages whose signature verifies get an answer in SCEP; the others get an HTTP status.
+ * pki_operation.c. What has a transaction and a signer gets an answer in SCEP, if only that its signature does not verify; the rest an HTTP status.
  */
 #include "scep.h"
 
@@ -67,7 +67,7 @@ find_signer(const struct cms_signed *message, struct peer *ret_signer)
 
 /* ---- signature ---- */
 
-static const struct {
+static const struct digest {
     const struct bytes *oid, *with_rsa, *with_ecdsa;
     const EVP_MD *(*md)(void);
     Pb__ScepDigest digest;
@@ -77,17 +77,26 @@ static const struct {
     {&OID_SHA512, &OID_SHA512_WITH_RSA, &OID_ECDSA_WITH_SHA512, EVP_sha512, PB__SCEP_DIGEST__SCEP_DIGEST_SHA512},
     {&OID_SHA1, &OID_SHA1, &OID_SHA1, EVP_sha1, PB__SCEP_DIGEST__SCEP_DIGEST_SHA1},
 };
-#define DIGEST_COUNT (sizeof digests / sizeof digests[0])
+
+/* NULL: not known here. */
+static const struct digest *
+find_digest(struct bytes oid)
+{
+    for (size_t i = 0; i < sizeof digests / sizeof digests[0]; i++)
+        if (oid_is(oid, *digests[i].oid))
+            return &digests[i];
+    return NULL;
+}
 
 /* Curves, too: what they sign is answered, if only with a refusal that the device understands. */
 static bool
-signature_fits(struct bytes oid, size_t digest, enum key_type key)
+signature_fits(struct bytes oid, const struct digest *digest, enum key_type key)
 {
-    bool is_sha1 = digests[digest].digest == PB__SCEP_DIGEST__SCEP_DIGEST_SHA1;
+    bool is_sha1 = digest->digest == PB__SCEP_DIGEST__SCEP_DIGEST_SHA1;
 
     if (key != KEY_RSA)
-        return (key == KEY_P256 || key == KEY_P384 || key == KEY_P521) && oid_is(oid, *digests[digest].with_ecdsa);
-    return oid_is(oid, OID_RSA_ENCRYPTION) || oid_is(oid, *digests[digest].with_rsa) || (is_sha1 && oid_is(oid, OID_SHA1_WITH_RSA));
+        return (key == KEY_P256 || key == KEY_P384 || key == KEY_P521) && oid_is(oid, *digest->with_ecdsa);
+    return oid_is(oid, OID_RSA_ENCRYPTION) || oid_is(oid, *digest->with_rsa) || (is_sha1 && oid_is(oid, OID_SHA1_WITH_RSA));
 }
 
 static bool
@@ -157,55 +166,61 @@ digest_matches(const struct cms_signed *message, const EVP_MD *md)
 }
 
 static enum error
-read_attributes(struct request *rq, const struct cms_signed *message, struct pki_message *to)
+read_attributes(struct request *rq, struct pki_message *message)
 {
-    const char *type = find_text(rq->arena, message->attributes, OID_SCEP_MESSAGE_TYPE, 4);
+    struct bytes attributes = message->signed_data.attributes;
+    const char *type = find_text(rq->arena, attributes, OID_SCEP_MESSAGE_TYPE, 4);
     int64_t number = 0;
     unsigned tag = 0;
 
-    to->transaction_id = find_text(rq->arena, message->attributes, OID_SCEP_TRANSACTION_ID, TRANSACTION_ID_MAX);
-    if (to->transaction_id == NULL)
-        return fail(rq, ERR_BAD_REQUEST, "the message has no transactionID of at most %d printable characters", TRANSACTION_ID_MAX);
-    request_note(rq, "transaction", "%s", to->transaction_id);
+    message->transaction_id = find_text(rq->arena, attributes, OID_SCEP_TRANSACTION_ID, TRANSACTION_ID_MAX);
+    if (message->transaction_id == NULL)
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "message", "the message has no transactionID of at most %d printable characters",
+                      TRANSACTION_ID_MAX);
+    request_note(rq, "transaction", "%s", message->transaction_id);
     if (type == NULL || !text_parse_number(type, 0, 99, &number))
-        return fail(rq, ERR_BAD_REQUEST, "the message has no messageType");
-    if (number != RENEWAL_REQ && number != PKCS_REQ && number != CERT_POLL && number != GET_CERT && number != GET_CRL)
-        return fail(rq, ERR_BAD_REQUEST, "messages of type %d are not answered", (int)number);
-    to->type = (enum message_type)number;
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "message", "the message has no messageType");
+    message->type = (enum message_type)number;
     request_note(rq, "message", "%d", (int)number);
     /* Devices from before the RFC send none, or a short one. */
-    if (find_attribute(message->attributes, OID_SCEP_SENDER_NONCE, &tag, &to->sender_nonce) &&
-        (tag != DER_OCTET_STRING || to->sender_nonce.len > NONCE_MAX))
-        return fail(rq, ERR_BAD_REQUEST, "the senderNonce is no octet string of at most %d octets", NONCE_MAX);
+    if (find_attribute(attributes, OID_SCEP_SENDER_NONCE, &tag, &message->sender_nonce) &&
+        (tag != DER_OCTET_STRING || message->sender_nonce.len > NONCE_MAX))
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "message", "the senderNonce is no octet string of at most %d octets", NONCE_MAX);
     return OK;
 }
 
 enum error
 pki_message_read(struct request *rq, struct bytes ber, struct pki_message *ret_message)
 {
-    struct pki_message message = {0};
-    struct cms_signed signed_data;
+    struct pki_message message = {.digest = PB__SCEP_DIGEST__SCEP_DIGEST_SHA256};
     struct bytes der;
-    size_t digest = 0;
 
     if (!ber_to_der(rq->arena, ber, &der))
-        return fail(rq, ERR_BAD_REQUEST, "the message is not BER");
-    const char *fault = cms_read_signed(der, &signed_data);
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "message", "the message is not BER");
+    const char *fault = cms_read_signed(der, &message.signed_data);
     if (fault != NULL)
-        return fail(rq, ERR_BAD_REQUEST, "the message cannot be read: %s", fault);
-    while (digest < DIGEST_COUNT && !oid_is(signed_data.digest_oid, *digests[digest].oid))
-        digest++;
-    if (!find_signer(&signed_data, &message.signer))
-        return fail(rq, ERR_BAD_REQUEST, "the certificate that the message is signed with does not come with it");
-    if (digest == DIGEST_COUNT || !signature_fits(signed_data.signature_oid, digest, message.signer.key.type))
-        return fail(rq, ERR_BAD_REQUEST, "the message is signed with an algorithm that is not known here");
-    if (!digest_matches(&signed_data, digests[digest].md()) || !verifies(rq->arena, &signed_data, &message.signer, digests[digest].md()))
-        return fail(rq, ERR_BAD_REQUEST, "the signature of the message does not verify");
-    enum error error = read_attributes(rq, &signed_data, &message);
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "message", "the message cannot be read: %s", fault);
+    enum error error = read_attributes(rq, &message);
     if (error != OK)
         return error;
-    message.digest = digests[digest].digest;
-    message.envelope = signed_data.content;
+    if (!find_signer(&message.signed_data, &message.signer))
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "message", "the certificate that the message is signed with does not come with it");
+    const struct digest *digest = find_digest(message.signed_data.digest_oid);
+    if (digest != NULL)
+        message.digest = digest->digest;
     *ret_message = message;
+    return OK;
+}
+
+enum error
+pki_message_verify(struct request *rq, const struct pki_message *message)
+{
+    const struct cms_signed *signed_data = &message->signed_data;
+    const struct digest *digest = find_digest(signed_data->digest_oid);
+
+    if (digest == NULL || !signature_fits(signed_data->signature_oid, digest, message->signer.key.type))
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "digest", "the message is signed with an algorithm that is not known here");
+    if (!digest_matches(signed_data, digest->md()) || !verifies(rq->arena, signed_data, &message->signer, digest->md()))
+        return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_MESSAGE_CHECK, "signature", "the signature of the message does not verify");
     return OK;
 }

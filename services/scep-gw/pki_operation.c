@@ -1,5 +1,5 @@
-/* PKIOperation: reads the message, opens its envelope, has it worked on by its type. What is wrong before the signature verifies is an HTTP status,
- * what is wrong behind it a signed failure. */
+/* PKIOperation: reads the message, verifies it, opens its envelope, has it worked on by its type. What has no transaction to be answered is an HTTP
+ * status, all else that is wrong a signed failure. */
 #include "scep.h"
 
 static enum error
@@ -16,13 +16,23 @@ check_algorithms(struct conversation *c)
     return OK;
 }
 
+static bool
+is_answered(enum message_type type)
+{
+    return type == RENEWAL_REQ || type == PKCS_REQ || type == CERT_POLL || type == GET_CERT || type == GET_CRL;
+}
+
 static enum error
 work(struct conversation *c)
 {
-    enum error error = check_algorithms(c);
+    enum error error = pki_message_verify(c->rq, &c->message);
 
+    if (error == OK && !is_answered(c->message.type))
+        error = refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "message", "messages of type %d are not answered", (int)c->message.type);
     if (error == OK)
-        error = envelope_open(c->scep, c->rq, c->profile, &c->ras.ra, c->message.envelope, &c->content, &c->cipher);
+        error = check_algorithms(c);
+    if (error == OK)
+        error = envelope_open(c->scep, c->rq, c->profile, &c->ras.ra, c->message.signed_data.content, &c->content, &c->cipher);
     if (error != OK)
         return error;
     switch (c->message.type) {

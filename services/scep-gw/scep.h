@@ -168,7 +168,7 @@ struct cms_enveloped {
 const char *cms_read_signed(struct bytes der, struct cms_signed *ret_signed);
 const char *cms_read_enveloped(struct arena *arena, struct bytes der, struct cms_enveloped *ret_enveloped);
 
-/* ---- pki_message.c: a request of RFC 8894 §3.2, its signature verified, its envelope not opened yet ---- */
+/* ---- pki_message.c: a request of RFC 8894 §3.2, its envelope not opened yet ---- */
 
 enum message_type { RENEWAL_REQ = 17, PKCS_REQ = 19, CERT_POLL = 20, GET_CERT = 21, GET_CRL = 22 };
 
@@ -181,16 +181,18 @@ struct peer {
 };
 
 struct pki_message {
-    enum message_type type;
+    enum message_type type; /* or a number that is none of them */
     const char *transaction_id;
     struct bytes sender_nonce;
-    Pb__ScepDigest digest; /* of the request, and so of the reply */
+    Pb__ScepDigest digest; /* of the request, and so of the reply; SHA-256 where the request's is not known here */
     struct peer signer;
-    struct bytes envelope; /* DER ContentInfo */
+    struct cms_signed signed_data;
 };
 
-/* ERR_BAD_REQUEST: it is no such message, or its signature does not verify. */
+/* What a reply needs; nothing is verified yet. ERR_BAD_REQUEST: nothing can be said to who sent this, in SCEP. */
 enum error pki_message_read(struct request *rq, struct bytes ber, struct pki_message *ret_message) MUST_CHECK;
+/* The signature. ERR_BAD_REQUEST, with the failInfo. */
+enum error pki_message_verify(struct request *rq, const struct pki_message *message) MUST_CHECK;
 /* A certificate of any version; false when it is none. */
 bool peer_read(struct bytes der, struct peer *ret_peer);
 

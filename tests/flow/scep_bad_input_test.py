@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
 from cryptography.hazmat.primitives import hashes
 
-from scep_kit import DATA, ENVELOPED, FAILURE, RENEWAL_REQ, SUCCESS, Device, Refused, Reply, csr, new_key, self_signed
+from scep_kit import (DATA, ENVELOPED, FAILURE, MESSAGE_TYPE, RECIPIENT_NONCE, RENEWAL_REQ, RSA, SUCCESS, TRANSACTION, Device, Refused, Reply, csr,
+                      envelope, new_key, oid, self_signed, signed, tlv)
 from stack_kit import until
 
 
@@ -87,6 +88,14 @@ def test_every_way_of_not_opening_looks_the_same(stack, device, phones):
     assert "hsm.worker-lost" not in stack.log("signer")
 
 
+def test_a_key_that_is_wrapped_in_another_way(device, phones):
+    oaep = oid("1.2.840.113549.1.1.7")
+    body = envelope(csr(device.key, device.common_name, phones[1]), [device.ca()[0]]).replace(oid(RSA), oaep)
+    attributes = [(MESSAGE_TYPE, tlv(0x13, b"19")), (TRANSACTION, tlv(0x13, b"OAEP"))]
+    reply = Reply(device.post(signed(body, device.key, device.certificate, attributes)))
+    assert (reply.status, reply.fail_info) == (FAILURE, "0")
+
+
 def test_a_request_of_another_key_inside(device, phones):
     forged = csr(new_key(), "forged.demo.test", phones[1])
     reply = device.send(forged)
@@ -104,19 +113,25 @@ def test_a_request_that_is_none_and_one_for_a_ca(device, phones):
     assert device.send(b"").fail_info == "2"
 
 
-def test_signed_with_another_key_than_its_certificate(device, phones):
-    assert refused(device, device.message(csr(device.key, "x.demo.test", phones[1]), signer=(new_key(), device.certificate))).status == 400
+def test_signed_with_another_key_than_its_certificate_is_told_so_and_the_log_names_the_transaction(stack, device, phones):
+    reply = Reply(device.post(device.message(csr(device.key, "x.demo.test", phones[1]), signer=(new_key(), device.certificate), nonce=b"a nonce of it")))
+    assert (reply.status, reply.fail_info, reply.text(TRANSACTION)) == (FAILURE, "1", device.transaction)
+    assert reply.attributes[oid(RECIPIENT_NONCE)] == b"a nonce of it"
+    line = until(lambda: next((line for line in stack.log("scep-gw").splitlines() if '"rule":"signature"' in line), None))
+    assert all(word in line for word in (device.transaction, '"profile":"bad-phones"', '"client":"127.0.0.1"', '"user_agent":"scep-kit/1"'))
 
 
 def test_weak_digests_and_keys(device, phones):
-    assert refused(device, device.message(csr(device.key, "x.demo.test", phones[1]), digest="md5")).status == 400
+    reply = Reply(device.post(device.message(csr(device.key, "x.demo.test", phones[1]), digest="md5")))
+    assert (reply.status, reply.fail_info) == (FAILURE, "0")
     small = Device(device.url, "small.demo.test", new_key(1024))
     assert small.enroll(phones[1]).fail_info == "0"
 
 
 def test_message_types_that_are_not_answered(device, phones):
     for kind in (3, 18, 0, 99):
-        assert refused(device, device.message(csr(device.key, "x.demo.test", phones[1]), kind)).status == 400
+        reply = device.send(csr(device.key, "x.demo.test", phones[1]), kind)
+        assert (reply.status, reply.fail_info) == (FAILURE, "2")
 
 
 def test_transaction_ids_out_of_bounds(device, phones):

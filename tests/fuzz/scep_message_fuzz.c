@@ -39,7 +39,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     request_begin(&rq, "fuzz", "", NULL);
     if (pki_message_read(&rq, BYTES(data, size), &message) == OK) {
         size_t len = strlen(message.transaction_id);
-        if (len == 0 || len > TRANSACTION_ID_MAX || message.sender_nonce.len > NONCE_MAX || message.signer.key.type != KEY_RSA)
+        if (len == 0 || len > TRANSACTION_ID_MAX || message.sender_nonce.len > NONCE_MAX)
+            abort();
+        if (pki_message_verify(&rq, &message) == OK && message.signer.key.type == KEY_UNKNOWN)
             abort();
     }
     (void)peer_read(BYTES(data, size), &peer);
