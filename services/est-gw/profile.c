@@ -70,15 +70,15 @@ name_is_label(const char *name)
            name[len - 1] != '-';
 }
 
-static bool
-key_type_is_known(const char *type)
+static enum error
+check_key_type(struct request *rq, const char *field, const char *type)
 {
     static const char *const types[] = {"", "rsa-2048", "rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519"};
 
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (text_equal(types[i], type))
-            return true;
-    return false;
+            return OK;
+    return fail(rq, ERR_BAD_REQUEST, "%s: one of rsa-2048, rsa-3072, rsa-4096, p256, p384, p521, ed25519", field);
 }
 
 static enum error
@@ -129,13 +129,13 @@ static enum error
 check_numbers(struct request *rq, const Pb__EstProfile *settings)
 {
     if (settings->validity_days > VALIDITY_DAYS_MAX)
-        return fail(rq, ERR_BAD_REQUEST, "validity_days is more than %d", VALIDITY_DAYS_MAX);
+        return fail(rq, ERR_BAD_REQUEST, "validity_days: more than %d", VALIDITY_DAYS_MAX);
     if (settings->retry_after_s > RETRY_AFTER_MAX_S)
-        return fail(rq, ERR_BAD_REQUEST, "retry_after_s is more than %d", RETRY_AFTER_MAX_S);
+        return fail(rq, ERR_BAD_REQUEST, "retry_after_s: more than %d", RETRY_AFTER_MAX_S);
     if (settings->authentication <= PB__EST_AUTHENTICATION__EST_AUTHENTICATION_UNSPECIFIED || settings->authentication >= AUTHENTICATION_COUNT)
-        return fail(rq, ERR_BAD_REQUEST, "authentication is one of certificate, basic, either, both");
+        return fail(rq, ERR_BAD_REQUEST, "authentication: one of certificate, basic, either, both");
     if ((size_t)settings->client_revocation >= CLIENT_REVOCATION_COUNT)
-        return fail(rq, ERR_BAD_REQUEST, "client_revocation is one of none, when-known, required");
+        return fail(rq, ERR_BAD_REQUEST, "client_revocation: one of none, when-known, required");
     return OK;
 }
 
@@ -150,7 +150,7 @@ profile_check(struct request *rq, const Pb__EstProfile *settings)
                     "operation of EST",
                     PROFILE_NAME_MAX);
     if (settings->template_[0] == '\0')
-        return fail(rq, ERR_BAD_REQUEST, "template is missing");
+        return fail(rq, ERR_BAD_REQUEST, "template: the name of a template is needed, as signetctl template list shows it");
     enum error error = check_numbers(rq, settings);
     if (!error)
         error = check_anchors(rq, settings->anchors);
@@ -160,10 +160,14 @@ profile_check(struct request *rq, const Pb__EstProfile *settings)
         error = check_patterns(rq, "names", (char *const *)settings->names, settings->n_names);
     if (error)
         return error;
-    if (!key_type_is_known(settings->server_key_type) || !key_type_is_known(settings->csr_key_type))
-        return fail(rq, ERR_BAD_REQUEST, "a key type is one of rsa-2048, rsa-3072, rsa-4096, p256, p384, p521, ed25519");
+    error = check_key_type(rq, "server_key_type", settings->server_key_type);
+    if (!error)
+        error = check_key_type(rq, "csr_key_type", settings->csr_key_type);
+    if (error)
+        return error;
     if (settings->approval && settings->server_key_type[0] != '\0')
-        return fail(rq, ERR_BAD_REQUEST, "keys that are made here are never stored, so nobody can wait for an approval of one");
+        return fail(rq, ERR_BAD_REQUEST,
+                    "approval and server_key_type: keys that are made here are never stored, so nobody can wait for an approval of one");
     return csr_attributes_encode(rq, settings, &attributes);
 }
 

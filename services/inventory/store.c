@@ -192,7 +192,8 @@ store_add_revocations(struct inventory *inventory, struct request *rq, const str
 #define ENTRY_TABLES "inventory.certificate c LEFT JOIN inventory.revocation r ON r.issuer = c.issuer AND r.serial = c.serial"
 
 #define PAGE_FILTERS                                                                                                                      \
-    " ($1 = '' OR c.owner = $1) AND ($2 = '' OR c.issuer = $2) AND ($3 = '' OR c.protocol = $3) AND ($4 = '' OR c.template = $4)"         \
+    " ($1 = '' OR c.owner = $1) AND ($2 = '' OR c.issuer = $2) AND ($4 = '' OR c.template = $4)"                                          \
+    " AND ($3 = '' OR c.protocol = $3 OR split_part(c.protocol, '/', 1) = $3)"                                                            \
     " AND ($5 = '' OR ($5 = 'revoked' AND r.revoked_at IS NOT NULL) OR ($5 = 'expired' AND r.revoked_at IS NULL AND c.not_after < now())" \
     "      OR ($5 = 'valid' AND r.revoked_at IS NULL AND c.not_after >= now()))"                                                          \
     " AND ($6::timestamptz IS NULL OR c.not_after < $6) AND ($7::timestamptz IS NULL OR c.not_after > $7)"                                \

@@ -8,7 +8,7 @@
     "denied-networks= eab= caa= orders-per-account= certificates-per-account= identifiers-max= limits= subdomain-auth= star-max-duration-s= " \
     "star-min-lifetime-s= star-certificate-get= profiles= identifier-types= apple-roots= step-roots= tpm-roots="
 
-/* Of all kinds together; what a kind does not have is passed over by it. */
+/* Of all kinds together; profile.c refuses what only another kind has. */
 #define PROFILE_OPTIONS                                                                                                                      \
     "kind= description= disabled= template= issuer= validity-days= authentication= anchors= crl= client-revocation= devices= names= "        \
     "proof-required= server-key-type= "                                                                                                      \
@@ -69,7 +69,7 @@ const struct command commands[] = {
     {"acme", "explain", "ORDER", 1, "", "why an order is where it is, and what comes next (its id or URL)", acme_explain},
     {"acme", "renew-within", "TIME", 1, "issuer= name= serial= explanation= all", "clients are told to replace these certificates by then: 24h, 7d",
      acme_renew_within},
-    {"profile", "list", "", 0, "kind=", "the profiles of devices of one kind (--kind est, scep)", profile_run},
+    {"profile", "list", "", 0, "kind=", "the profiles of devices; --kind est, scep: those of one gateway", profile_run},
     {"profile", "show", "NAME", 1, "kind=", "one profile, as it is exported", profile_run},
     {"profile", "export", "NAME", 1, "kind=", "one profile as YAML", profile_run},
     {"profile", "create", "NAME", 1, PROFILE_OPTIONS, "a new profile, with a URL of its own", profile_run},

@@ -29,28 +29,46 @@ emit(yaml_emitter_t *emitter, yaml_event_t *event, int made)
 }
 
 static void
-emit_scalar(yaml_emitter_t *emitter, const char *text, bool quoted)
+emit_scalar(yaml_emitter_t *emitter, const char *text, yaml_scalar_style_t style)
 {
     yaml_event_t event;
 
-    emit(emitter, &event,
-         yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text, (int)strlen(text), 1, 1,
-                                      quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE));
+    emit(emitter, &event, yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text, (int)strlen(text), 1, 1, style));
+}
+
+/* PEM stays PEM to the eye. Every other break of a line would come back as LF from a block. */
+static bool
+fits_block(const char *text)
+{
+    bool has_lines = false;
+
+    for (; *text != '\0'; text++) {
+        if (*text != '\n' && (*text < ' ' || *text > '~'))
+            return false;
+        has_lines |= *text == '\n';
+    }
+    return has_lines;
+}
+
+static void
+emit_text(yaml_emitter_t *emitter, const char *text)
+{
+    emit_scalar(emitter, text, fits_block(text) ? YAML_LITERAL_SCALAR_STYLE : YAML_DOUBLE_QUOTED_SCALAR_STYLE);
 }
 
 static void
 emit_value(yaml_emitter_t *emitter, struct arena *arena, const ProtobufCFieldDescriptor *field, const void *at)
 {
     if (field->type == PROTOBUF_C_TYPE_STRING)
-        emit_scalar(emitter, *(const char *const *)at, true);
+        emit_text(emitter, *(const char *const *)at);
     else if (field->type == PROTOBUF_C_TYPE_BOOL)
-        emit_scalar(emitter, *(const protobuf_c_boolean *)at ? "true" : "false", false);
+        emit_scalar(emitter, *(const protobuf_c_boolean *)at ? "true" : "false", YAML_PLAIN_SCALAR_STYLE);
     else if (field->type == PROTOBUF_C_TYPE_ENUM)
-        emit_scalar(emitter, enum_short_name(arena, field->descriptor, *(const int *)at), false);
+        emit_scalar(emitter, enum_short_name(arena, field->descriptor, *(const int *)at), YAML_PLAIN_SCALAR_STYLE);
     else if (field->type == PROTOBUF_C_TYPE_UINT32)
-        emit_scalar(emitter, arena_format(arena, "%u", *(const uint32_t *)at), false);
+        emit_scalar(emitter, arena_format(arena, "%u", *(const uint32_t *)at), YAML_PLAIN_SCALAR_STYLE);
     else
-        emit_scalar(emitter, arena_format(arena, "%d", *(const int32_t *)at), false);
+        emit_scalar(emitter, arena_format(arena, "%d", *(const int32_t *)at), YAML_PLAIN_SCALAR_STYLE);
 }
 
 static void
@@ -60,7 +78,7 @@ emit_field(yaml_emitter_t *emitter, struct arena *arena, const ProtobufCMessage 
     size_t size = field->type == PROTOBUF_C_TYPE_STRING ? sizeof(char *) : sizeof(int), count, i;
     yaml_event_t event;
 
-    emit_scalar(emitter, field->name, false);
+    emit_scalar(emitter, field->name, YAML_PLAIN_SCALAR_STYLE);
     if (field->label != PROTOBUF_C_LABEL_REPEATED) {
         emit_value(emitter, arena, field, at);
         return;

@@ -73,13 +73,21 @@ save(struct ctl *ctl, struct request *rq, Pb__ScepProfile *profile, bool create)
                                            : "unchanged");
 }
 
-static enum error
-create(struct ctl *ctl, struct request *rq)
+/* What is not said about a new profile, by options or in a file. */
+static Pb__ScepProfile
+new_profile(void)
 {
     Pb__ScepProfile profile = PB__SCEP_PROFILE__INIT;
 
     profile.authorization = "passphrase";
     profile.renewal = true;
+    return profile;
+}
+
+static enum error
+create(struct ctl *ctl, struct request *rq)
+{
+    Pb__ScepProfile profile = new_profile();
     enum error error = message_from_options(ctl, rq, &profile.base);
     profile.name = ctl->arguments.words[0];
     return error ? error : save(ctl, rq, &profile, true);
@@ -101,7 +109,7 @@ set(struct ctl *ctl, struct request *rq)
 static enum error
 import(struct ctl *ctl, struct request *rq)
 {
-    Pb__ScepProfile profile = PB__SCEP_PROFILE__INIT;
+    Pb__ScepProfile profile = new_profile();
     enum error error = yaml_import(ctl, rq, PROFILE_FILE_MAX, "a SCEP profile", &profile.base);
 
     return error ? error : save(ctl, rq, &profile, false);
@@ -152,6 +160,7 @@ reset_password(struct ctl *ctl, struct request *rq)
 }
 
 const struct profile_kind profile_scep = {.name = "scep",
+                                          .fields = &pb__scep_profile__descriptor,
                                           .verbs = {
                                               {"list", list},
                                               {"show", show},

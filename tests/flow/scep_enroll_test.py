@@ -280,6 +280,19 @@ def test_the_certificate_is_in_the_catalogue_with_its_profile(stack, phones):
     serial = f"{device.certificate.serial_number:034x}"
     shown = until(lambda: stack.signetctl("cert", "show", serial, check=False).stdout)
     assert "scep/phones" in shown
+    for protocol, is_listed in {"scep": True, "scep/phones": True, "scep/phone": False, "est": False}.items():
+        assert (serial in stack.signetctl("cert", "list", "--protocol", protocol, "--name", device.common_name).stdout) == is_listed
+
+
+def test_a_file_that_says_little_makes_what_create_makes(stack, tmp_path):
+    make_profile(stack, "by-options")
+    little = tmp_path / "little.yaml"
+    little.write_text("name: by-file\nissuer: demo-issuing\ntemplate: Device-Certificate\n")
+    stack.signetctl("profile", "import", str(little), "--kind", "scep")
+    exported = [stack.signetctl("profile", "export", name, "--kind", "scep").stdout for name in ("by-file", "by-options")]
+    assert exported[0].replace("by-file", "by-options") == exported[1]
+    assert "by-file" in stack.signetctl("profile", "list").stdout
+
 
 
 def test_export_and_import(stack, phones, tmp_path):

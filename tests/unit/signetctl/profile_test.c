@@ -22,12 +22,23 @@ bus_open(struct request *rq, const struct bus_options *options, struct bus **ret
     return OK;
 }
 
-/* The command table's entry of this verb, run with --kind. */
-static enum error
-run(struct request *rq, const char *verb, const char *kind)
+static void
+add_option(struct ctl *ctl, const char *name, const char *value)
 {
-    struct ctl ctl = {.config = {.nats_url = "nats://nowhere"},
-                      .arguments = {.words = {"name"}, .word_count = 1, .options = {{"kind", kind}}, .option_count = kind == NULL ? 0 : 1}};
+    ctl->arguments.options[ctl->arguments.option_count].name = name;
+    ctl->arguments.options[ctl->arguments.option_count++].value = value;
+}
+
+/* The command table's entry of this verb. */
+static enum error
+run_with(struct request *rq, const char *verb, const char *kind, const char *option)
+{
+    struct ctl ctl = {.config = {.nats_url = "nats://nowhere"}, .arguments = {.words = {"name"}, .word_count = 1}};
+
+    if (kind != NULL)
+        add_option(&ctl, "kind", kind);
+    if (option != NULL)
+        add_option(&ctl, option, "true");
 
     called = NULL;
     for (size_t i = 0; i < command_count; i++)
@@ -37,6 +48,12 @@ run(struct request *rq, const char *verb, const char *kind)
         }
     fail_msg("there is no command profile %s", verb);
     return ERR_INTERNAL;
+}
+
+static enum error
+run(struct request *rq, const char *verb, const char *kind)
+{
+    return run_with(rq, verb, kind, NULL);
 }
 
 static void
@@ -61,6 +78,9 @@ each_verb_goes_to_the_gateway_of_its_kind(void **state)
         {"scep", "delete", "DeleteScepProfile"},
         {"scep", "reset-password", "RotateScepSecret"},
         {"scep", "rotate-passphrase", "RotateScepSecret"},
+        {NULL, "rotate-passphrase", "RotateScepSecret"},
+        {NULL, "delete-user", "DeleteEstUser"},
+        {NULL, "list", "ListEstProfiles"},
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -79,7 +99,7 @@ refuses_a_verb_that_the_kind_does_not_have(void **state)
     } cases[] = {
         {"est", "rotate-passphrase", "a profile of the kind est has no \"rotate-passphrase\""},
         {"scep", "delete-user", "a profile of the kind scep has no \"delete-user\""},
-        {NULL, "list", "--kind says which gateway: est, scep"},
+        {NULL, "create", "--kind says which gateway: est, scep"},
         {"cmp", "list", "--kind says which gateway: est, scep"},
     };
 
@@ -91,12 +111,32 @@ refuses_a_verb_that_the_kind_does_not_have(void **state)
     }
 }
 
+static void
+refuses_an_option_that_only_another_kind_has(void **state)
+{
+    static const struct {
+        const char *kind, *option, *says;
+    } cases[] = {
+        {"scep", "proof-required", "--proof-required: a profile of the kind scep has no such field"},
+        {"est", "legacy", "--legacy: a profile of the kind est has no such field"},
+        {"est", "disabled", "nobody answers"},
+        {"scep", "disabled", "nobody answers"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        assert_int_not_equal(run_with(rq, "create", cases[i].kind, cases[i].option), OK);
+        assert_string_equal(rq->failure.message, cases[i].says);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_verb_goes_to_the_gateway_of_its_kind),
         cmocka_unit_test(refuses_a_verb_that_the_kind_does_not_have),
+        cmocka_unit_test(refuses_an_option_that_only_another_kind_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

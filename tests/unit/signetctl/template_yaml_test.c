@@ -76,6 +76,34 @@ reads_again_what_it_wrote(void **state)
     assert_true(bytes_equal(buffer_bytes(&first), buffer_bytes(&second)));
 }
 
+static void
+texts_of_many_lines_come_back_as_they_were(void **state)
+{
+    static const char *const texts[] = {"-----BEGIN X-----\nAAAA\n-----END X-----\n",
+                                        "-----BEGIN X-----\r\nAAAA\r\n-----END X-----\r\n",
+                                        "no end",
+                                        "no\nend",
+                                        "\n",
+                                        "two ends\n\n",
+                                        "\nfirst empty",
+                                        "  in\n between\n",
+                                        "blank \nat the end \n",
+                                        "\ttab\n",
+                                        "bell \a\n",
+                                        "next line \xc2\x85 and \xe2\x80\xa8 separator\n"};
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct buffer yaml = buffer_in(rq->arena);
+        Pb__Template template = PB__TEMPLATE__INIT, *read = NULL;
+        template.name = "x";
+        template.description = texts[i];
+        message_to_yaml(rq->arena, &template.base, &yaml);
+        assert_int_equal(read_yaml(rq, buffer_text(&yaml), &read), OK);
+        assert_string_equal(read->description, texts[i]);
+    }
+}
+
 /* A new field of the contract must come out and go in without a line of code. */
 static void
 writes_every_field_of_the_contract(void **state)
@@ -152,11 +180,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_what_is_given_and_leaves_the_rest_empty),
-        cmocka_unit_test(reads_again_what_it_wrote),
-        cmocka_unit_test(writes_every_field_of_the_contract),
-        cmocka_unit_test(refuses_what_is_not_a_template_with_its_line),
-        cmocka_unit_test(lists_have_a_bound),
+        cmocka_unit_test(reads_what_is_given_and_leaves_the_rest_empty), cmocka_unit_test(reads_again_what_it_wrote),
+        cmocka_unit_test(texts_of_many_lines_come_back_as_they_were),    cmocka_unit_test(writes_every_field_of_the_contract),
+        cmocka_unit_test(refuses_what_is_not_a_template_with_its_line),  cmocka_unit_test(lists_have_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
