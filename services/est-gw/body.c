@@ -75,12 +75,13 @@ body_check_type(struct http_exchange *x, const char *wanted)
 
 /*
  * RFC 8951 §3 leaves the layout to us, but readers do not: libest and OpenSSL take lines of at most 76 characters only, strongSwan's pki takes no
- * line end at all. It also sends no User-Agent and its own base64 in one piece, and nobody else is known to do both.
+ * line end at all. It says nothing of itself or of what it takes, and sends its own base64 in one piece; no library is known to do all of that.
  */
 static bool
 wants_one_line(const struct http_exchange *x)
 {
-    return http_header_in(x, "User-Agent") == NULL && (x->body.len == 0 || memchr(x->body.at, '\n', x->body.len) == NULL);
+    return http_header_in(x, "User-Agent") == NULL && http_header_in(x, "Accept") == NULL && http_header_in(x, "Accept-Encoding") == NULL &&
+           (x->body.len == 0 || memchr(x->body.at, '\n', x->body.len) == NULL);
 }
 
 const char *

@@ -115,12 +115,18 @@ def test_a_csr_comes_in_any_layout(est, layout):
     assert subject(est.ask("plain/simpleenroll", body, auth=est.alice, encode=False).certificate) == "CN=layout.example"
 
 
-def test_who_sends_one_line_and_no_user_agent_gets_one_line(est):
+def test_who_sends_one_line_and_says_nothing_of_itself_gets_one_line(est):
     """strongSwan's pki takes no line end, libest and OpenSSL no long line."""
     connection = est.connect()
     connection.putrequest("GET", "/.well-known/est/plain/cacerts", skip_accept_encoding=True)
     connection.endheaders()
     assert b"\n" not in connection.getresponse().read()
+    for head in ({"Accept": "*/*"}, {"Accept-Encoding": "identity"}):
+        connection.putrequest("GET", "/.well-known/est/plain/cacerts", skip_accept_encoding=True)
+        for name, value in head.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        assert max(map(len, connection.getresponse().read().split(b"\n"))) == 64
 
 
 def test_heads_are_small_and_have_a_length(est):
@@ -432,6 +438,13 @@ def test_a_disabled_profile_serves_nothing_and_a_deleted_one_is_gone(est):
     assert est.ask("shut/cacerts").status == 403
     est.stack.signetctl("profile", "delete", "shut", "--kind", "est")
     assert est.ask("shut/cacerts").status == 404
+
+
+def test_what_is_wrong_with_a_profile_is_said_with_its_field(est):
+    for option, value, says in (("server-key-type", "dsa", "server_key_type: "), ("csr-key-type", "dsa", "csr_key_type: "),
+                                ("validity-days", "99999", "validity_days: "), ("template", "", "template: ")):
+        refused = est.stack.signetctl("profile", "set", "plain", "--kind", "est", f"--{option}", value, check=False)
+        assert refused.returncode != 0 and says in refused.stderr
 
 
 def test_a_profile_travels_as_yaml(est):
