@@ -140,18 +140,19 @@ static enum error
 check_password(struct est *est, const struct http_exchange *x, struct request *rq, const struct profile *profile, struct client *ret_client)
 {
     const char *header = http_header_in(x, "Authorization");
-    struct bytes name, password, hash;
+    struct bytes name, password;
 
     if (header == NULL)
         return refuse_password(rq, "name and password are needed here");
     if (!http_basic_read(rq->arena, header, &name, &password) || !text_is_utf8(name))
         return refuse_password(rq, "the Authorization header holds no Basic credentials");
     const char *user = bytes_text(rq->arena, name);
-    enum error error = store_find_user(est, rq, profile->settings->name, user, &hash);
+    struct login login = {.rq = rq, .profile = profile->settings->name, .user = user};
+    enum error error = commit_queue_run(est->logins, rq, &login);
     if (error)
         return error;
     request_note(rq, "user", "%.100s", user);
-    bool right = drawn_secret_is(hash, password);
+    bool right = drawn_secret_is(login.hash, password);
     wipe((void *)password.at, password.len); /* ours, in the arena */
     if (!right)
         return refuse_password(rq, "the name or the password is wrong");

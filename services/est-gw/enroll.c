@@ -1,7 +1,7 @@
 /*
- * simpleenroll (RFC 7030 §4.2.1): the certificate for a CSR, by the same call to ra as every protocol. simplereenroll is in reenroll.c. Nothing is
- * kept here but which generation of a request was delivered, so that a repetition gets the same certificate, and a device whose CSR never changes a
- * new one the next time.
+ * simpleenroll (RFC 7030 §4.2.1): the certificate for a CSR, by the same call to ra as every protocol. simplereenroll is in reenroll.c. A repetition
+ * gets the same certificate, and a device whose CSR never changes a new one the next time: the next generation of its request. Kept here are only
+ * generations of those that came again, and who waits for a person.
  */
 #include "est.h"
 
@@ -10,9 +10,9 @@
 #include <openssl/sha.h>
 
 #include "base/clock.h"
-#include "pki/serial.h"
 
 #define DAY_S INT64_C(86400)
+#define ASKS_MOST 10 /* the first, the last that is known, the next; and those that others have asked for meanwhile */
 
 enum error
 enroll_read_csr(struct request *rq, struct bytes body, struct csr *ret_csr)
@@ -65,16 +65,68 @@ call_ra(struct est *est, const struct http_exchange *x, struct request *rq, cons
     input.change_names = client->renews;
     if (settings->validity_days > 0)
         input.not_after_s = clock_now_s() + settings->validity_days * DAY_S;
-    enum error error = RPC_CALL(est->bus, rq, ra, Enroll, &input, ret_reply);
-    /* A template or a CA that is not there is the operator's affair, not the device's. */
-    return error == ERR_NOT_FOUND ? fail_reason(rq, "configuration") : error;
+    return RPC_CALL(est->bus, rq, ra, Enroll, &input, ret_reply);
 }
 
-/* A delivery that is not known (any more), and a certificate as old as what is forgotten: the request came once, long ago. */
 static bool
-was_forgotten(const struct est *est, const Pb__EnrollReply *reply)
+is_pending(const Pb__EnrollReply *reply)
 {
-    return reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED && reply->not_before_s < clock_now_s() - est->config.keep_days * DAY_S;
+    return reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING;
+}
+
+/* ra's word for this generation. What ra gave so long ago that it keeps it no more is no reply, but no error either. */
+static enum error
+ask_for(struct est *est, const struct http_exchange *x, struct request *rq, const struct profile *profile, const struct client *client,
+        struct bytes csr, const struct delivery *delivery, const Pb__EnrollReply **ret_reply)
+{
+    const char *key = arena_format(rq->arena, "%s.%d", bytes_hex(rq->arena, delivery->request_sha256, 0), delivery->generation);
+
+    *ret_reply = NULL;
+    enum error error = call_ra(est, x, rq, profile, client, csr, key, ret_reply);
+    if (error != ERR_NOT_FOUND)
+        return error;
+    if (!text_equal(rq->failure.reason, "archived"))
+        return fail_reason(rq, "configuration"); /* a template or a CA that is not there is the operator's affair, not the device's */
+    failure_clear(rq);
+    return OK;
+}
+
+/* ra has decided this one before. False in ret_good: what it gave then is not for now; `delivery` becomes the generation to ask for instead. */
+static enum error
+check_repeated(struct est *est, struct request *rq, const Pb__EnrollReply *reply, struct delivery *delivery, bool *ret_good)
+{
+    struct past past;
+
+    enum error error = store_find_past(est, rq, delivery, reply == NULL ? BYTES_NONE : message_bytes(reply->serial), &past);
+    if (error)
+        return error;
+    *ret_good = past.generation <= delivery->generation && past.is_good;
+    delivery->waited = past.generation == delivery->generation && past.waits;
+    if (!*ret_good)
+        delivery->generation = past.generation > delivery->generation ? past.generation : delivery->generation + 1;
+    return OK;
+}
+
+/* The generation that holds now. One that ra decides for the first time does. */
+static enum error
+ask_for_the_last(struct est *est, const struct http_exchange *x, struct request *rq, const struct profile *profile, const struct client *client,
+                 struct bytes csr, struct delivery *delivery, const Pb__EnrollReply **ret_reply)
+{
+    for (int i = 0; i < ASKS_MOST; i++) {
+        const Pb__EnrollReply *reply = NULL;
+        bool good = true;
+        enum error error = ask_for(est, x, rq, profile, client, csr, delivery, &reply);
+        if (!error && (reply == NULL || (reply->repeated && !is_pending(reply))))
+            error = check_repeated(est, rq, reply, delivery, &good);
+        if (error)
+            return error;
+        if (good) {
+            *ret_reply = reply;
+            return OK;
+        }
+    }
+    fail_privately(rq, ERR_UNAVAILABLE, "the same request came too often at once; repeat it later", "no generation of %d held", ASKS_MOST);
+    return fail_retry_after(rq, 1);
 }
 
 enum error
@@ -83,26 +135,16 @@ enroll_ask(struct est *est, struct http_exchange *x, const struct profile *profi
 {
     struct request *rq = &x->rq;
     struct delivery delivery = {.request_sha256 = request_digest(rq->arena, profile, client, csr)};
-    const char *digest = bytes_hex(rq->arena, delivery.request_sha256, 0);
     const Pb__EnrollReply *reply = NULL;
-    bool known = false;
 
-    enum error error = store_find_generation(est, rq, delivery.request_sha256, &delivery.generation, &known);
-    if (!error)
-        error = call_ra(est, x, rq, profile, client, csr, arena_format(rq->arena, "%s.%d", digest, delivery.generation), &reply);
-    if (!error && !known && was_forgotten(est, reply)) {
-        delivery.generation++;
-        error = call_ra(est, x, rq, profile, client, csr, arena_format(rq->arena, "%s.%d", digest, delivery.generation), &reply);
-    }
+    enum error error = ask_for_the_last(est, x, rq, profile, client, csr, &delivery, &reply);
     if (error)
         return error;
-    if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED) {
+    if (!is_pending(reply))
         request_note(rq, "serial", "%s", bytes_hex(rq->arena, message_bytes(reply->serial), 0));
-        delivery.serial = message_bytes(reply->serial);
-        if (!serial_parse(delivery.serial, &delivery.expiry_month))
-            return fail_privately(rq, ERR_INTERNAL, "the certificate was issued, but cannot be delivered", "ra: serial number of another form");
-        error = commit_queue_run(est->deliveries, rq, &delivery);
-    }
+    /* Of the first certificate of a request its own date tells whether it was given lately, unless it waited for a person. */
+    if (is_pending(reply) || delivery.waited || delivery.generation > 0)
+        error = store_record_delivery(est, rq, &delivery, is_pending(reply));
     if (!error)
         *ret_reply = reply;
     return error;

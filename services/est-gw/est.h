@@ -62,7 +62,7 @@ struct est {
     struct snapshot_slot *client_crls;
     struct service_loop *profiles_loop;
     struct trust *trust;
-    struct commit_queue *deliveries;
+    struct commit_queue *logins;
     struct prune prune;
 };
 
@@ -94,10 +94,25 @@ struct enrolled {
     bool revoked;
 };
 
-/* Which certificate was handed out for which request. */
+/* Which generation of a request is asked for. */
 struct delivery {
-    struct bytes request_sha256, serial;
-    int generation, expiry_month;
+    struct bytes request_sha256;
+    int generation;
+    bool waited; /* for a person, until now */
+};
+
+/* What became of a generation, and what is known of its request. */
+struct past {
+    bool is_good;   /* its certificate is not revoked, and was made or delivered lately, or waits to be delivered */
+    int generation; /* the last that was recorded; -1: none */
+    bool waits;     /* that one, for a person or to be delivered */
+};
+
+/* Who logs in, and what is kept of the password: none when there is no such user. */
+struct login {
+    struct request *rq;
+    const char *profile, *user;
+    struct bytes hash;
 };
 
 /* A CRL of a CA that a profile trusts, its signature verified. */
@@ -270,16 +285,17 @@ enum error store_list_users(struct est *est, struct request *rq, struct db_rows 
 enum error store_put_user(struct est *est, struct request *rq, const char *profile, const char *user, struct bytes hash, bool *ret_created)
     MUST_CHECK;
 enum error store_delete_user(struct est *est, struct request *rq, const char *profile, const char *user) MUST_CHECK;
-/* None when there is no such user. */
-enum error store_find_user(struct est *est, struct request *rq, const char *profile, const char *user, struct bytes *ret_hash) MUST_CHECK;
+/* Of est->logins, whose items are struct login: those that log in at one moment are read together. */
+commit_batch store_find_users;
 /* NULL when the serial number is none of ours. */
 enum error store_find_enrolled(struct est *est, struct request *rq, struct bytes serial, int expiry_month, const struct enrolled **ret_enrolled)
     MUST_CHECK;
-/* The generation for ra: the one delivered a short while ago, or the next; the first where nothing is known. */
-enum error store_find_generation(struct est *est, struct request *rq, struct bytes request_sha256, int *ret_generation, bool *ret_known) MUST_CHECK;
+/* Of the generation `delivery`, whose certificate has this serial number; none when it is kept no more. */
+enum error store_find_past(struct est *est, struct request *rq, const struct delivery *delivery, struct bytes serial, struct past *ret_past)
+    MUST_CHECK;
+/* That it waits, or was delivered. */
+enum error store_record_delivery(struct est *est, struct request *rq, const struct delivery *delivery, bool waits) MUST_CHECK;
 extern const struct db_statement store_forget_deliveries;
-/* Of est->deliveries, whose items are struct delivery. */
-commit_batch store_record_deliveries;
 
 /* Of all CRLs, as one text: what is stored anew has another. */
 enum error store_find_client_crl_ids(struct db *db, struct request *rq, const char **ret_ids) MUST_CHECK;

@@ -16,7 +16,7 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct est_config, tls_cert_file, "SIGNET_EST_TLS_CERT_FILE", NULL, "PEM chain of the HTTPS server"),
     SETTING_TEXT(struct est_config, tls_key_file, "SIGNET_EST_TLS_KEY_FILE", NULL, "PEM key of the HTTPS server"),
     SETTING_NUMBER(struct est_config, loops, "SIGNET_EST_LOOPS", "1", 1, 64, "event loops"),
-    SETTING_NUMBER(struct est_config, workers, "SIGNET_EST_WORKERS", "32", 1, 1024, "requests worked on at once"),
+    SETTING_NUMBER(struct est_config, workers, "SIGNET_EST_WORKERS", "64", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct est_config, keep_days, "SIGNET_EST_KEEP_DAYS", "30", 1, 3650, "days until it is forgotten what a device was given"),
     SETTING_NUMBER(struct est_config, refresh_s, "SIGNET_EST_REFRESH", "5", 1, 3600, "seconds between two readings of CAs and templates"),
 };
@@ -62,7 +62,7 @@ main(int argc, char **argv)
     est.authorities = snapshot_slot_new();
     est.client_crls = snapshot_slot_new();
     est.trust = trust_new();
-    est.deliveries = commit_queue_new(store_record_deliveries, &est);
+    est.logins = commit_queue_new(store_find_users, &est);
     listen_for_devices(&est);
     service_at_drain(service, trust_stop, &est);
     service_must(service, rq, rpc_serve(est.bus, rq, est_handlers(), &est, &(struct rpc_options){.threads = 2, .queue_limit = 64}));
@@ -73,7 +73,7 @@ main(int argc, char **argv)
     service_ready_when(service, "profiles", profiles_ready, &est);
     service_ready_when(service, "authorities", authorities_ready, &est);
     int status = service_run(service);
-    commit_queue_free(est.deliveries);
+    commit_queue_free(est.logins);
     trust_free(est.trust);
     snapshot_slot_free(est.profiles);
     snapshot_slot_free(est.authorities);

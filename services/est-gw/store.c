@@ -4,6 +4,7 @@
 #include "est.h"
 
 #include "pki/name.h"
+#include "pki/serial.h"
 
 #define DELIVERED_LATELY_S 3600
 
@@ -24,20 +25,22 @@ static const struct db_statement put_user = {
     "put_user", "INSERT INTO est.basic_user (profile, name, password_hash) VALUES ($1, $2, $3) "
                 "ON CONFLICT (profile, name) DO UPDATE SET password_hash = EXCLUDED.password_hash, changed_at = now() RETURNING xmax = 0"};
 static const struct db_statement delete_user = {"delete_user", "DELETE FROM est.basic_user WHERE profile = $1 AND name = $2"};
-static const struct db_statement find_user = {"find_user", "SELECT password_hash FROM est.basic_user WHERE profile = $1 AND name = $2"};
+static const struct db_statement find_users = {
+    "find_users", "SELECT i.number, u.password_hash FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS i (profile, name, number) "
+                  "JOIN est.basic_user u ON u.profile = i.profile AND u.name = i.name"};
 static const struct db_statement find_enrolled = {
     "find_enrolled",
     "SELECT issuer, channel, certificate, revoked_at IS NOT NULL FROM ra.enrolled_certificate WHERE expiry_month = $1 AND serial = $2"};
-static const struct db_statement find_generation = {
-    "find_generation", "SELECT d.generation, d.delivered_at > now() - make_interval(secs => $2) AND c.revoked_at IS NULL FROM est.delivery d "
-                       "LEFT JOIN ra.enrolled_certificate c ON c.expiry_month = d.expiry_month AND c.serial = d.serial WHERE d.request_sha256 = $1"};
-/* One or many, in the order of their keys, so that two batches do not wait for each other. */
-static const struct db_statement record_deliveries = {
-    "record_deliveries",
-    "INSERT INTO est.delivery AS d (request_sha256, generation, serial, expiry_month) SELECT DISTINCT ON (request_sha256) * FROM "
-    "unnest($1::bytea[], $2::int[], $3::bytea[], $4::int[]) AS i (request_sha256, generation, serial, expiry_month) "
-    "ORDER BY request_sha256, generation DESC ON CONFLICT (request_sha256) DO UPDATE SET generation = EXCLUDED.generation, "
-    "serial = EXCLUDED.serial, expiry_month = EXCLUDED.expiry_month, delivered_at = now() WHERE d.generation < EXCLUDED.generation"};
+/* A row always, whatever of the two is there. */
+static const struct db_statement find_past = {
+    "find_past",
+    "SELECT coalesce(c.serial IS NOT NULL AND c.revoked_at IS NULL AND (c.issued_at > l.lately OR d.generation = $2 AND (d.waits OR d.delivered_at > "
+    "l.lately)), false), coalesce(d.generation, -1), coalesce(d.waits, false) FROM (SELECT now() - make_interval(secs => $3) AS lately) l "
+    "LEFT JOIN est.delivery d ON d.request_sha256 = $1 LEFT JOIN ra.enrolled_certificate c ON c.expiry_month = $4 AND c.serial = $5"};
+static const struct db_statement record_delivery = {
+    "record_delivery", "INSERT INTO est.delivery AS d (request_sha256, generation, waits) VALUES ($1, $2, $3) ON CONFLICT (request_sha256) DO UPDATE "
+                       "SET generation = EXCLUDED.generation, waits = EXCLUDED.waits, delivered_at = now() "
+                       "WHERE d.generation < EXCLUDED.generation OR (d.generation = EXCLUDED.generation AND d.waits AND NOT EXCLUDED.waits)"};
 
 /* ---- profiles ---- */
 
@@ -186,14 +189,26 @@ store_delete_user(struct est *est, struct request *rq, const char *profile, cons
 }
 
 enum error
-store_find_user(struct est *est, struct request *rq, const char *profile, const char *user, struct bytes *ret_hash)
+store_find_users(void *context, struct request *rq, void *const *items, size_t count)
 {
+    const char *profiles[COMMIT_BATCH_MAX], *users[COMMIT_BATCH_MAX];
+    struct est *est = context;
     struct db_rows *rows;
-    enum error error = DB_QUERY(est->db, rq, &find_user, &rows, DB_TEXT(profile), DB_TEXT(user));
 
-    if (!error)
-        *ret_hash = db_count(rows) == 0 ? BYTES_NONE : db_bytes(rows, 0, 0);
-    return error;
+    assert(count <= COMMIT_BATCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct login *login = items[i];
+        profiles[i] = login->profile;
+        users[i] = login->user;
+    }
+    enum error error = DB_QUERY(est->db, rq, &find_users, &rows, DB_TEXT_ARRAY(profiles, count), DB_TEXT_ARRAY(users, count));
+    if (error)
+        return error;
+    for (size_t i = 0; i < db_count(rows); i++) {
+        struct login *login = items[db_int(rows, i, 0) - 1];
+        login->hash = bytes_copy(login->rq->arena, db_bytes(rows, i, 1));
+    }
+    return OK;
 }
 
 /* ---- CRLs of others ---- */
@@ -290,40 +305,26 @@ store_find_enrolled(struct est *est, struct request *rq, struct bytes serial, in
 }
 
 enum error
-store_find_generation(struct est *est, struct request *rq, struct bytes request_sha256, int *ret_generation, bool *ret_known)
+store_find_past(struct est *est, struct request *rq, const struct delivery *delivery, struct bytes serial, struct past *ret_past)
 {
     struct db_rows *rows;
-    enum error error = DB_QUERY(est->db, rq, &find_generation, &rows, DB_BYTES(request_sha256), DB_INT(DELIVERED_LATELY_S));
+    int month = 0;
 
-    if (error)
-        return error;
-    *ret_known = db_count(rows) > 0;
-    if (!*ret_known)
-        *ret_generation = 0;
-    else
-        *ret_generation = (int)db_int(rows, 0, 0) + (db_bool(rows, 0, 1) ? 0 : 1);
-    return OK;
+    if (serial.len > 0 && !serial_parse(serial, &month))
+        return fail_privately(rq, ERR_INTERNAL, "the certificate was issued, but cannot be delivered", "ra: serial number of another form");
+    enum error error = DB_QUERY(est->db, rq, &find_past, &rows, DB_BYTES(delivery->request_sha256), DB_INT(delivery->generation),
+                                DB_INT(DELIVERED_LATELY_S), DB_INT(month), DB_BYTES(serial));
+    if (!error)
+        *ret_past = (struct past){.is_good = db_bool(rows, 0, 0), .generation = (int)db_int(rows, 0, 1), .waits = db_bool(rows, 0, 2)};
+    return error;
 }
-
-/* Not where a request has come again: then it will once more. */
-const struct db_statement store_forget_deliveries = {
-    "forget_deliveries", PRUNE_ROWS("est.delivery", "generation = 0 AND delivered_at < now() - make_interval(days => $1)")};
 
 enum error
-store_record_deliveries(void *context, struct request *rq, void *const *items, size_t count)
+store_record_delivery(struct est *est, struct request *rq, const struct delivery *delivery, bool waits)
 {
-    struct est *est = context;
-    struct bytes requests[COMMIT_BATCH_MAX], serials[COMMIT_BATCH_MAX];
-    int32_t generations[COMMIT_BATCH_MAX], months[COMMIT_BATCH_MAX];
-
-    assert(count <= COMMIT_BATCH_MAX);
-    for (size_t i = 0; i < count; i++) {
-        const struct delivery *delivery = items[i];
-        requests[i] = delivery->request_sha256;
-        generations[i] = delivery->generation;
-        serials[i] = delivery->serial;
-        months[i] = delivery->expiry_month;
-    }
-    return DB_QUERY(est->db, rq, &record_deliveries, NULL, DB_BYTES_ARRAY(requests, count), DB_INT_ARRAY(generations, count),
-                    DB_BYTES_ARRAY(serials, count), DB_INT_ARRAY(months, count));
+    return DB_QUERY(est->db, rq, &record_delivery, NULL, DB_BYTES(delivery->request_sha256), DB_INT(delivery->generation), DB_BOOL(waits));
 }
+
+/* Of those that waited for a person. Not where a request has come again: then it will once more. */
+const struct db_statement store_forget_deliveries = {
+    "forget_deliveries", PRUNE_ROWS("est.delivery", "generation = 0 AND NOT waits AND delivered_at < now() - make_interval(days => $1)")};

@@ -71,6 +71,7 @@ decide(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, stru
         error = judge(ra, rq, &application);
     if (error) {
         issue->progress = ISSUE_COMMITTED;
+        issue->repeated = true;
         return find_decided(ra, rq, request, &issue->intent);
     }
     intent_plan(rq, &application, &issue->intent);
@@ -130,6 +131,7 @@ enroll(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, Pb__
         figures_refused(error);
         return record_refusal(ra, rq, request);
     }
+    ret_reply->repeated = issue.repeated;
     if (issue.intent.status == INTENT_PENDING)
         return answer_pending(&issue.intent, ret_reply);
     error = intent_finish(ra, rq, &issue, &certificate);

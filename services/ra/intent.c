@@ -111,7 +111,7 @@ find_taken(struct ra *ra, struct request *rq, const struct application *applicat
     if (error)
         return error;
     if (found) {
-        *issue = (struct issue){.rq = rq, .intent = found_intent, .progress = ISSUE_COMMITTED};
+        *issue = (struct issue){.rq = rq, .intent = found_intent, .progress = ISSUE_COMMITTED, .repeated = true};
         return OK;
     }
     error = store_is_blocked(ra, rq, application->key_sha256, &blocked);

@@ -264,6 +264,7 @@ struct issue {
     struct bytes key_sha256;
     enum issue_progress progress;
     bool taken;       /* instead of a step: the idempotency key is, or the public key is blocked; somebody else has closed the intent */
+    bool repeated;    /* the intent was committed by an earlier call */
     enum error error; /* why the next step failed */
     struct bytes certificate;
     const char *record; /* of a pending one, with its intent; of an issued one, with its certificate */

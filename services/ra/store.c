@@ -361,8 +361,10 @@ store_load_certificate(struct ra *ra, struct request *rq, int expiry_month, stru
 
     if (error)
         return error;
-    if (db_count(rows) == 0)
-        return fail(rq, ERR_NOT_FOUND, "the certificate is no longer kept");
+    if (db_count(rows) == 0) {
+        (void)fail(rq, ERR_NOT_FOUND, "the certificate is no longer kept");
+        return fail_reason(rq, "archived");
+    }
     *ret_certificate = db_bytes(rows, 0, 0);
     return OK;
 }

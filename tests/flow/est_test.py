@@ -177,7 +177,8 @@ def test_a_csr_that_never_changes_gets_a_new_certificate_after_revocation_or_a_w
     serials = [est.ask("plain/simpleenroll", csr, auth=est.alice).certificate.serial_number]
     est.stack.revoke(serials[0], "superseded")
     serials.append(est.ask("plain/simpleenroll", csr, auth=est.alice).certificate.serial_number)
-    est.stack.sql(f"UPDATE est.delivery SET delivered_at = now() - interval '1 day' WHERE serial = '\\x{serials[1]:034x}'")
+    est.stack.sql("UPDATE est.delivery SET delivered_at = now() - interval '1 day' WHERE generation = 1")
+    est.stack.sql(f"UPDATE ra.certificate SET issued_at = now() - interval '1 day' WHERE serial = '\\x{serials[1]:034x}'")
     serials.append(est.ask("plain/simpleenroll", csr, auth=est.alice).certificate.serial_number)
     assert len(set(serials)) == 3
     assert est.ask("plain/simpleenroll", csr, auth=est.alice).certificate.serial_number == serials[2]

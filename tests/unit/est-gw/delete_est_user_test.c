@@ -17,7 +17,6 @@ static void
 only_the_named_user_of_the_named_profile_goes(void **state)
 {
     struct fixture *fixture = *state;
-    struct bytes hash;
 
     must_store(fixture, "phones");
     must_store(fixture, "routers");
@@ -26,8 +25,7 @@ only_the_named_user_of_the_named_profile_goes(void **state)
     (void)must_reset(fixture, "routers", "alice");
     assert_ok(fixture->rq, delete_user(fixture, "phones", "alice"));
     assert_row("SELECT string_agg(profile || '/' || name, ' ' ORDER BY profile) FROM est.basic_user", "phones/bob routers/alice");
-    assert_ok(fixture->rq, store_find_user(&fixture->est, fixture->rq, "phones", "alice", &hash));
-    assert_int_equal(hash.len, 0);
+    assert_int_equal(hash_of(fixture, "phones", "alice").len, 0);
     assert_string_equal(announced, "est user phones/alice deleted by olga as :");
     assert_int_equal(delete_user(fixture, "phones", "alice"), ERR_NOT_FOUND);
     assert_row("SELECT count(*) FROM est.outbox", "6");

@@ -24,11 +24,13 @@ start_postgres(void **state)
     postgres = postgres_kit_start();
     postgres_kit_run_file(postgres, "services/ra/sql/001_tables.sql");
     postgres_kit_run_file(postgres, "services/ra/sql/006_enrolled.sql");
+    postgres_kit_run_file(postgres, "services/ra/sql/012_enrolled_at.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/001_profiles.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/002_drawn_secrets.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/003_outbox.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/004_forget.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/005_client_crls.sql");
+    postgres_kit_run_file(postgres, "services/est-gw/sql/006_repetitions.sql");
     postgres_kit_grant(postgres, "est_gw");
     return 0;
 }
@@ -133,6 +135,17 @@ must_reset(struct fixture *fixture, const char *profile, const char *user)
     request.user = user;
     assert_ok(fixture->rq, reset_est_password(&fixture->est, fixture->rq, &request, &reply));
     return reply.password;
+}
+
+/* What is kept of a password; none when there is no such user. */
+static inline struct bytes
+hash_of(struct fixture *fixture, const char *profile, const char *user)
+{
+    struct login login = {.rq = fixture->rq, .profile = profile, .user = user};
+    void *items[] = {&login};
+
+    assert_ok(fixture->rq, store_find_users(&fixture->est, fixture->rq, items, 1));
+    return login.hash;
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, open_fixture, close_fixture)

@@ -17,10 +17,7 @@ reset(struct fixture *fixture, const char *profile, const char *user, Pb__ResetE
 static bool
 password_holds(struct fixture *fixture, const char *password)
 {
-    struct bytes hash;
-
-    assert_ok(fixture->rq, store_find_user(&fixture->est, fixture->rq, "phones", "alice", &hash));
-    return drawn_secret_is(hash, bytes_of_text(password));
+    return drawn_secret_is(hash_of(fixture, "phones", "alice"), bytes_of_text(password));
 }
 
 static void

@@ -79,6 +79,8 @@ repeat_gets_the_same_certificate(void **state)
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &again), OK);
     assert_true(bytes_equal(message_bytes(once.certificate), message_bytes(again.certificate)));
     assert_int_equal(again.n_chain, 1);
+    assert_false(once.repeated);
+    assert_true(again.repeated);
     assert_false(bytes_equal(message_bytes(once.certificate), first));
     assert_int_equal(signer.signed_certificates, 2);
     assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate"), 2);
@@ -97,7 +99,21 @@ repeat_is_answered_though_policy_would_refuse_now(void **state)
     open_ra(&other, fixture->rq);
     assert_int_equal(enroll(&other, fixture->rq, request, &again), OK);
     assert_true(bytes_equal(message_bytes(once.certificate), message_bytes(again.certificate)));
+    assert_true(again.repeated);
     close_ra(&other);
+}
+
+static void
+repeat_hears_of_a_certificate_that_is_kept_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "order-1", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    postgres_kit_run(postgres, "TRUNCATE ra.certificate");
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_NOT_FOUND);
+    assert_string_equal(fixture->rq->failure.reason, "archived");
 }
 
 static void
@@ -782,6 +798,7 @@ main(void)
         CASE(event_tells_everything),
         CASE(repeat_gets_the_same_certificate),
         CASE(repeat_is_answered_though_policy_would_refuse_now),
+        CASE(repeat_hears_of_a_certificate_that_is_kept_no_more),
         CASE(same_key_with_another_request_conflicts),
         CASE(refuses_what_it_should),
         CASE(proven_names_are_certified_and_nothing_else_of_the_subject),
