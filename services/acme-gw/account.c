@@ -38,6 +38,8 @@ account_answer(struct acme *acme, struct http_exchange *x, int status, const str
     AUTO(json_t, json) = json_pack("{s:s, s:o, s:b, s:s, s:s}", "status", status_name(account->status), "contact", contacts_json(account),
                                    "termsOfServiceAgreed", account->terms_agreed, "createdAt", clock_format_rfc3339(arena, account->created_at_s),
                                    "orders", arena_format(arena, "%s/orders", url));
+    if (!text_is_empty(account->binding)) /* RFC 8555 §7.3.4: with the same value as in the request */
+        (void)json_object_set_new(json, "externalAccountBinding", json_loads(account->binding, 0, NULL));
     return acme_answer_json(x, status, json);
 }
 
@@ -69,19 +71,22 @@ account(void *context, struct http_exchange *x)
 {
     struct acme *acme = context;
     struct signed_request signed_;
+    struct account account_now;
 
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (error)
         return error;
     if (!text_equal(x->params[0], signed_.account->id))
         return refuse(&x->rq, ERR_DENIED, "unauthorized", "an account is shown only to requests that its own key has signed");
-    struct account account_now = *signed_.account;
-    const json_t *status = json_object_get(signed_.payload, "status");
-    if (status != NULL && !text_equal(json_string_value(status), "deactivated"))
-        return refuse(&x->rq, ERR_BAD_REQUEST, "malformed", "the only status that a client may give to its account is \"deactivated\"");
-    if (status != NULL)
+    /* As it is now: another replica may have changed what is remembered here. */
+    error = store_load_account(acme, &x->rq, signed_.account->id, &account_now);
+    if (error)
+        return error;
+    /* RFC 8555 §7.3.2: whatever else stands there, another status too, is ignored. */
+    if (text_equal(json_text(signed_.payload, "status"), "deactivated"))
         return deactivate(acme, x, &account_now);
-    if (json_object_get(signed_.payload, "contact") != NULL)
+    const json_t *contact = json_object_get(signed_.payload, "contact");
+    if (contact != NULL && !json_is_null(contact))
         return update_contacts(acme, x, signed_.payload, &account_now);
     return account_answer(acme, x, 200, &account_now);
 }

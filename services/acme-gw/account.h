@@ -21,8 +21,9 @@ struct account {
     bool terms_agreed;
     int64_t created_at_s;
     const char *client_address;
-    const char *policy; /* that it is bound to */
-    const char *owner;  /* the rest is what its external account binding says; "", none */
+    const char *policy;  /* that it is bound to */
+    const char *binding; /* its external account binding as the client sent it, JSON; "", none */
+    const char *owner;   /* the rest is what that says; "", none */
     const char *principal;
     const char *const *allowed_names;
     size_t allowed_name_count;

@@ -26,8 +26,8 @@ issuer_names(struct acme *acme, struct arena *arena, size_t *ret_count)
     return text_split(arena, acme->config.caa_identities, ',', ret_count);
 }
 
-static bool
-is_known(const char *type)
+bool
+challenge_type_is_known(const char *type)
 {
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (text_equal(types[i].name, type))
@@ -43,7 +43,7 @@ challenge_types_check(struct request *rq, const struct acme_config *config)
     struct identifier name;
 
     for (size_t i = 0; i < count; i++)
-        if (!is_known(words[i]))
+        if (!challenge_type_is_known(words[i]))
             return fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_CHALLENGES: there is no type of challenge \"%.40s\"", words[i]);
     words = text_split(rq->arena, config->caa_identities, ',', &count);
     if (count > ISSUER_NAMES_MAX)
@@ -82,15 +82,6 @@ is_listed(struct arena *arena, const char *list, const char *name)
         if (text_equal(names[i], name))
             return true;
     return count == 0;
-}
-
-bool
-challenge_type_is_known(const char *type)
-{
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (text_equal(types[i].name, type))
-            return true;
-    return false;
 }
 
 const char *

@@ -90,11 +90,12 @@ eab_check(struct acme *acme, struct http_exchange *x, const struct policy *polic
     const json_t *binding = json_object_get(payload, "externalAccountBinding");
     struct eab_jws jws;
 
-    if (policy->eab == EAB_NONE || (policy->eab == EAB_OPTIONAL && binding == NULL)) {
+    bool is_there = binding != NULL && !json_is_null(binding);
+    if (policy->eab == EAB_NONE || (policy->eab == EAB_OPTIONAL && !is_there)) {
         *ret_key_id = NULL;
         return OK;
     }
-    if (binding == NULL)
+    if (!is_there)
         return refuse(&x->rq, ERR_DENIED, "externalAccountRequired",
                       "accounts of the policy %s are made with a key id and an HMAC key that the operator of this server hands out", policy->name);
     enum error error = eab_parse(&x->rq, binding, &jws);

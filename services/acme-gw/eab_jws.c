@@ -45,6 +45,7 @@ take_algorithm(struct request *rq, const json_t *header, int *ret_bits)
         *ret_bits = macs[i].bits;
         return OK;
     }
+    rq->failure_members = "{\"algorithms\":[\"HS256\",\"HS384\",\"HS512\"]}";
     return refuse(rq, ERR_BAD_REQUEST, "badSignatureAlgorithm", "an external account is bound with HS256, HS384 or HS512, not with \"%.20s\"",
                   name == NULL ? "" : name);
 }

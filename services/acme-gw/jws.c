@@ -135,7 +135,11 @@ take_header(struct request *rq, struct bytes octets, struct jws *jws)
     enum error error = take_algorithm(rq, header, jws);
     if (error)
         return error;
+    /* RFC 8555 §6.5.2: what cannot be a nonce is malformed; badNonce, which has clients try again, is for the others and for none at all. */
     jws->nonce = json_text(header, "nonce");
+    if (json_object_get(header, "nonce") != NULL &&
+        (jws->nonce == NULL || !base64url_decode(rq->arena, bytes_of_text(jws->nonce), &(struct bytes){0})))
+        return malformed(rq, "the \"nonce\" is not base64url");
     jws->url = json_text(header, "url");
     if (jws->url == NULL || strlen(jws->url) > URL_MAX)
         return malformed(rq, "the protected header has no proper \"url\"");

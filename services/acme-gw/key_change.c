@@ -77,7 +77,9 @@ key_change(void *context, struct http_exchange *x)
         error = take_inner(rq, signed_.url, signed_.payload, &key, &change);
     if (!error)
         error = check_change(acme, rq, signed_.account, change);
-    if (!error)
+    /* RFC 8555 §7.3.5: by whichever account, this one too. */
+    in_use = !error && text_equal(key.canonical, signed_.account->jwk.canonical);
+    if (!error && !in_use)
         error = store_change_key(acme, rq, signed_.account, &key, &in_use);
     if (error)
         return error;

@@ -25,7 +25,7 @@ contacts_check(struct request *rq, const json_t *payload, const char *const **re
     const json_t *list = json_object_get(payload, "contact");
     size_t count = json_array_size(list);
 
-    if (list != NULL && !json_is_array(list))
+    if (list != NULL && !json_is_null(list) && !json_is_array(list))
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"contact\" must be an array of strings");
     if (count > CONTACTS_MAX)
         return refuse(rq, ERR_BAD_REQUEST, "invalidContact", "an account has at most %d contacts", CONTACTS_MAX);
@@ -93,6 +93,8 @@ make(struct acme *acme, struct http_exchange *x, const struct policy *policy, co
         error = eab_check(acme, x, policy, signed_->payload, signed_->jwk, &key_id);
     if (!error)
         error = limit_new_account(acme, x, policy);
+    if (!error && key_id != NULL)
+        wanted.binding = json_format(rq->arena, json_object_get(signed_->payload, "externalAccountBinding"));
     if (!error && key_id != NULL)
         error = store_insert_bound_account(acme, rq, &wanted, key_id);
     if (!error)

@@ -39,8 +39,9 @@ static const struct type {
     {"externalAccountRequired", 403},
     {"incorrectResponse", 403},
     {"invalidContact", 400},
-    {"invalidProfile", 400},        /* draft-ietf-acme-profiles */
-    {"keyInUse", 409, "malformed"}, /* RFC 8555 §7.3.5 */
+    {"invalidProfile", 400},          /* draft-ietf-acme-profiles */
+    {"keyInUse", 409, "malformed"},   /* RFC 8555 §7.3.5 */
+    {"keyNotAllowed", 400, "badCSR"}, /* by the template: of ra */
     {"malformed", 400},
     {"orderNotReady", 403},
     {"rateLimited", 429},
@@ -153,10 +154,9 @@ failure_json(struct request *rq, int status)
     if (failure->layer[0] != '\0')
         put(problem, "layer", json_string(failure->layer));
     add_members(problem, rq->failure_members);
-    if (!text_equal(type, "badSignatureAlgorithm"))
-        return problem;
     /* RFC 8555 §6.2: the problem lists what can be used. */
-    put(problem, "algorithms", jws_algorithms_json());
+    if (text_equal(type, "badSignatureAlgorithm") && json_object_get(problem, "algorithms") == NULL)
+        put(problem, "algorithms", jws_algorithms_json());
     return problem;
 }
 

@@ -27,10 +27,8 @@ take_reason(struct request *rq, const json_t *payload, int *ret_reason)
 {
     const json_t *reason = json_object_get(payload, "reason");
 
-    if (reason == NULL) {
-        *ret_reason = 0;
+    if (reason == NULL)
         return OK;
-    }
     for (size_t i = 0; json_is_integer(reason) && i < sizeof allowed_reasons / sizeof allowed_reasons[0]; i++) {
         if (json_integer_value(reason) != allowed_reasons[i])
             continue;
@@ -47,6 +45,13 @@ check_key(struct request *rq, const struct signed_request *signed_, const struct
     if (signed_->account != NULL || jwk_is_key(signed_->jwk, &certificate->key))
         return OK;
     return refuse(rq, ERR_DENIED, "unauthorized", "the request is signed neither by an account nor with the certificate's key");
+}
+
+/* Who proves to have the private key and names no reason: as with public CAs, the key counts as compromised. */
+static int
+reason_of_key(int reason)
+{
+    return reason == PB__REVOCATION_REASON__REVOCATION_REASON_UNSPECIFIED ? PB__REVOCATION_REASON__REVOCATION_REASON_KEY_COMPROMISE : reason;
 }
 
 /* Who proves the names today may say that the certificate is not his, and no more. */
@@ -137,7 +142,7 @@ revoke_cert(void *context, struct http_exchange *x)
     struct request *rq = &x->rq;
     struct signed_request signed_;
     struct certificate *certificate = arena_alloc(rq->arena, sizeof *certificate);
-    int reason = 0;
+    int reason = PB__REVOCATION_REASON__REVOCATION_REASON_UNSPECIFIED;
 
     enum error error = signed_request_check(acme, x, BY_ACCOUNT_OR_KEY, &signed_);
     if (!error)
@@ -155,7 +160,7 @@ revoke_cert(void *context, struct http_exchange *x)
     if (signed_.account != NULL)
         error = revoke_by_account(acme, x, &signed_, certificate, reason);
     else
-        error = ask_ra(acme, x, &signed_, certificate, "certificate-key", reason);
+        error = ask_ra(acme, x, &signed_, certificate, "certificate-key", reason_of_key(reason));
     if (error)
         return error;
     return http_answer(x, 200, NULL, BYTES_NONE);

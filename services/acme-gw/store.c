@@ -11,7 +11,7 @@
 #define ID_OCTETS 16
 #define ACCOUNT_COLUMNS                                                                                                                    \
     "id, status, jwk, array_to_string(contacts, ' '), terms_agreed, created_at, client_address, policy, owner, principal, allowed_names, " \
-    "allowed_templates"
+    "allowed_templates, external_account_binding"
 
 static const struct db_statement load_account = {"load_account", "SELECT " ACCOUNT_COLUMNS " FROM acme.account WHERE id = $1"};
 static const struct db_statement find_account_by_key = {"find_account_by_key",
@@ -73,6 +73,7 @@ account_of_row(struct request *rq, const struct db_rows *rows, struct account *r
     account.principal = db_text(rows, 0, 9);
     account.allowed_name_count = db_text_array(rows, 0, 10, &account.allowed_names);
     account.allowed_template_count = db_text_array(rows, 0, 11, &account.allowed_templates);
+    account.binding = db_text(rows, 0, 12);
     enum error error = jwk_parse(rq, json_parse_object(rq->arena, bytes_of_text(db_text(rows, 0, 2))), &account.jwk);
     if (!error)
         *ret_account = account;

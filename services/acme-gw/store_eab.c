@@ -8,8 +8,9 @@ static const struct db_statement use_eab = {"use_eab", "UPDATE acme.eab SET uses
 static const struct db_statement insert_bound_account = {
     "insert_bound_account",
     "INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address, policy, eab_key_id, owner, principal, allowed_names, "
-    "allowed_templates) SELECT $1, $2, $3, $4, $5, $6, e.policy, e.key_id, e.owner, CASE WHEN e.principal = '' THEN e.name ELSE e.principal END, "
-    "e.allowed_names, e.allowed_templates FROM acme.eab e WHERE e.key_id = $7 ON CONFLICT (key_thumbprint) DO NOTHING"};
+    "allowed_templates, external_account_binding) SELECT $1, $2, $3, $4, $5, $6, e.policy, e.key_id, e.owner, CASE WHEN e.principal = '' THEN e.name "
+    "ELSE e.principal END, "
+    "e.allowed_names, e.allowed_templates, $8 FROM acme.eab e WHERE e.key_id = $7 ON CONFLICT (key_thumbprint) DO NOTHING"};
 static const struct db_statement insert_eab = {
     "insert_eab", "INSERT INTO acme.eab (key_id, name, secret, policy, use_limit, expires_at, owner, principal, allowed_names, allowed_templates, "
                   "created_by) SELECT $1, $2, $3, p.name, $5, $6, $7, $8, $9, $10, $11 FROM acme.policy p WHERE p.name = $4"};
@@ -58,7 +59,7 @@ bind_account(struct db *db, struct request *rq, void *context)
         return refuse(rq, ERR_DENIED, "unauthorized", "the key id %.40s was used up, has expired or was revoked at this moment", binding->key_id);
     error = DB_QUERY(db, rq, &insert_bound_account, &made, DB_TEXT(wanted->id), DB_BYTES(BYTES(wanted->jwk.thumbprint, THUMBPRINT_LEN)),
                      DB_TEXT(wanted->jwk.canonical), DB_TEXT_ARRAY(wanted->contacts, wanted->contact_count), DB_BOOL(wanted->terms_agreed),
-                     DB_TEXT(wanted->client_address), DB_TEXT(binding->key_id));
+                     DB_TEXT(wanted->client_address), DB_TEXT(binding->key_id), DB_TEXT(wanted->binding));
     if (error)
         return error;
     if (db_affected(made) == 0)

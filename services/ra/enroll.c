@@ -21,6 +21,8 @@ judge(struct ra *ra, struct request *rq, const struct application *application)
         if (verdicts[layer].passed)
             continue;
         fail(rq, ERR_DENIED, "%s", verdicts[layer].message);
+        if (verdicts[layer].reason != NULL)
+            fail_reason(rq, verdicts[layer].reason);
         return fail_layer(rq, layer_code(layer));
     }
     return OK;

@@ -118,7 +118,7 @@ find_taken(struct ra *ra, struct request *rq, const struct application *applicat
     if (error)
         return error;
     if (blocked)
-        return fail(rq, ERR_BAD_CSR, "the public key is blocked, because others know its private key; make a new key");
+        return fail(rq, ERR_BAD_CSR, "the public key is blocked, for it has revoked a certificate itself; make a new key");
     fail(rq, ERR_UNAVAILABLE, "the key was just unblocked; repeat the request"); /* between the two statements */
     return fail_retry_after(rq, 1);
 }

@@ -270,11 +270,20 @@ trouble_with_template(struct arena *arena, const struct application *application
         return "is for CA certificates, which signetctl ca create makes";
     if (!text_is_empty(template->issuer) && !text_equal(template->issuer, application->issuer->ca->name))
         return arena_format(arena, "is issued by %s only", template->issuer);
-    if (!key_is_allowed(template, &application->csr.key))
-        return arena_format(arena, "does not allow the key %s; it allows %s", public_key_name(arena, &application->csr.key),
-                            allowed_keys(arena, application->template));
     trouble = trouble_with_name_forms(arena, application);
     return trouble != NULL ? trouble : trouble_with_validity(application);
+}
+
+/* To clients whose protocols know it, another matter than what they may have: they only need another key. */
+static struct verdict
+refused_key(struct arena *arena, const struct application *application)
+{
+    const Pb__Template *template = application->template;
+    struct verdict verdict = refused(arena_format(arena, "Certificate template %s does not allow the key %s; it allows %s", template->name,
+                                                  public_key_name(arena, &application->csr.key), allowed_keys(arena, template)));
+
+    verdict.reason = "keyNotAllowed";
+    return verdict;
 }
 
 static struct verdict
@@ -284,6 +293,8 @@ judge_template(struct arena *arena, const struct application *application)
 
     if (trouble != NULL)
         return refused(arena_format(arena, "Certificate template %s %s", application->template->name, trouble));
+    if (!key_is_allowed(application->template, &application->csr.key))
+        return refused_key(arena, application);
     if (application->template->requires_approval)
         return passed("Certificate template requires manual approval");
     return passed("the template allows it");

@@ -172,6 +172,7 @@ enum layer { LAYER_IDENTITY, LAYER_NAMES, LAYER_RESOURCE, LAYER_TEMPLATE, LAYER_
 struct verdict {
     bool passed;
     const char *message;
+    const char *reason; /* NULL, or a word by which gateways know a refusal that their protocols tell apart */
 };
 
 const char *layer_name(enum layer layer); /* "identity" */

@@ -123,11 +123,11 @@ fill_revocation(struct request *rq, const Pb__RevokeRequest *request, struct rev
     return OK;
 }
 
-/* Whoever signs with the certificate's key and says that it is compromised proves that others have it: nothing is issued for it again. */
+/* Whoever revokes with the certificate's own key, for whichever reason, wants nothing issued for it again; or is not its owner, and has it. */
 static bool
 blocks_key(const Pb__RevokeRequest *request)
 {
-    return request->reason == PB__REVOCATION_REASON__REVOCATION_REASON_KEY_COMPROMISE && text_equal(request->authority, "certificate-key");
+    return text_equal(request->authority, "certificate-key");
 }
 
 static enum error

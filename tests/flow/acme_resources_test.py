@@ -231,12 +231,15 @@ def test_another_account_with_all_names_revokes_for_one_reason_only(stack, clien
     assert stack.sql(f"SELECT reason, authority FROM ra.revocation WHERE serial = '\\x{serial:034x}'") == [["5", "authorizations"]]
 
 
-def test_a_key_that_revokes_its_certificate_as_compromised_is_blocked(stack, client, responder):
+@pytest.mark.parametrize("reason, recorded", [({}, "1"), ({"reason": 1}, "1"), ({"reason": 4}, "4")])
+def test_a_key_that_revokes_its_certificate_is_blocked(stack, client, responder, reason, recorded):
     key = ec.generate_private_key(ec.SECP256R1())
     name = f"blocked.{stack.demo_domain}"
     leaf, _ = client.issue(responder, name, key=key)
     holder = Client(stack, key=key)
-    assert holder.post(holder.url("revokeCert"), {"certificate": b64(leaf), "reason": 1}, use_jwk=True).status == 200
+    assert holder.post(holder.url("revokeCert"), {"certificate": b64(leaf), **reason}, use_jwk=True).status == 200
+    serial = x509.load_der_x509_certificate(leaf).serial_number
+    assert stack.sql(f"SELECT reason, authority FROM ra.revocation WHERE serial = '\\x{serial:034x}'") == [[recorded, "certificate-key"]]
     made = client.order(name)
     refused(client.post(made.json()["finalize"], {"csr": b64(csr([name], key))}), 400, "badCSR")
 

@@ -127,6 +127,41 @@ an_account_needs_a_binding_once(void **state)
     assert_string_equal(ask("SELECT uses || ' ' || (SELECT count(*) FROM acme.account) FROM acme.eab WHERE name = 'first'"), "1 1");
 }
 
+/* RFC 8555 §7.3.4: with the same value as the field in the request, and from then on. */
+static void
+the_account_shows_its_binding(void **state)
+{
+    const char *first = jose_b64(me.arena, header_with("HS256", key_id, "http://acme.example" PATH)),
+               *second = jose_b64(me.arena, jose_jwk(me.arena, me.key));
+    const char *binding = arena_format(me.arena, "{\"protected\":\"%s\",\"payload\":\"%s\",\"signature\":\"%s\"}", first, second,
+                                       mac_of(arena_format(me.arena, "%s.%s", first, second), hmac_key, EVP_sha256()));
+    const struct http_kit_reply *reply = bind_with("HS256", EVP_sha256());
+
+    assert_status(reply, 201);
+    me.kid = header_of(&me, reply, "Location");
+    assert_non_null(strstr(reply->body, binding));
+    assert_non_null(strstr(client_post(&me, me.kid, "")->body, binding));
+    postgres_kit_run(postgres, "DELETE FROM acme.eab");
+    assert_non_null(strstr(client_post(&me, me.kid, "{\"contact\":[]}")->body, binding));
+}
+
+static void
+what_may_bind_is_named_where_another_algorithm_was_used(void **state)
+{
+    const struct http_kit_reply *reply = bind_with("ES256", EVP_sha256());
+
+    assert_problem(&me, reply, 400, "badSignatureAlgorithm");
+    assert_non_null(strstr(reply->body, "\"algorithms\":[\"HS256\",\"HS384\",\"HS512\"]"));
+}
+
+static void
+null_is_no_binding(void **state)
+{
+    const char *body = "{\"termsOfServiceAgreed\":true,\"externalAccountBinding\":null}";
+
+    assert_problem(&me, client_send(&me, PATH, "application/jose+json", client_jws(&me, PATH, body, true)), 403, "externalAccountRequired");
+}
+
 static void
 what_does_not_verify_binds_nothing(void **state)
 {
@@ -241,6 +276,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(each_mac_binds),
         CASE(an_account_needs_a_binding_once),
+        CASE(the_account_shows_its_binding),
+        CASE(what_may_bind_is_named_where_another_algorithm_was_used),
+        CASE(null_is_no_binding),
         CASE(what_does_not_verify_binds_nothing),
         CASE(expired_revoked_and_foreign_credentials_bind_nothing),
         CASE(a_key_that_was_sealed_elsewhere_is_trouble_not_a_refusal),

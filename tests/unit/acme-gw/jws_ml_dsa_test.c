@@ -157,7 +157,7 @@ parse_key(struct request *rq, const char *algorithm, size_t len, struct jwk *ret
 static enum error
 parse_jws(struct request *rq, const char *algorithm, struct jws *ret_jws)
 {
-    const char *header = arena_format(rq->arena, "{\"alg\":\"%s\",\"nonce\":\"n\",\"url\":\"https://x\",\"jwk\":{}}", algorithm);
+    const char *header = arena_format(rq->arena, "{\"alg\":\"%s\",\"nonce\":\"nnnn\",\"url\":\"https://x\",\"jwk\":{}}", algorithm);
     const char *first = base64url_encode(rq->arena, bytes_of_text(header));
     uint8_t signature[SIGNATURE_LEN];
 

@@ -7,7 +7,7 @@
 #define URL "https://acme.example/acme/new-order"
 #define KID "https://acme.example/acme/account/AAAAAAAAAAAAAAAAAAAAAA"
 
-static const char good_header[] = "{\"alg\":\"ES256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}";
+static const char good_header[] = "{\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}";
 
 /* ---- shape ---- */
 
@@ -18,23 +18,23 @@ static const struct shape {
     const char *type; /* NULL: accepted */
 } shapes[] = {
     {"accepts_a_header_with_kid", good_header, NULL, NULL},
-    {"accepts_a_header_with_jwk", "{\"alg\":\"ES256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"jwk\":{}}", NULL, NULL},
-    {"accepts_members_that_it_does_not_know", "{\"alg\":\"ES256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\",\"typ\":\"x\"}", NULL,
+    {"accepts_a_header_with_jwk", "{\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"jwk\":{}}", NULL, NULL},
+    {"accepts_members_that_it_does_not_know", "{\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\",\"typ\":\"x\"}", NULL,
      NULL},
     {"accepts_a_header_without_nonce_which_nonce_redeem_refuses", "{\"alg\":\"ES256\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL, NULL},
-    {"rejects_kid_and_jwk_together", "{\"alg\":\"ES256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\",\"jwk\":{}}", NULL, "malformed"},
-    {"rejects_neither_kid_nor_jwk", "{\"alg\":\"ES256\",\"nonce\":\"n\",\"url\":\"" URL "\"}", NULL, "malformed"},
-    {"rejects_a_kid_that_is_no_text", "{\"alg\":\"ES256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":7}", NULL, "malformed"},
-    {"rejects_a_missing_url", "{\"alg\":\"ES256\",\"nonce\":\"n\",\"kid\":\"" KID "\"}", NULL, "malformed"},
-    {"rejects_a_missing_algorithm", "{\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL, "malformed"},
-    {"rejects_algorithm_none", "{\"alg\":\"none\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL, "badSignatureAlgorithm"},
-    {"rejects_hs256", "{\"alg\":\"HS256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL, "badSignatureAlgorithm"},
-    {"rejects_es256k", "{\"alg\":\"ES256K\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL, "badSignatureAlgorithm"},
-    {"rejects_an_algorithm_in_lower_case", "{\"alg\":\"es256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL,
+    {"rejects_kid_and_jwk_together", "{\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\",\"jwk\":{}}", NULL, "malformed"},
+    {"rejects_neither_kid_nor_jwk", "{\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\"}", NULL, "malformed"},
+    {"rejects_a_kid_that_is_no_text", "{\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":7}", NULL, "malformed"},
+    {"rejects_a_missing_url", "{\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"kid\":\"" KID "\"}", NULL, "malformed"},
+    {"rejects_a_missing_algorithm", "{\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL, "malformed"},
+    {"rejects_algorithm_none", "{\"alg\":\"none\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL, "badSignatureAlgorithm"},
+    {"rejects_hs256", "{\"alg\":\"HS256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL, "badSignatureAlgorithm"},
+    {"rejects_es256k", "{\"alg\":\"ES256K\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL, "badSignatureAlgorithm"},
+    {"rejects_an_algorithm_in_lower_case", "{\"alg\":\"es256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", NULL,
      "badSignatureAlgorithm"},
-    {"rejects_crit", "{\"alg\":\"ES256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\",\"crit\":[\"exp\"]}", NULL, "malformed"},
-    {"rejects_b64", "{\"alg\":\"ES256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\",\"b64\":false}", NULL, "malformed"},
-    {"rejects_a_duplicate_member_in_the_header", "{\"alg\":\"ES256\",\"alg\":\"ES256\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}",
+    {"rejects_crit", "{\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\",\"crit\":[\"exp\"]}", NULL, "malformed"},
+    {"rejects_b64", "{\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\",\"b64\":false}", NULL, "malformed"},
+    {"rejects_a_duplicate_member_in_the_header", "{\"alg\":\"ES256\",\"alg\":\"ES256\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}",
      NULL, "malformed"},
     {"rejects_a_header_that_is_an_array", "[]", NULL, "malformed"},
     {"rejects_a_header_that_is_no_json", "alg: ES256", NULL, "malformed"},
@@ -175,7 +175,7 @@ checks_signature(void **state)
     struct jws jws;
     struct jwk jwk;
 
-    const char *header = arena_format(rq->arena, "{\"alg\":\"%s\",\"nonce\":\"n\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", signing->alg);
+    const char *header = arena_format(rq->arena, "{\"alg\":\"%s\",\"nonce\":\"nnnn\",\"url\":\"" URL "\",\"kid\":\"" KID "\"}", signing->alg);
     const char *body = jose_jws(rq->arena, signing->change == SIGNATURE_OF_OTHER_KEY ? other : key,
                                 signing->signed_as != NULL ? signing->signed_as : signing->alg, header, "{\"a\":1}");
     const char *jwk_text = jose_jwk(rq->arena, key);

@@ -87,13 +87,14 @@ a_key_of_an_account_is_in_use_and_the_answer_says_whose(void **state)
 }
 
 static void
-its_own_key_again_changes_nothing(void **state)
+its_own_key_is_in_use_too(void **state)
 {
     EVP_PKEY *mine = new_key;
     new_key = me.key;
     const struct http_kit_reply *reply = change_key((struct change){0});
     new_key = mine;
-    assert_status(reply, 200);
+    assert_problem(&me, reply, 409, "malformed");
+    assert_string_equal(header_of(&me, reply, "Location"), me.kid);
 }
 
 static void
@@ -152,7 +153,7 @@ main(void)
         cmocka_unit_test_setup_teardown(the_new_key_signs_from_now_on_and_the_old_one_does_not, begin, end),
         cmocka_unit_test_setup_teardown(another_replica_learns_the_new_key_at_once, begin, end),
         cmocka_unit_test_setup_teardown(a_key_of_an_account_is_in_use_and_the_answer_says_whose, begin, end),
-        cmocka_unit_test_setup_teardown(its_own_key_again_changes_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(its_own_key_is_in_use_too, begin, end),
         cmocka_unit_test_setup_teardown(refuses_what_the_new_key_has_not_signed, begin, end),
         cmocka_unit_test_setup_teardown(refuses_an_inner_url_that_is_not_the_outer_one, begin, end),
         cmocka_unit_test_setup_teardown(refuses_another_account_and_another_old_key, begin, end),

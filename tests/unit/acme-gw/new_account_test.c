@@ -90,7 +90,32 @@ contacts_can_be_changed(void **state)
     reply = client_post(&me, me.kid, "");
     assert_string_equal(first_of(&me, reply, "contact"), "mailto:new@example.org");
     assert_problem(&me, client_post(&me, me.kid, "{\"contact\":[\"tel:+1\"]}"), 400, "unsupportedContact");
-    assert_problem(&me, client_post(&me, me.kid, "{\"status\":\"valid\"}"), 400, "malformed");
+}
+
+/* RFC 8555 §7.3.2 */
+static void
+what_clients_may_not_change_is_ignored(void **state)
+{
+    static const char *const payloads[] = {"{\"status\":\"valid\",\"orders\":\"x\",\"termsOfServiceAgreed\":false}",
+                                           "{\"status\":\"revoked\",\"contact\":null}", "{\"status\":7}", "{}"};
+
+    client_register(&me);
+    assert_status(client_post(&me, me.kid, "{\"contact\":[\"mailto:owner@example.org\"]}"), 200);
+    for (size_t i = 0; i < COUNT_OF(payloads); i++) {
+        const struct http_kit_reply *reply = client_post(&me, me.kid, payloads[i]);
+        assert_status(reply, 200);
+        assert_string_equal(member(&me, reply, "status"), "valid");
+        assert_string_equal(first_of(&me, reply, "contact"), "mailto:owner@example.org");
+    }
+}
+
+static void
+contacts_that_another_replica_changed_are_shown(void **state)
+{
+    client_register(&me);
+    assert_status(client_post(&me, me.kid, ""), 200); /* remembered here */
+    postgres_kit_run(postgres, "UPDATE acme.account SET contacts = '{mailto:there@example.org}'");
+    assert_string_equal(first_of(&me, client_post(&me, me.kid, ""), "contact"), "mailto:there@example.org");
 }
 
 static void
@@ -160,6 +185,8 @@ main(void)
         CASE(the_terms_must_be_agreed_to),
         CASE(a_deactivated_account_stays_so),
         CASE(contacts_can_be_changed),
+        CASE(what_clients_may_not_change_is_ignored),
+        CASE(contacts_that_another_replica_changed_are_shown),
         CASE(contacts_of_an_account_that_another_replica_deactivated_stay),
         CASE(an_account_must_bring_its_key),
         CASE(a_weak_key_gets_no_account),

@@ -34,10 +34,10 @@ revoke_with(const char *members)
 }
 
 static const struct http_kit_reply *
-revoke_with_key(EVP_PKEY *key)
+revoke_with_key(EVP_PKEY *key, const char *members)
 {
     struct client holder = {.arena = me.arena, .key = key, .kid = NULL, .http = me.http};
-    return client_post(&holder, "/acme/revoke-cert", arena_format(me.arena, "{\"certificate\":\"%s\",\"reason\":1}", certificate_text));
+    return client_post(&holder, "/acme/revoke-cert", arena_format(me.arena, "{\"certificate\":\"%s\"%s}", certificate_text, members));
 }
 
 static void
@@ -51,8 +51,15 @@ an_account_revokes(void **state)
 static void
 the_certificates_key_revokes(void **state)
 {
-    assert_status(revoke_with_key(certificate_key), 200);
+    assert_status(revoke_with_key(certificate_key, ",\"reason\":4"), 200);
     assert_string_equal(beyond.revoke_authority, "certificate-key");
+    assert_int_equal(beyond.revoke_reason, 4);
+}
+
+static void
+the_certificates_key_without_a_reason_says_that_it_is_compromised(void **state)
+{
+    assert_status(revoke_with_key(certificate_key, ""), 200);
     assert_int_equal(beyond.revoke_reason, 1);
 }
 
@@ -61,7 +68,7 @@ another_key_does_not(void **state)
 {
     AUTO(EVP_PKEY, other) = kit_key("p256");
 
-    assert_problem(&me, revoke_with_key(other), 403, "unauthorized");
+    assert_problem(&me, revoke_with_key(other, ""), 403, "unauthorized");
     assert_string_equal(beyond.revoke_authority, "");
 }
 
@@ -151,6 +158,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(an_account_revokes),
         CASE(the_certificates_key_revokes),
+        CASE(the_certificates_key_without_a_reason_says_that_it_is_compromised),
         CASE(another_key_does_not),
         CASE(an_account_that_has_proven_every_name_revokes_with_a_reason_of_ours),
         CASE(proofs_that_are_over_given_up_or_never_made_revoke_nothing),

@@ -40,6 +40,7 @@ static const struct header_case {
     const char *type;
 } header_cases[] = {
     {"rejects_a_missing_nonce", NULL, "", NULL, NULL, 400, "badNonce"},
+    {"rejects_what_cannot_be_a_nonce", NULL, "no nonce!", NULL, NULL, 400, "malformed"},
     {"rejects_a_nonce_of_nobody", NULL, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", NULL, NULL, 400, "badNonce"},
     {"rejects_the_url_of_another_resource", NULL, NULL, "http://acme.example/acme/new-order", NULL, 403, "unauthorized"},
     {"rejects_the_url_of_another_host", NULL, NULL, "http://other.example/acme/account/x", NULL, 403, "unauthorized"},

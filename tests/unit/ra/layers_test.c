@@ -450,6 +450,8 @@ first_refusing_layer_is_the_expected_one(void **state)
             fail_msg("%s: refused by layer %d: %s", cases[i].name, (int)refusing, refusing < LAYER_COUNT ? verdicts[refusing].message : "none");
         if (refusing < LAYER_COUNT && strstr(verdicts[refusing].message, cases[i].says) == NULL)
             fail_msg("%s: says \"%s\"", cases[i].name, verdicts[refusing].message);
+        if (refusing < LAYER_COUNT && (verdicts[refusing].reason != NULL) != (strstr(cases[i].says, "does not allow the key") != NULL))
+            fail_msg("%s: only another key would help, and gateways are to know that", cases[i].name);
     }
 }
 

@@ -248,6 +248,20 @@ key_that_signs_its_own_compromise_is_blocked(void **state)
 }
 
 static void
+key_that_revokes_is_blocked_for_whichever_reason(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bytes der = issue(fixture, "order-1", "a.example");
+    Pb__RevokeRequest *request = good_revocation(fixture->rq, der);
+    Pb__RevokeReply reply = PB__REVOKE_REPLY__INIT;
+
+    request->authority = "certificate-key";
+    assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(reply.reason, PB__REVOCATION_REASON__REVOCATION_REASON_SUPERSEDED);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.blocked_key"), 1);
+}
+
+static void
 account_that_claims_compromise_blocks_no_key(void **state)
 {
     struct fixture *fixture = *state;
@@ -291,6 +305,7 @@ main(void)
         CASE(reasons_are_those_of_rfc_5280),
         CASE(malformed_requests_are_refused),
         CASE(key_that_signs_its_own_compromise_is_blocked),
+        CASE(key_that_revokes_is_blocked_for_whichever_reason),
         CASE(account_that_claims_compromise_blocks_no_key),
         CASE(compromise_after_another_revocation_still_blocks_the_key),
     };
