@@ -173,6 +173,7 @@ enroll_order(struct acme *acme, struct request *rq, const struct order *order, i
     input.channel = policy_channel(rq->arena, policy->name);
     input.idempotency_key = order->id;
     input.csr = message_data(order->csr);
+    input.proof_is_checked = true; /* by take_csr: an order is not claimed with a CSR that would only make it invalid */
     input.template_ = policy->template_name;
     input.proven_names = proven_names(rq->arena, order);
     input.n_proven_names = order->name_count;

@@ -523,6 +523,22 @@ a_channel_can_want_approval_where_the_template_does_not(void **state)
     assert_int_equal(signer.signed_certificates, 0);
 }
 
+/* A check costs as much as the signature of the certificate: what a gateway has checked for its own answers is not checked twice. */
+static void
+takes_the_word_of_a_channel_that_has_checked_the_proof_of_possession(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "checked", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    request->csr.data[request->csr.len - 1] ^= 1;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_BAD_CSR);
+    failure_clear(fixture->rq);
+    request->proof_is_checked = true;
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED);
+}
+
 /* Its record tells, so that one can see which devices are still to be replaced. */
 static void
 a_device_of_a_legacy_profile_may_sign_its_csr_with_sha1(void **state)
@@ -808,6 +824,7 @@ main(void)
         CASE(refuses_a_blocked_key),
         CASE(approval_is_stored_and_audited_as_pending),
         CASE(a_channel_can_want_approval_where_the_template_does_not),
+        CASE(takes_the_word_of_a_channel_that_has_checked_the_proof_of_possession),
         CASE(a_device_of_a_legacy_profile_may_sign_its_csr_with_sha1),
         CASE(a_changed_name_counts_for_renewals_only),
         CASE(intent_stays_open_while_the_signer_is_away_and_the_repeat_continues_it),
