@@ -86,6 +86,7 @@ struct http_loop {
 struct http_tls_peer {
     int version;
     struct bytes certificate; /* verified, or none */
+    const char *refusal;      /* why it is none although one was sent, or NULL; OpenSSL's text */
     struct bytes *chain;
     size_t chain_count;
     struct bytes unique, exporter;

@@ -103,7 +103,8 @@ struct http_server_options {
 enum error http_server_open(struct request *rq, const struct http_server_options *options, struct http_server **ret_server) MUST_CHECK;
 int http_server_port(const struct http_server *server);
 /* The anchors (DER) that certificates of clients must lead to, for a server with tls_client_asked; those before are forgotten. An anchor may be any
- * CA, not only a root. While there are none, no certificate is asked for. Holds for handshakes that begin afterwards. Threads: any. */
+ * CA, not only a root. A certificate that leads to none is as if none was sent (http_client_refusal). While there are none, no certificate is asked
+ * for. Holds for handshakes that begin afterwards. Threads: any. */
 enum error http_server_trust_clients(struct request *rq, struct http_server *server, const struct bytes *anchors, size_t count) MUST_CHECK;
 /* Stops accepting, finishes what was begun, closes idle connections; at most `most_ms`. */
 void http_server_close(struct http_server *server, int most_ms);
@@ -117,6 +118,8 @@ const char *http_query(struct http_exchange *x, const char *name);
 
 /* What the handshake was: for all servers the version (0x0303 is TLS 1.2, 0x0304 TLS 1.3, 0 none), the rest with tls_client_asked only. */
 int http_tls_version(const struct http_exchange *x);
+/* Why a certificate that the client has sent is not taken, for people; NULL: it is, or none was sent. */
+const char *http_client_refusal(const struct http_exchange *x);
 /* What the client sent behind its certificate, DER, in that order; unverified. */
 const struct bytes *http_client_chain(const struct http_exchange *x, size_t *ret_count);
 /* Channel bindings: tls-unique on TLS 1.2 (RFC 5929 §3), tls-exporter on TLS 1.3 (RFC 9266, 32 octets); none on the other version. */

@@ -97,6 +97,14 @@ set_policy(SSL_CTX *context, const struct http_server_options *options)
     SSL_CTX_set_info_callback(context, on_ssl_info);
 }
 
+/* Who comes with a certificate that is not taken may still have a password, or only want to read: that is for the handlers, which do not get the
+ * certificate but hear why (http_tls_peer.c). Its key the client has in any case. */
+static int
+go_on(int taken, X509_STORE_CTX *verification)
+{
+    return 1;
+}
+
 /* No list of CAs goes out: devices whose certificate hangs by an intermediate that is not in it would keep theirs. No session is resumed: it would
  * outlive an anchor that is taken away, and has no chain. */
 static void
@@ -108,7 +116,7 @@ ask_clients(SSL_CTX *context, X509_STORE *trusted)
         return;
     SSL_CTX_set1_verify_cert_store(context, trusted);
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, go_on);
 }
 
 static enum error
@@ -322,18 +330,6 @@ handshake_over(struct http_connection *connection)
     free(handshake);
 }
 
-/* Who is refused here reaches no handler, and would be refused in silence. */
-static void
-log_refused_certificate(const struct http_connection *connection)
-{
-    const struct http_server_options *options = &connection->loop->server->options;
-    long result = connection->ssl == NULL ? X509_V_OK : SSL_get_verify_result(connection->ssl);
-
-    if (options->tls_client_asked && result != X509_V_OK)
-        log_line(LOG_LEVEL_WARNING, "http.client_certificate_refused", "server", options->name, "caller", connection->peer, "message",
-                 X509_verify_cert_error_string(result), NULL);
-}
-
 static void
 on_handshake_end(h2o_socket_t *socket, const char *problem)
 {
@@ -341,8 +337,6 @@ on_handshake_end(h2o_socket_t *socket, const char *problem)
     const struct http_handshake *handshake = connection->handshake;
     struct timeval now;
 
-    if (problem != NULL)
-        log_refused_certificate(connection);
     if (problem != NULL && handshake->alert_written && handshake->last_len > 0)
         (void)!send(h2o_socket_get_fd(socket), handshake->last, handshake->last_len, MSG_NOSIGNAL | MSG_DONTWAIT);
     handshake_over(connection);

@@ -81,6 +81,8 @@ read_peer(struct http_connection *connection)
     connection->tls_peer_arena = arena_new();
     if (verified)
         peer->certificate = encode(connection->tls_peer_arena, certificate);
+    else if (certificate != NULL)
+        peer->refusal = X509_verify_cert_error_string(SSL_get_verify_result(ssl));
     if (asked)
         read_bindings(connection->tls_peer_arena, ssl, peer);
 }
@@ -125,6 +127,12 @@ int
 http_tls_version(const struct http_exchange *x)
 {
     return peer_of(x)->version;
+}
+
+const char *
+http_client_refusal(const struct http_exchange *x)
+{
+    return peer_of(x)->refusal;
 }
 
 const struct bytes *

@@ -111,6 +111,9 @@ check_certificate(struct est *est, const struct http_exchange *x, struct request
 {
     struct client client = *ret_client;
 
+    if (x->client_cert.len == 0 && http_client_refusal(x) != NULL)
+        return refuse(rq, ERR_UNAUTHENTICATED, "client certificate", "the client certificate is not one that is trusted here: %s",
+                      http_client_refusal(x));
     if (x->client_cert.len == 0)
         return refuse(rq, ERR_UNAUTHENTICATED, "client certificate", "a client certificate is needed here");
     client.certificate = arena_alloc(rq->arena, sizeof *client.certificate);
@@ -175,7 +178,8 @@ check_either(struct est *est, struct http_exchange *x, const struct profile *pro
 
     if (error == OK || error_is_retriable(error) || error == ERR_INTERNAL)
         return error;
-    if (x->client_cert.len > 0 && http_header_in(x, "Authorization") == NULL) {
+    bool shown = x->client_cert.len > 0 || http_client_refusal(x) != NULL;
+    if (shown && http_header_in(x, "Authorization") == NULL) {
         (void)fail_reason(rq, "password");
         return error;
     }

@@ -210,7 +210,7 @@ enum error authorities_hold(struct est *est, struct request *rq, const struct au
 /* The CA that issues for this profile. */
 enum error authorities_issuer(struct est *est, struct request *rq, const struct profile *profile, const Pb__Ca **ret_ca) MUST_CHECK;
 
-/* ---- trust.c: whose certificates TLS lets through ---- */
+/* ---- trust.c: whose certificates are taken in a handshake ---- */
 
 struct trust *trust_new(void);
 void trust_free(struct trust *trust);

@@ -1,6 +1,6 @@
 /*
- * Whose certificates TLS lets through: the anchors of all profiles, and our own CAs, whose certificates devices renew with. A handshake knows no
- * profile yet; authenticate.c looks again, with the profile's own anchors.
+ * Whose client certificates are taken in a handshake: the anchors of all profiles, and our own CAs, whose certificates devices renew with. A
+ * handshake knows no profile yet; authenticate.c looks again, with the profile's own anchors.
  */
 #include "est.h"
 
