@@ -108,36 +108,67 @@ refuse_waiting(struct conversation *c)
     return fail_retry_after(c->rq, WAITING_RETRY_AFTER_S);
 }
 
-/* Authorised and committed; of two that come at one moment with one challenge, one. */
+/* What was begun by the same request; it must have been begun by the same signer. */
 static enum error
-accept_new(struct conversation *c, const struct csr *csr, struct transaction *transaction)
+find_begun(struct conversation *c, struct transaction *transaction, bool *ret_found)
 {
-    const char *profile = c->profile->about->name;
+    uint8_t signer[sizeof transaction->signer_key_sha256];
+
+    memcpy(signer, transaction->signer_key_sha256, sizeof signer);
+    enum error error = store_find_transaction(c->scep, c->rq, c->profile->about->name, transaction, ret_found);
+    if (error != OK || !*ret_found || memcmp(signer, transaction->signer_key_sha256, sizeof signer) == 0)
+        return error;
+    return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "signer-key", "this transaction was begun with another key");
+}
+
+/* Authorised and committed; of two that come at one moment with one challenge, one. The very same request may have been committed before. */
+static enum error
+accept_new(struct conversation *c, const struct csr *csr, struct transaction *transaction, bool *ret_found)
+{
     struct bytes challenge = BYTES_NONE;
-    bool added = false, found = false;
+    bool added = false;
 
     enum error error = authorize(c, csr, transaction, &challenge);
     if (error == OK)
-        error = store_add_transaction(c->scep, c->rq, profile, transaction, challenge, &added);
+        error = store_add_transaction(c->scep, c->rq, c->profile->about->name, transaction, challenge, &added);
     if (error == ERR_CONFLICT) {
         failure_clear(c->rq);
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "profile", "this profile was deleted a moment ago");
     }
     if (error != OK || added)
         return error;
-    /* The very same request, sent twice at one moment, was stored by the other; else the challenge is not to be had. */
-    error = store_find_transaction(c->scep, c->rq, profile, transaction, &found);
-    if (error != OK || found)
+    error = find_begun(c, transaction, ret_found);
+    if (error != OK || *ret_found)
         return error;
     return transaction->needs_approval ? refuse_waiting(c) : refuse_challenge(c);
 }
 
-static enum error
-check_signer(struct conversation *c, const struct transaction *transaction, struct bytes signer_key_sha256)
+/* Who vouches outside is asked of new requests alone. */
+static bool
+is_vouched_outside(const struct profile *profile)
 {
-    if (bytes_equal(BYTES(transaction->signer_key_sha256, 32), signer_key_sha256))
-        return OK;
-    return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "signer-key", "this transaction was begun with another key");
+    return profile->authorization == BY_WEBHOOK || profile->authorization == BY_INTUNE;
+}
+
+/* Most requests are new: what is authorised here is not looked for before. But what was authorised once stays so, whatever would be said today. */
+static enum error
+admit(struct conversation *c, const struct csr *csr, struct transaction *transaction, bool *ret_found)
+{
+    bool looks_first = is_vouched_outside(c->profile);
+
+    enum error error = looks_first ? find_begun(c, transaction, ret_found) : OK;
+    if (error != OK || *ret_found)
+        return error;
+    error = accept_new(c, csr, transaction, ret_found);
+    if (error == OK || looks_first || *ret_found || error_is_retriable(error) || error == ERR_INTERNAL)
+        return error;
+    struct failure why = c->rq->failure;
+    failure_clear(c->rq);
+    error = find_begun(c, transaction, ret_found);
+    if (error != OK || *ret_found)
+        return error;
+    c->rq->failure = why;
+    return why.kind;
 }
 
 /* The transaction was forgotten (link/prune.h), but ra forgets nothing: it gives what this request got long ago. Authorised it is just now. */
@@ -158,9 +189,11 @@ pass_ended(struct conversation *c, struct transaction *transaction, const Pb__En
 static enum error
 begin_again(struct conversation *c, const struct csr *csr, struct transaction *transaction, const Pb__EnrollReply **ret_reply)
 {
+    bool found = false;
+
     transaction->round++;
     transaction->notified = false;
-    enum error error = accept_new(c, csr, transaction);
+    enum error error = accept_new(c, csr, transaction, &found);
     return error == OK ? ask_and_tell(c, transaction, ret_reply) : error;
 }
 
@@ -195,17 +228,13 @@ enroll_request(struct conversation *c)
     struct transaction transaction = {.transaction_id = c->message.transaction_id, .csr = c->content};
     struct csr *csr = arena_alloc(c->rq->arena, sizeof *csr);
     const Pb__EnrollReply *reply = NULL;
-    uint8_t signer[32];
     bool found = false;
 
     digest_request(c, transaction.request_sha256);
-    public_key_sha256(&c->message.signer.key, signer);
-    memcpy(transaction.signer_key_sha256, signer, sizeof signer);
+    public_key_sha256(&c->message.signer.key, transaction.signer_key_sha256);
     enum error error = read_csr(c, csr);
     if (error == OK)
-        error = store_find_transaction(c->scep, c->rq, c->profile->about->name, &transaction, &found);
-    if (error == OK)
-        error = found ? check_signer(c, &transaction, BYTES(signer, sizeof signer)) : accept_new(c, csr, &transaction);
+        error = admit(c, csr, &transaction, &found);
     if (error == OK)
         error = ask_and_tell(c, &transaction, &reply);
     if (error == OK && has_ended(reply))

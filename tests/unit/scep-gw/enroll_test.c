@@ -1,12 +1,16 @@
-/* PKCSReq, when its transaction was forgotten and ra still knows what it got: what has ended is passed over, what holds is given again. */
+/* PKCSReq that comes again: when its transaction was forgotten and ra still knows what it got, what has ended is passed over, what holds is given
+ * again; what was authorised once stays so, for who began it. */
 #include "scep_fixture.h"
 
 #include "base/clock.h"
 
 static EVP_PKEY *device_key;
 static struct bytes device_der;
-static int ended_rounds;  /* the certificates of so many rounds have ended */
-static int asked, newest; /* calls of ra, and the round of the last one */
+static struct bytes signer_der; /* of the message: usually the device's own */
+static const char *passphrase;  /* of the profile */
+static const char *sent;        /* the challenge password of the request, whose octets follow from it */
+static int ended_rounds;        /* the certificates of so many rounds have ended */
+static int asked, newest;       /* calls of ra, and the round of the last one */
 
 static enum error
 as_ra(struct request *rq, const Pb__EnrollRequest *request, const ProtobufCMessage **ret_reply)
@@ -36,9 +40,9 @@ answer_others(struct request *rq, const char *method, const ProtobufCMessage *in
     return OK;
 }
 
-/* Of a device that always sends the same. */
-static void
-ask(struct fixture *fixture)
+/* A device that always sends the same. */
+static enum error
+try(struct fixture *fixture, unsigned *ret_round_trips)
 {
     struct http_exchange x = {.peer = "192.0.2.1"};
     struct conversation c = {.scep = &fixture->scep, .x = &x, .rq = &x.rq, .cipher = PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC};
@@ -49,17 +53,27 @@ ask(struct fixture *fixture)
     assert_int_equal(profile_find(&fixture->scep, &x.rq, "phones", &stored), OK);
     profile = *stored;
     profile.authorization = BY_PASSPHRASE;
-    profile.passphrase = drawn_secret_hash(x.rq.arena, bytes_of_text("the passphrase"));
+    profile.passphrase = drawn_secret_hash(x.rq.arena, bytes_of_text(passphrase));
     c.profile = &profile;
     assert_int_equal(ra_certificates_load(&fixture->scep, &x.rq, &profile, &c.ras), OK);
     c.message.type = PKCS_REQ;
     c.message.transaction_id = "T1";
-    assert_true(peer_read(device_der, &c.message.signer));
-    c.content = kit_csr(house, &(struct kit_csr){.key = device_key, .subject = "/CN=device", .challenge_password = "the passphrase"});
+    assert_true(peer_read(signer_der, &c.message.signer));
+    c.content = kit_csr(house, &(struct kit_csr){.key = device_key, .subject = "/CN=device", .challenge_password = sent});
     asked = 0;
-    if (enroll_request(&c) != OK)
-        fail_msg("%s (%s)", x.rq.failure.message, x.rq.failure.detail);
+    unsigned before = x.rq.sql_round_trips;
+    enum error error = enroll_request(&c);
+    *ret_round_trips = x.rq.sql_round_trips - before;
     request_drop(&x.rq);
+    return error;
+}
+
+static void
+ask(struct fixture *fixture)
+{
+    unsigned round_trips;
+
+    assert_int_equal(try(fixture, &round_trips), OK);
 }
 
 static void
@@ -89,6 +103,74 @@ what_has_ended_is_passed_over_and_what_holds_is_given_again(void **state)
     others_answer = NULL;
 }
 
+static void
+what_is_new_costs_one_statement_and_what_comes_again_two(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned round_trips;
+
+    (void)must_save(fixture, "phones");
+    others_answer = answer_others;
+    ended_rounds = 0;
+    assert_int_equal(try(fixture, &round_trips), OK);
+    assert_int_equal(round_trips, 1);
+    assert_int_equal(try(fixture, &round_trips), OK);
+    assert_int_equal(round_trips, 2);
+    others_answer = NULL;
+}
+
+static void
+what_was_authorised_once_stays_so_and_nothing_else_does(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned round_trips;
+
+    (void)must_save(fixture, "phones");
+    others_answer = answer_others;
+    ended_rounds = 0;
+    ask(fixture);
+    passphrase = "another";
+    ask(fixture);
+    assert_int_equal(newest, 0);
+    ended_rounds = 1; /* its certificate has ended: that is a new wish, with a passphrase that holds no more */
+    assert_int_equal(try(fixture, &round_trips), ERR_DENIED);
+    ended_rounds = 0;
+    sent = "a guess";
+    assert_int_equal(try(fixture, &round_trips), ERR_DENIED);
+    assert_int_equal(asked, 0);
+    others_answer = NULL;
+}
+
+static void
+another_signer_gets_nothing_of_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bytes own = device_der;
+    unsigned round_trips;
+
+    (void)must_save(fixture, "phones");
+    others_answer = answer_others;
+    ended_rounds = 0;
+    ask(fixture);
+    EVP_PKEY *thief = kit_key("rsa-2048");
+    signer_der = kit_certificate(house, &(struct kit_certificate){.key = thief, .subject = "/CN=device"});
+    assert_int_equal(try(fixture, &round_trips), ERR_DENIED);
+    assert_int_equal(asked, 0);
+    signer_der = own;
+    EVP_PKEY_free(thief);
+    others_answer = NULL;
+}
+
+static int
+as_usual(void **state)
+{
+    signer_der = device_der;
+    passphrase = sent = "the passphrase";
+    return open_fixture(state);
+}
+
+#define CASE_AS_USUAL(function) cmocka_unit_test_setup_teardown(function, as_usual, close_fixture)
+
 static int
 start(void **state)
 {
@@ -109,7 +191,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(what_has_ended_is_passed_over_and_what_holds_is_given_again),
+        CASE_AS_USUAL(what_has_ended_is_passed_over_and_what_holds_is_given_again),
+        CASE_AS_USUAL(what_is_new_costs_one_statement_and_what_comes_again_two),
+        CASE_AS_USUAL(what_was_authorised_once_stays_so_and_nothing_else_does),
+        CASE_AS_USUAL(another_signer_gets_nothing_of_it),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
