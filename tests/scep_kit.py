@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import os
+import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -11,7 +12,7 @@ import urllib.request
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, padding, serialization
 from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509.oid import NameOID
 
@@ -19,7 +20,7 @@ SCEP = "2.16.840.1.113733.1.9."
 MESSAGE_TYPE, PKI_STATUS, FAIL_INFO, SENDER_NONCE, RECIPIENT_NONCE, TRANSACTION = (SCEP + str(n) for n in range(2, 8))
 DATA, SIGNED, ENVELOPED = ("1.2.840.113549.1.7." + str(n) for n in (1, 2, 3))
 CONTENT_TYPE, MESSAGE_DIGEST = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
-RSA, ECDSA_SHA256 = "1.2.840.113549.1.1.1", "1.2.840.10045.4.3.2"
+RSA, ECDSA_SHA256, ED25519 = "1.2.840.113549.1.1.1", "1.2.840.10045.4.3.2", "1.3.101.112"
 CIPHERS = {
     "aes128": ("2.16.840.1.101.3.4.1.2", algorithms.AES, 16, 16),
     "aes256": ("2.16.840.1.101.3.4.1.42", algorithms.AES, 32, 16),
@@ -106,7 +107,11 @@ def csr(key, common_name, challenge=None, names=(), printable=False, **more):
                                         _tag=x509.name._ASN1Type.PrintableString if printable else None)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), False)
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    return builder.sign(key, digest_for(key)).public_bytes(serialization.Encoding.DER)
+
+
+def digest_for(key):
+    return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
 
 
 def with_sha1(request, key):
@@ -120,7 +125,7 @@ def self_signed(key, common_name, days=1, begin=None, issuer=None):
     signer, above = issuer or (key, common_name)
     return (x509.CertificateBuilder().subject_name(name(common_name)).issuer_name(name(above)).public_key(key.public_key())
             .serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(begin + datetime.timedelta(days=days))
-            .sign(signer, hashes.SHA256()))
+            .sign(signer, digest_for(signer)))
 
 
 def der(certificate):
@@ -152,16 +157,24 @@ def envelope(content, recipients, cipher="aes128", rubbish_key=False, pieces=Fal
     return seq(oid(ENVELOPED), tlv(0xA0, data, indefinite=pieces), indefinite=pieces)
 
 
+def sign(key, octets, hash_):
+    """The signature and its AlgorithmIdentifier."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign(octets), seq(oid(ED25519))
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(octets, ec.ECDSA(hash_)), seq(oid(ECDSA_SHA256))
+    return key.sign(octets, rsa_padding.PKCS1v15(), hash_), seq(oid(RSA), tlv(5, b""))
+
+
 def signed(content, key, certificate, attributes, digest="sha256", content_type=SIGNED, pieces=False, more_certificates=b""):
     """`attributes`: (dotted, DER value) pairs beside contentType and messageDigest."""
     hash_ = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256(), "sha512": hashes.SHA512(), "md5": hashes.MD5()}[digest]
     pairs = [(CONTENT_TYPE, oid(DATA)), (MESSAGE_DIGEST, tlv(4, hashlib.new(digest, content).digest())), *attributes]
     body = b"".join(sorted(seq(oid(dotted), tlv(0x31, value)) for dotted, value in pairs))
-    curve = isinstance(key, ec.EllipticCurvePrivateKey)
-    signature = key.sign(tlv(0x31, body), ec.ECDSA(hash_)) if curve else key.sign(tlv(0x31, body), rsa_padding.PKCS1v15(), hash_)
+    signature, signed_by = sign(key, tlv(0x31, body), hash_)
     algorithm = seq(oid(DIGESTS[digest]), tlv(5, b""))
     signer = seq(integer(1), seq(certificate.issuer.public_bytes(), integer(certificate.serial_number)), algorithm, tlv(0xA0, body),
-                 seq(oid(ECDSA_SHA256)) if curve else seq(oid(RSA), tlv(5, b"")), tlv(4, signature))
+                 signed_by, tlv(4, signature))
     if pieces:
         octets = tlv(0x24, b"".join(tlv(4, content[at:at + 77]) for at in range(0, len(content), 77)), indefinite=True)
     else:
@@ -172,7 +185,7 @@ def signed(content, key, certificate, attributes, digest="sha256", content_type=
 
 
 class Reply:
-    """A CertRep: its attributes, and what is inside of its envelope."""
+    """A CertRep: its attributes, and what is inside of its envelope, for the device's RSA key or under a password."""
 
     def __init__(self, octets, device=None):
         outer = children(take(octets)[1])
@@ -209,6 +222,10 @@ class Reply:
         return self.text(FAIL_INFO)
 
     def open(self, device):
+        if isinstance(device, str):
+            opened = subprocess.run(["openssl", "cms", "-decrypt", "-inform", "DER", "-binary", "-pwri_password", device], input=self.content, capture_output=True)
+            assert opened.returncode == 0, opened.stderr
+            return self.read(opened.stdout)
         data = children(take(children(take(self.content)[1])[1][1])[1])
         wrapped = children(take(data[1][1])[1])[3][1]
         key = device.decrypt(wrapped, rsa_padding.PKCS1v15())
@@ -218,7 +235,9 @@ class Reply:
         _, kind, _, block = CIPHERS[self.cipher]
         run = Cipher(kind(key), modes.CBC(iv[1])).decryptor()
         unpadder = padding.PKCS7(block * 8).unpadder()
-        plain = unpadder.update(run.update(encrypted[1]) + run.finalize()) + unpadder.finalize()
+        self.read(unpadder.update(run.update(encrypted[1]) + run.finalize()) + unpadder.finalize())
+
+    def read(self, plain):
         for tag, inside, _ in children(take(children(take(plain)[1])[1][1])[1]):
             if tag == 0xA0:
                 self.issued = [x509.load_der_x509_certificate(one) for _, _, one in children(inside)]
@@ -290,8 +309,8 @@ class Device:
         return signed(body, key, certificate, attributes, digest, **wrong)
 
     def send(self, content, kind=PKCS_REQ, **wrong):
-        key = wrong.get("signer", (self.key, None))[0]
-        return Reply(self.post(self.message(content, kind, **wrong)), key)
+        opens = wrong.pop("password", None) or wrong.get("signer", (self.key, None))[0]
+        return Reply(self.post(self.message(content, kind, **wrong)), opens)
 
     def enroll(self, challenge=None, names=(), **wrong):
         self.csr = csr(self.key, self.common_name, challenge, names)

@@ -71,6 +71,9 @@
     X(CMS_CONTENT_TYPE, "1.2.840.113549.1.9.3", "contentType")                              \
     X(CMS_MESSAGE_DIGEST, "1.2.840.113549.1.9.4", "messageDigest")                          \
     X(CMS_SIGNING_TIME, "1.2.840.113549.1.9.5", "signingTime")                              \
+    X(PBKDF2, "1.2.840.113549.1.5.12", "PBKDF2")                                            \
+    X(HMAC_SHA256, "1.2.840.113549.2.9", "hmacWithSHA256")                                  \
+    X(PWRI_KEK, "1.2.840.113549.1.9.16.3.9", "id-alg-PWRI-KEK")                             \
     X(AES128_CBC, "2.16.840.1.101.3.4.1.2", "aes128-CBC")                                   \
     X(AES192_CBC, "2.16.840.1.101.3.4.1.22", "aes192-CBC")                                  \
     X(AES256_CBC, "2.16.840.1.101.3.4.1.42", "aes256-CBC")                                  \

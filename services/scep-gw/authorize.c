@@ -55,9 +55,9 @@ by_approval(struct conversation *c, const struct csr *csr, struct transaction *t
     return OK;
 }
 
-/* RFC 8894 §2.3: the certificate that signs should have the key and the subject of the request. A key that only signs cannot have it: the answer is
- * encrypted for the signer, and what is encrypted for a curve no client is known to read. Its device makes an RSA key for this one enrolment, under
- * the same subject; that it has the other key, too, the certification request's own signature says. */
+/* RFC 8894 §2.3: the certificate that signs should have the key and the subject of the request. Where the key only signs and the device reads no
+ * answer under its password, it makes an RSA key for this one enrolment, under the same subject; that it has the other key, too, the certification
+ * request's own signature says. */
 static bool
 is_signer_for_now(const struct conversation *c, const struct csr *csr)
 {

@@ -234,6 +234,8 @@ enroll_request(struct conversation *c)
     public_key_sha256(&c->message.signer.key, transaction.signer_key_sha256);
     enum error error = read_csr(c, csr);
     if (error == OK)
+        error = reply_check_readable(c, csr->challenge_password);
+    if (error == OK)
         error = admit(c, csr, &transaction, &found);
     if (error == OK)
         error = ask_and_tell(c, &transaction, &reply);
@@ -243,6 +245,16 @@ enroll_request(struct conversation *c)
 }
 
 /* ---- a poll ---- */
+
+/* The password is that of the request which began it. */
+static enum error
+check_readable_poll(struct conversation *c)
+{
+    struct csr *csr = arena_alloc(c->rq->arena, sizeof *csr);
+    enum error error = csr_parse_legacy(c->rq, c->content, csr);
+
+    return error == OK ? reply_check_readable(c, csr->challenge_password) : error;
+}
 
 enum error
 enroll_poll(struct conversation *c)
@@ -257,6 +269,8 @@ enroll_poll(struct conversation *c)
     if (error == OK && !found)
         error = refuse(c->rq, ERR_NOT_FOUND, FAIL_BAD_CERT_ID, "poll", "there is no such transaction of this key");
     c->content = transaction.csr;
+    if (error == OK)
+        error = check_readable_poll(c);
     if (error == OK)
         error = ask_and_tell(c, &transaction, &reply);
     return error == OK ? answer(c, reply) : error;

@@ -1,6 +1,6 @@
 /*
- * Envelopes: opened with the key that the signer unwraps, sealed for the certificate that the request was signed with. A wrong key, wrong padding and
- * rubbish all end in the same refusal, because the signer answers a wrong wrapping with a key that fits nothing.
+ * Envelopes: opened with the key that the signer unwraps, sealed for the certificate that the request was signed with, or with a password. A wrong
+ * key, wrong padding and rubbish all end in the same refusal, because the signer answers a wrong wrapping with a key that fits nothing.
  */
 #include "scep.h"
 
@@ -15,6 +15,7 @@
 #define KEY_LEN_MAX 32
 #define IV_LEN_MAX 16
 #define RSA_LEN_MAX 1024
+#define VERSION_WITH_PASSWORD 3 /* RFC 5652 §6.1 */
 
 static const struct cipher {
     const struct bytes *oid;
@@ -156,7 +157,7 @@ envelope_open(struct scep *scep, struct request *rq, const struct profile *profi
 static bool
 wrap_key(const struct peer *peer, struct bytes key, uint8_t to[RSA_LEN_MAX], size_t *ret_len)
 {
-    AUTO(EVP_PKEY, public_key) = peer->key.type == KEY_RSA ? public_key_try_import(&peer->key) : NULL;
+    AUTO(EVP_PKEY, public_key) = public_key_try_import(&peer->key);
 
     if (public_key == NULL || peer->key.modulus.len > RSA_LEN_MAX)
         return false;
@@ -168,11 +169,16 @@ wrap_key(const struct peer *peer, struct bytes key, uint8_t to[RSA_LEN_MAX], siz
     return good;
 }
 
-static void
-put_recipient(struct buffer *out, const struct peer *peer, struct bytes wrapped)
+/* KeyTransRecipientInfo (RFC 5652 §6.2.1) */
+static bool
+put_key_recipient(struct buffer *out, const struct peer *peer, struct bytes key)
 {
-    size_t set = der_open(out, DER_SET), info = der_open(out, DER_SEQUENCE);
+    uint8_t wrapped[RSA_LEN_MAX];
+    size_t wrapped_len = 0;
 
+    if (!wrap_key(peer, key, wrapped, &wrapped_len))
+        return false;
+    size_t info = der_open(out, DER_SEQUENCE);
     der_put_int(out, 0);
     size_t id = der_open(out, DER_SEQUENCE);
     der_put_whole(out, peer->issuer);
@@ -182,51 +188,64 @@ put_recipient(struct buffer *out, const struct peer *peer, struct bytes wrapped)
     der_put_oid(out, OID_RSA_ENCRYPTION);
     der_put(out, DER_NULL, BYTES_NONE);
     der_close(out, algorithm);
-    der_put(out, DER_OCTET_STRING, wrapped);
+    der_put(out, DER_OCTET_STRING, BYTES(wrapped, wrapped_len));
     der_close(out, info);
-    der_close(out, set);
+    return true;
 }
 
-static struct bytes
-encode_enveloped(struct arena *arena, const struct peer *peer, const struct cipher *cipher, struct bytes wrapped, struct bytes iv,
-                 struct bytes encrypted)
+static bool
+put_recipient(struct buffer *out, const struct peer *peer, struct bytes password, const struct cipher *cipher, struct bytes key)
 {
-    struct buffer out = buffer_in(arena);
-    size_t info = der_open(&out, DER_SEQUENCE);
+    size_t set = der_open(out, DER_SET);
+    bool put = false;
 
-    der_put_oid(&out, OID_CMS_ENVELOPED_DATA);
-    size_t explicit = der_open(&out, DER_CONTEXT_CONSTRUCTED(0)), data = der_open(&out, DER_SEQUENCE);
-    der_put_int(&out, 0);
-    put_recipient(&out, peer, wrapped);
-    size_t content = der_open(&out, DER_SEQUENCE);
-    der_put_oid(&out, OID_CMS_DATA);
-    size_t algorithm = der_open(&out, DER_SEQUENCE);
-    der_put_oid(&out, *cipher->oid);
-    der_put(&out, DER_OCTET_STRING, iv);
-    der_close(&out, algorithm);
-    der_put(&out, DER_CONTEXT(0), encrypted);
-    der_close(&out, content);
-    der_close(&out, data);
-    der_close(&out, explicit);
-    der_close(&out, info);
-    return buffer_bytes(&out);
+    if (peer->key.type == KEY_RSA)
+        put = put_key_recipient(out, peer, key);
+    else if (password.len > 0)
+        put = password_recipient_put(out, password, *cipher->oid, cipher->evp(), key);
+    der_close(out, set);
+    return put;
+}
+
+static void
+put_content(struct buffer *out, const struct cipher *cipher, struct bytes iv, struct bytes encrypted)
+{
+    size_t content = der_open(out, DER_SEQUENCE);
+
+    der_put_oid(out, OID_CMS_DATA);
+    size_t algorithm = der_open(out, DER_SEQUENCE);
+    der_put_oid(out, *cipher->oid);
+    der_put(out, DER_OCTET_STRING, iv);
+    der_close(out, algorithm);
+    der_put(out, DER_CONTEXT(0), encrypted);
+    der_close(out, content);
 }
 
 enum error
-envelope_seal(struct request *rq, const struct peer *peer, Pb__ScepCipher cipher, struct bytes content, struct bytes *ret_envelope)
+envelope_seal(struct request *rq, const struct peer *peer, struct bytes password, Pb__ScepCipher cipher, struct bytes content,
+              struct bytes *ret_envelope)
 {
     const struct cipher *about = &ciphers[cipher];
-    uint8_t key[KEY_LEN_MAX], iv[IV_LEN_MAX], wrapped[RSA_LEN_MAX];
+    uint8_t secret[KEY_LEN_MAX], iv[IV_LEN_MAX];
+    struct bytes key = BYTES(secret, (size_t)about->key_len);
     uint8_t *encrypted = arena_alloc(rq->arena, content.len + IV_LEN_MAX);
-    size_t wrapped_len = 0, len = 0;
+    struct buffer out = buffer_in(rq->arena);
+    size_t len = 0, info = der_open(&out, DER_SEQUENCE);
 
-    random_bytes(key, sizeof key);
+    random_bytes(secret, sizeof secret);
     random_bytes(iv, sizeof iv);
-    bool good = wrap_key(peer, BYTES(key, (size_t)about->key_len), wrapped, &wrapped_len) &&
-                run_cipher(about, true, BYTES(key, (size_t)about->key_len), BYTES(iv, (size_t)about->block_len), content, encrypted, &len);
-    wipe(key, sizeof key);
+    der_put_oid(&out, OID_CMS_ENVELOPED_DATA);
+    size_t explicit = der_open(&out, DER_CONTEXT_CONSTRUCTED(0)), data = der_open(&out, DER_SEQUENCE);
+    der_put_int(&out, peer->key.type == KEY_RSA ? 0 : VERSION_WITH_PASSWORD);
+    bool good = put_recipient(&out, peer, password, about, key) &&
+                run_cipher(about, true, key, BYTES(iv, (size_t)about->block_len), content, encrypted, &len);
+    wipe(secret, sizeof secret);
     if (!good)
         return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "key", "nothing can be encrypted for the key of the signer's certificate");
-    *ret_envelope = encode_enveloped(rq->arena, peer, about, BYTES(wrapped, wrapped_len), BYTES(iv, (size_t)about->block_len), BYTES(encrypted, len));
+    put_content(&out, about, BYTES(iv, (size_t)about->block_len), BYTES(encrypted, len));
+    der_close(&out, data);
+    der_close(&out, explicit);
+    der_close(&out, info);
+    *ret_envelope = buffer_bytes(&out);
     return OK;
 }

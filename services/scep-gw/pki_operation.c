@@ -7,11 +7,7 @@ check_algorithms(struct conversation *c)
 {
     if (c->message.digest == PB__SCEP_DIGEST__SCEP_DIGEST_SHA1 && !c->profile->about->legacy)
         return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "digest", "SHA-1 is for profiles that are marked legacy");
-    /* RFC 8894 §3.2.2 has a password as recipient for those; no client is known that reads it. See is_signer_for_now. */
-    if (c->message.signer.key.type != KEY_RSA)
-        return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "key",
-                      "nothing can be encrypted for the signer's key: whoever wants a certificate for a curve signs with an RSA key made for it");
-    if (c->message.signer.key.modulus.len < KEY_RSA_BITS_MIN / 8)
+    if (c->message.signer.key.type == KEY_RSA && c->message.signer.key.modulus.len < KEY_RSA_BITS_MIN / 8)
         return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "key", "the signer's key is shorter than %d bits", KEY_RSA_BITS_MIN);
     return OK;
 }
@@ -33,6 +29,11 @@ work(struct conversation *c)
         error = check_algorithms(c);
     if (error == OK)
         error = envelope_open(c->scep, c->rq, c->profile, &c->ras.ra, c->message.signed_data.content, &c->content, &c->cipher);
+    if (error != OK)
+        return error;
+    /* These say no password. */
+    if (c->message.type == GET_CERT || c->message.type == GET_CRL)
+        error = reply_check_readable(c, BYTES_NONE);
     if (error != OK)
         return error;
     switch (c->message.type) {

@@ -23,12 +23,26 @@ send_reply(struct conversation *c, Pb__ScepStatus status, enum fail_info info, s
     return error == OK ? http_answer(c->x, 200, "application/x-pki-message", message_bytes(reply->message)) : error;
 }
 
+/* RFC 8894 §3.1: what cannot be encrypted for the key is encrypted under the challengePassword, also where that authorises nothing (RenewalReq).
+ * Asked before anything is issued: nobody could read the answer. */
+enum error
+reply_check_readable(struct conversation *c, struct bytes password)
+{
+    if (c->message.signer.key.type != KEY_RSA && password.len == 0)
+        return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_ALG, "key",
+                      "nothing can be encrypted for the signer's key: the certification request needs a challengePassword, under which it is "
+                      "answered, or the message the signature of an RSA key made for it");
+    c->password = password;
+    return OK;
+}
+
 enum error
 reply_certificates(struct conversation *c, const struct bytes *certificates, size_t count, struct bytes crl)
 {
     struct bytes envelope;
 
-    enum error error = envelope_seal(c->rq, &c->message.signer, c->cipher, cms_certs_only(c->rq->arena, certificates, count, crl), &envelope);
+    enum error error =
+        envelope_seal(c->rq, &c->message.signer, c->password, c->cipher, cms_certs_only(c->rq->arena, certificates, count, crl), &envelope);
     if (error != OK)
         return error;
     request_note(c->rq, "pki_status", "success");

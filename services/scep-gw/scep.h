@@ -201,13 +201,18 @@ bool peer_read(struct bytes der, struct peer *ret_peer);
 /* The content of the envelope, and the cipher that it was encrypted with. The refusals have the reasons of fail_info.c. */
 enum error envelope_open(struct scep *scep, struct request *rq, const struct profile *profile, const struct certificate *ra, struct bytes envelope,
                          struct bytes *ret_content, Pb__ScepCipher *ret_cipher) MUST_CHECK;
-/* For the key of `peer`. ERR_BAD_REQUEST: it is no RSA key. */
-enum error envelope_seal(struct request *rq, const struct peer *peer, Pb__ScepCipher cipher, struct bytes content, struct bytes *ret_envelope)
-    MUST_CHECK;
+/* For the key of `peer`; where that only signs, for who knows the password. ERR_BAD_REQUEST: there is none. */
+enum error envelope_seal(struct request *rq, const struct peer *peer, struct bytes password, Pb__ScepCipher cipher, struct bytes content,
+                         struct bytes *ret_envelope) MUST_CHECK;
 /* The same with a content key that is known already, for the two above and for tests. */
 enum error envelope_decrypt(struct request *rq, const struct cms_enveloped *enveloped, Pb__ScepCipher cipher, struct bytes key,
                             struct bytes *ret_content) MUST_CHECK;
 Pb__ScepCipher envelope_cipher(struct bytes oid);
+
+/* ---- password_recipient.c ---- */
+
+/* One RecipientInfo. The key is wrapped with the cipher that it is for. */
+bool password_recipient_put(struct buffer *out, struct bytes password, struct bytes cipher_oid, const EVP_CIPHER *cipher, struct bytes content_key);
 
 /* ---- fail_info.c: the only place that turns our kinds of error into SCEP's ---- */
 
@@ -230,7 +235,8 @@ struct conversation {
     struct ra_certificates ras;
     struct pki_message message;
     Pb__ScepCipher cipher;
-    struct bytes content; /* of the envelope */
+    struct bytes content;  /* of the envelope */
+    struct bytes password; /* of the certification request: what a key that only signs is answered under; or none */
 };
 
 /* routes.c */
@@ -250,6 +256,7 @@ enum error get_next_ca_cert(struct scep *scep, struct http_exchange *x, const st
 enum error pki_operation(struct scep *scep, struct http_exchange *x, const struct profile *profile, struct bytes message) MUST_CHECK;
 
 /* reply.c */
+enum error reply_check_readable(struct conversation *c, struct bytes password) MUST_CHECK;
 enum error reply_certificates(struct conversation *c, const struct bytes *certificates, size_t count, struct bytes crl) MUST_CHECK;
 enum error reply_pending(struct conversation *c) MUST_CHECK;
 /* Tells the device what rq's failure is, and the log. What may be repeated is an HTTP status instead. */

@@ -47,7 +47,7 @@ find_kind(struct ctl *ctl, struct request *rq)
 static bool
 has_field(const struct profile_kind *kind, const char *name)
 {
-    return protobuf_c_message_descriptor_get_field_by_name(kind->fields, name) != NULL;
+    return protobuf_c_message_descriptor_get_field_by_name(kind->fields, name) != NULL || (kind->beside != NULL && text_equal(kind->beside, name));
 }
 
 /* The options of all kinds stand in one table: what only another kind has must not seem to hold for this one. */

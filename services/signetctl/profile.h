@@ -14,6 +14,7 @@ struct profile_verb {
 struct profile_kind {
     const char *name;                                 /* of --kind */
     const ProtobufCMessageDescriptor *fields;         /* options of create and set, and keys in YAML */
+    const char *beside;                               /* NULL, or the option that is no field */
     struct profile_verb verbs[PROFILE_VERBS_MAX + 1]; /* up to NULL; what the kind does not have is refused by name */
 };
 

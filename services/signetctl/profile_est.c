@@ -275,6 +275,7 @@ delete_user(struct ctl *ctl, struct request *rq)
 }
 
 const struct profile_kind profile_est = {.name = "est",
+                                         .beside = "crl",
                                          .fields = &pb__est_profile__descriptor,
                                          .verbs = {
                                              {"list", list},

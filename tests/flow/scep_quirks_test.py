@@ -66,14 +66,7 @@ def test_by_https_no_certificate_of_the_client_is_asked_for(stack):
         guard.close()
 
 
-# ---- keys that only sign: nothing can be encrypted for them, so that no answer could be read ----
-
-def test_a_message_that_a_curve_has_signed_is_told_so(stack, phones):
-    device = Device(phones[0], "curve.demo.test", ec.generate_private_key(ec.SECP256R1()))
-    reply = Reply(device.post(device.message(csr(device.key, "curve.demo.test", phones[1]))))
-    assert (reply.status, reply.fail_info) == (FAILURE, "0")
-    until(lambda: "signs with an RSA key made for it" in stack.log("scep-gw"))
-
+# ---- keys that only sign: for devices that read no answer under a password (scep_password_test.py)
 
 def test_a_certificate_for_a_curve_is_asked_for_with_an_rsa_key_made_for_it(phones):
     device, curve = Device(phones[0], "curve.demo.test"), ec.generate_private_key(ec.SECP256R1())

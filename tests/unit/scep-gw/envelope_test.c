@@ -167,7 +167,7 @@ openssl_opens_what_is_sealed(void **state)
         struct peer peer;
         char *text;
         assert_true(peer_read(device_der, &peer));
-        assert_int_equal(envelope_seal(rq, &peer, (Pb__ScepCipher)i, said, &envelope), OK);
+        assert_int_equal(envelope_seal(rq, &peer, BYTES_NONE, (Pb__ScepCipher)i, said, &envelope), OK);
         const uint8_t *at = envelope.at;
         CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &at, (long)envelope.len);
         assert_non_null(cms);
@@ -190,8 +190,35 @@ nothing_is_sealed_for_a_key_that_cannot_decrypt(void **state)
     struct peer peer;
 
     assert_true(peer_read(ec_der, &peer));
-    assert_int_equal(envelope_seal(rq, &peer, PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC, bytes_of_text("x"), &envelope), ERR_BAD_REQUEST);
+    assert_int_equal(envelope_seal(rq, &peer, BYTES_NONE, PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC, bytes_of_text("x"), &envelope), ERR_BAD_REQUEST);
     assert_int_equal(fail_info_of(&rq->failure), FAIL_BAD_ALG);
+}
+
+/* RFC 5652 §6.2.4, for a key that only signs. */
+static void
+openssl_opens_what_is_sealed_with_a_password_and_with_no_other(void **state)
+{
+    for (int i = PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC; i <= PB__SCEP_CIPHER__SCEP_CIPHER_DES_EDE3_CBC; i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct bytes envelope, said = bytes_of_text("the certificate");
+        struct peer peer;
+        char *text;
+        assert_true(peer_read(ec_der, &peer));
+        assert_int_equal(envelope_seal(rq, &peer, bytes_of_text("ABCDEFG-HJKLMNP"), (Pb__ScepCipher)i, said, &envelope), OK);
+        for (int right = 0; right < 2; right++) {
+            const uint8_t *at = envelope.at;
+            CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &at, (long)envelope.len);
+            assert_non_null(cms);
+            BIO *out = BIO_new(BIO_s_mem());
+            bool opened = CMS_decrypt_set1_password(cms, (unsigned char *)(right ? "ABCDEFG-HJKLMNP" : "ABCDEFG-HJKLMNQ"), 15) == 1 &&
+                          CMS_decrypt(cms, NULL, NULL, NULL, out, CMS_BINARY) == 1;
+            assert_int_equal(opened, right);
+            long len = BIO_get_mem_data(out, &text);
+            assert_true(!opened || bytes_equal(BYTES(text, (size_t)len), said));
+            BIO_free(out);
+            CMS_ContentInfo_free(cms);
+        }
+    }
 }
 
 /* ---- messages ---- */
@@ -239,7 +266,6 @@ a_message_of_openssl_is_read(void **state)
     assert_true(bytes_equal(message.signer.der, device_der));
 }
 
-/* Read, so that it can be answered, if only with a refusal. */
 static void
 a_message_that_a_curve_has_signed_is_read(void **state)
 {
@@ -329,6 +355,7 @@ main(void)
         cmocka_unit_test(what_is_for_somebody_else_is_a_bad_message_check),
         cmocka_unit_test(openssl_opens_what_is_sealed),
         cmocka_unit_test(nothing_is_sealed_for_a_key_that_cannot_decrypt),
+        cmocka_unit_test(openssl_opens_what_is_sealed_with_a_password_and_with_no_other),
         cmocka_unit_test(a_message_of_openssl_is_read),
         cmocka_unit_test(a_message_that_a_curve_has_signed_is_read),
         cmocka_unit_test(refuses_messages_that_lack_something),

@@ -117,6 +117,7 @@ refuses_an_option_that_only_another_kind_has(void **state)
     static const struct {
         const char *kind, *option, *says;
     } cases[] = {
+        {"scep", "crl", "--crl: a profile of the kind scep has no such field"},
         {"scep", "proof-required", "--proof-required: a profile of the kind scep has no such field"},
         {"est", "legacy", "--legacy: a profile of the kind est has no such field"},
         {"est", "disabled", "nobody answers"},
