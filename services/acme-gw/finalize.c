@@ -318,11 +318,22 @@ finalize_work(void *context, struct request *rq, const struct db_rows *rows, siz
     (void)take_turn(acme, rq, RA_DEADLINE_MS, &order);
 }
 
+/* An order may be ready for days. Once ra was asked, this is too late: there may be a certificate. */
+static enum error
+check_preapproved(struct acme *acme, struct request *rq, const struct order *order)
+{
+    const struct policy *policy;
+
+    enum error error = policy_load(acme, rq, order->policy, &policy);
+    return error ? error : policy_check_preapproved(rq, policy, order);
+}
+
 static enum error
 finish(struct acme *acme, struct http_exchange *x, struct order *order)
 {
-    enum error error = take_turn(acme, &x->rq, CLIENT_WAITS_MS, order);
+    enum error error = check_preapproved(acme, &x->rq, order);
 
+    error = error ? record_refusal(acme, &x->rq, order) : take_turn(acme, &x->rq, CLIENT_WAITS_MS, order);
     /* The CSR is recorded and the lease runs out: the order will be finished, and the client may poll. */
     if (error && error_is_retriable(error)) {
         request_note(&x->rq, "left", "to the lease: %s", x->rq.failure.detail);
@@ -330,6 +341,16 @@ finish(struct acme *acme, struct http_exchange *x, struct order *order)
         error = OK;
     }
     return error ? error : order_answer(acme, x, 200, order);
+}
+
+/* Not from everywhere, and not under a policy that an operator has disabled; the order waits for what may change. */
+static enum error
+check_client(struct acme *acme, struct http_exchange *x, const struct account *account)
+{
+    const struct policy *policy;
+
+    enum error error = policy_load(acme, &x->rq, account->policy, &policy);
+    return error ? error : policy_check_client(x, policy);
 }
 
 /* Again under the names of the order, where the CSR leaves out nothing but devices. */
@@ -362,6 +383,8 @@ finalize(void *context, struct http_exchange *x)
 
     request_note(rq, "order", "%s", x->params[0]);
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
+    if (!error)
+        error = check_client(acme, x, signed_.account);
     if (!error)
         error = take_csr(rq, signed_.payload, &csr, &names, &count);
     if (!error)

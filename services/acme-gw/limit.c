@@ -31,14 +31,17 @@ refuse_limited(struct request *rq, const struct policy *policy, const struct obs
     request_note(rq, "rule", "%s", obstacle->rule);
     rq->failure_members = json_format(rq->arena, members);
     if (obstacle->paused)
-        return refuse(rq, ERR_RATE_LIMITED, "rateLimited",
-                      "%s: the name %s has failed so often for this account that it is paused; have the operator of this server resume it",
-                      obstacle->rule, obstacle->subject);
-    if (obstacle->wait_s == 0)
-        return refuse(rq, ERR_RATE_LIMITED, "rateLimited", "%s: the account has as many as the policy %s allows", obstacle->rule, policy->name);
-    (void)refuse(rq, ERR_RATE_LIMITED, "rateLimited", "%s: %s has had its share under the policy %s; the next is taken in %d s", obstacle->rule,
-                 obstacle->subject, policy->name, obstacle->wait_s);
-    return fail_retry_after(rq, obstacle->wait_s < RETRY_AFTER_MAX_S ? obstacle->wait_s : RETRY_AFTER_MAX_S);
+        (void)refuse(rq, ERR_RATE_LIMITED, "rateLimited",
+                     "%s: the name %s has failed so often for this account that it is paused; have the operator of this server resume it",
+                     obstacle->rule, obstacle->subject);
+    else if (obstacle->wait_s == 0)
+        (void)refuse(rq, ERR_RATE_LIMITED, "rateLimited", "%s: the account has as many as the policy %s allows", obstacle->rule, policy->name);
+    else
+        (void)refuse(rq, ERR_RATE_LIMITED, "rateLimited", "%s: %s has had its share under the policy %s; the next is taken in %d s", obstacle->rule,
+                     obstacle->subject, policy->name, obstacle->wait_s);
+    /* What does not pass with time alone may have passed by then, too. */
+    bool passes_sooner = obstacle->wait_s > 0 && obstacle->wait_s < RETRY_AFTER_MAX_S;
+    return fail_retry_after(rq, passes_sooner ? obstacle->wait_s : RETRY_AFTER_MAX_S);
 }
 
 /* Who has one address of a /64 has all of them. */

@@ -171,6 +171,18 @@ policy_preapproves(const struct policy *policy, const struct identifier *name)
     return name_matches(policy->preapproved_names, policy->preapproved_count, name);
 }
 
+enum error
+policy_check_preapproved(struct request *rq, const struct policy *policy, const struct order *order)
+{
+    for (size_t i = 0; i < order->preapproved_count; i++) {
+        struct identifier name = name_from_column(rq->arena, order->preapproved[i]);
+        if (!policy_preapproves(policy, &name))
+            return refuse(rq, ERR_DENIED, "unauthorized", "the policy %s approves %s beforehand no more, and nobody has proven it", policy->name,
+                          name.value);
+    }
+    return OK;
+}
+
 const char *
 policy_channel(struct arena *arena, const char *name)
 {

@@ -85,6 +85,9 @@ enum error policy_of_path(struct acme *acme, struct http_exchange *x, const stru
 enum error policy_of_account(struct acme *acme, struct http_exchange *x, const struct account *account, const struct policy **ret_policy) MUST_CHECK;
 /* Is the name valid without a challenge? */
 bool policy_preapproves(const struct policy *policy, const struct identifier *name);
+/* What an order has of that counts as long as the policy says so, for nobody has ever proven it: unauthorized. */
+struct order;
+enum error policy_check_preapproved(struct request *rq, const struct policy *policy, const struct order *order) MUST_CHECK;
 /* unsupportedIdentifier where the policy has no such names. */
 enum error policy_has_type(struct request *rq, const struct policy *policy, enum identifier_type type) MUST_CHECK;
 /* ra's channel: "acme", "acme/<name>". */

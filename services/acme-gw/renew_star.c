@@ -72,12 +72,7 @@ check_policy(struct acme *acme, struct request *rq, const struct order *order)
         return error;
     if (policy->disabled)
         return fail(rq, ERR_DENIED, "the policy %s is disabled", policy->name);
-    for (size_t i = 0; i < order->preapproved_count; i++) {
-        struct identifier name = name_from_column(rq->arena, order->preapproved[i]);
-        if (!policy_preapproves(policy, &name))
-            return fail(rq, ERR_DENIED, "the policy %s approves %s beforehand no more, and nobody has proven it", policy->name, name.value);
-    }
-    return OK;
+    return policy_check_preapproved(rq, policy, order);
 }
 
 static enum error

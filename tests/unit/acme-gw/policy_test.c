@@ -145,6 +145,49 @@ the_certificate_is_as_the_policy_says_and_the_audit_is_told(void **state)
     assert_int_equal(beyond.validations, 0);
 }
 
+/* An order for a.intra.example, ready by the policy's approval; its answer. */
+static const struct http_kit_reply *
+approved_order(void)
+{
+    register_under("/acme/intra/new-account");
+    const struct http_kit_reply *reply = order_under("/acme/intra/new-order", "dns", "a.intra.example");
+    assert_status(reply, 201);
+    assert_string_equal(member(&me, reply, "status"), "ready");
+    return reply;
+}
+
+static void
+a_ready_order_waits_while_its_policy_is_not_for_the_client(void **state)
+{
+    static const char *const changes[] = {"disabled = true", "disabled = false, client_networks = '{192.0.2.0/24}'"};
+    const struct http_kit_reply *reply = approved_order();
+    const char *url = header_of(&me, reply, "Location"), *finalize_url = member(&me, reply, "finalize");
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        run_and_reload(arena_format(me.arena, "UPDATE acme.policy SET %s WHERE name = 'intra'", changes[i]));
+        assert_problem(&me, client_post(&me, finalize_url, client_csr(&me, key, "DNS:a.intra.example")), 403, "unauthorized");
+        assert_string_equal(member(&me, client_post(&me, url, ""), "status"), "ready");
+    }
+    run_and_reload("UPDATE acme.policy SET client_networks = '{}' WHERE name = 'intra'");
+    assert_status(client_post(&me, finalize_url, client_csr(&me, key, "DNS:a.intra.example")), 200);
+}
+
+static void
+an_approval_that_was_taken_back_certifies_nothing(void **state)
+{
+    const struct http_kit_reply *reply = approved_order();
+    const char *url = header_of(&me, reply, "Location"), *finalize_url = member(&me, reply, "finalize");
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+
+    memset(&beyond, 0, sizeof beyond);
+    run_and_reload("UPDATE acme.policy SET preapproved_names = '{one.example}' WHERE name = 'intra'");
+    assert_problem(&me, client_post(&me, finalize_url, client_csr(&me, key, "DNS:a.intra.example")), 403, "unauthorized");
+    assert_string_equal(member(&me, client_post(&me, url, ""), "status"), "invalid");
+    assert_string_equal(beyond.enrolled_key, "");
+    assert_string_equal(member(&me, order_under("/acme/intra/new-order", "dns", "a.intra.example"), "status"), "pending");
+}
+
 static const json_t *
 profiles_of_directory(const char *path)
 {
@@ -269,6 +312,8 @@ main(void)
         CASE(a_change_is_seen_after_the_next_reading),
         CASE(an_account_stays_with_its_policy),
         CASE(the_certificate_is_as_the_policy_says_and_the_audit_is_told),
+        CASE(a_ready_order_waits_while_its_policy_is_not_for_the_client),
+        CASE(an_approval_that_was_taken_back_certifies_nothing),
         CASE(a_policy_has_its_own_profiles_and_the_default_one_those_of_the_setting),
         CASE(an_order_chooses_among_the_profiles_of_its_policy),
         CASE(the_default_policy_is_as_the_settings_say),
