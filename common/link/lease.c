@@ -8,12 +8,17 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <nats/nats.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "link/workers.h"
+
+/* What is beyond waits until its lease runs out. */
+#define LEFT_MAX 1024
+#define STOP_MOST_MS 1000
 
 struct lease {
     struct arena *arena;
@@ -25,6 +30,8 @@ struct lease {
     pthread_mutex_t mutex;
     int idle;      /* threads */
     bool has_more; /* rows were left for want of idle threads */
+    char *left[LEFT_MAX];
+    size_t left_count;
 };
 
 /* The rows of one taking, shared by the threads that work on them. */
@@ -122,10 +129,47 @@ return_idle(struct lease *lease, int unused, bool has_more)
     return has_more && lease->idle > 0;
 }
 
+static size_t
+list_left(struct lease *lease, struct arena *arena, const char ***ret_ids)
+{
+    AUTO_LOCK(&lease->mutex);
+    *ret_ids = arena_array(arena, lease->left_count, sizeof(**ret_ids));
+    for (size_t i = 0; i < lease->left_count; i++)
+        (*ret_ids)[i] = lease->left[i];
+    return lease->left_count;
+}
+
+static void
+forget_left(struct lease *lease, size_t count)
+{
+    AUTO_LOCK(&lease->mutex);
+    for (size_t i = 0; i < count; i++)
+        free(lease->left[i]);
+    lease->left_count -= count;
+    memmove(lease->left, lease->left + count, lease->left_count * sizeof(*lease->left));
+}
+
+/* Before rows are taken: what was left before is not taken from who has it after. */
+static enum error
+give_up_left(struct lease *lease, struct request *rq)
+{
+    const char **ids;
+    size_t count = list_left(lease, rq->arena, &ids);
+
+    if (count == 0)
+        return OK;
+    enum error error = DB_QUERY(lease->db, rq, lease->about.leave, NULL, DB_TEXT_ARRAY(ids, count), DB_TEXT(lease->holder));
+    if (!error)
+        forget_left(lease, count);
+    return error;
+}
+
 static void
 turn(void *context, struct request *loop_rq)
 {
     struct lease *lease = context;
+    if (give_up_left(lease, loop_rq) != OK)
+        return; /* the database is away, and what follows needs it, too */
     int idle = claim_idle(lease);
     if (idle == 0)
         return; /* finish() wakes us */
@@ -146,7 +190,11 @@ static void
 stop(void *context)
 {
     struct lease *lease = context;
+    AUTO_STRUCT(request, rq) = request_new();
     workers_free(lease->workers);
+    rq->deadline_ms = clock_monotonic_ms() + STOP_MOST_MS;
+    (void)give_up_left(lease, rq); /* else they run out */
+    forget_left(lease, lease->left_count);
 }
 
 enum error
@@ -177,6 +225,20 @@ lease_wake(struct lease *lease)
     struct service_loop *loop = lease->loop;
     if (loop != NULL)
         service_wake(loop);
+}
+
+void
+lease_leave(struct lease *lease, const char *id)
+{
+    pthread_mutex_lock(&lease->mutex);
+    if (lease->left_count < LEFT_MAX) {
+        char *copy = strdup(id);
+        if (copy == NULL)
+            abort();
+        lease->left[lease->left_count++] = copy;
+    }
+    pthread_mutex_unlock(&lease->mutex);
+    lease_wake(lease);
 }
 
 const char *

@@ -5,7 +5,8 @@
  * at most $1 rows for $2 seconds in the name of $3, by  UPDATE … WHERE id IN (SELECT … FOR UPDATE SKIP LOCKED) RETURNING … .
  * lease_open runs it, hands each row to `work` on a bounded pool, and repeats at once while rows come, else after a pause or lease_wake.
  * `work` ends the row itself (done, or due again later) in one statement guarded by the holder's name, so that a lease that ran out
- * cannot be ended by its late holder. A process that dies leaves its rows to the next taker when the lease runs out.
+ * cannot be ended by its late holder. A process that dies leaves its rows to the next taker when the lease runs out; one that lives, but
+ * could not end its row, says lease_leave.
  */
 #ifndef SIGNET_LINK_LEASE_H
 #define SIGNET_LINK_LEASE_H
@@ -16,9 +17,10 @@
 struct lease;
 
 struct lease_about {
-    const char *name;                /* for the log: "acme.validation" */
-    const struct db_statement *take; /* $1 int: how many, $2 int: seconds, $3 text: holder */
-    int seconds;                     /* length of a lease */
+    const char *name;                 /* for the log: "acme.validation" */
+    const struct db_statement *take;  /* $1 int: how many, $2 int: seconds, $3 text: holder */
+    const struct db_statement *leave; /* $1 text[]: ids, $2 text: holder; gives up those leases. NULL: lease_leave is not called */
+    int seconds;                      /* length of a lease */
     int threads;
     int pause_ms;
     void (*work)(void *context, struct request *rq, const struct db_rows *rows, size_t row); /* reports through rq->failure */
@@ -29,6 +31,9 @@ struct lease_about {
 enum error lease_open(struct service *service, struct request *rq, struct db *db, const struct lease_about *about, struct lease **ret_lease)
     MUST_CHECK;
 void lease_wake(struct lease *lease);
+/* A row of ours could not be ended, for the database was away, and nobody here works on it any more. Its lease is given up as soon as the database is
+ * back, by whoever has it then: nothing happens to a lease that has run out and is another's. */
+void lease_leave(struct lease *lease, const char *id);
 const char *lease_holder(const struct lease *lease);
 
 #endif

@@ -176,7 +176,7 @@ enum error caa_recheck(struct acme *acme, struct request *rq, const struct order
 
 /* ---- store_authorization.c, store_challenge.c ---- */
 
-extern const struct db_statement store_take_validations;
+extern const struct db_statement store_take_validations, store_leave_validations;
 enum error store_load_authorization(struct acme *acme, struct request *rq, const char *account_id, const char *id,
                                     struct authorization *ret_authorization) MUST_CHECK;
 /* Makes it with its one challenge, unless the account has proven the name lately; the id of the one that there is. */

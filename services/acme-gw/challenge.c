@@ -131,8 +131,11 @@ begin(struct acme *acme, struct request *rq, const struct signed_request *signed
     if (error || proven)
         return error;
     error = text_equal(type, DEVICE_ATTEST_01) ? attestation_take(rq, signed_->payload, &response) : OK;
-    if (!error)
-        error = store_begin_challenge(acme, rq, account->id, id, type, response, ret_challenge, &begun);
+    if (error)
+        return error;
+    error = store_begin_challenge(acme, rq, account->id, id, type, response, ret_challenge, &begun);
+    if (error_is_retriable(error))
+        lease_leave(acme->validations, id); /* it may have been begun all the same */
     if (error)
         return error;
     if (!begun && ret_challenge->status == CHALLENGE_PENDING)

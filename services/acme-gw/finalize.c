@@ -286,7 +286,17 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
     return OK;
 }
 
-/* OK: the order is valid, or stays `processing` with a later turn. An error: ra's refusal, recorded; or the database is away, and the lease stays. */
+/* Nobody here works on it any more; it may be written down or not. */
+static enum error
+leave_unwritten(struct acme *acme, const char *order_id, enum error error)
+{
+    if (error_is_retriable(error))
+        lease_leave(acme->finalizations, order_id);
+    return error;
+}
+
+/* OK: the order is valid, or stays `processing` with a later turn. An error: ra's refusal, recorded; or the database is away, and the order is left.
+ */
 static enum error
 take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *order)
 {
@@ -299,13 +309,13 @@ take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *orde
     if (!error && order->star != NULL && reply->status != PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
         error = refuse(rq, ERR_DENIED, "unauthorized", "certificates of this template wait for an approval, and are not renewed automatically");
     if (error && may_pass(error) && order->attempts < ATTEMPTS_MAX)
-        return postpone(acme, rq, order);
+        return leave_unwritten(acme, order->id, postpone(acme, rq, order));
     if (error)
-        return record_refusal(acme, rq, order);
+        return leave_unwritten(acme, order->id, record_refusal(acme, rq, order));
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
-        return record_certificate(acme, rq, reply, order);
+        return leave_unwritten(acme, order->id, record_certificate(acme, rq, reply, order));
     request_note(rq, "waits", "for an approval");
-    return store_await_approval(acme, rq, order->id, APPROVAL_PAUSE_S);
+    return leave_unwritten(acme, order->id, store_await_approval(acme, rq, order->id, APPROVAL_PAUSE_S));
 }
 
 void
@@ -333,8 +343,11 @@ finish(struct acme *acme, struct http_exchange *x, struct order *order)
 {
     enum error error = check_preapproved(acme, &x->rq, order);
 
-    error = error ? record_refusal(acme, &x->rq, order) : take_turn(acme, &x->rq, CLIENT_WAITS_MS, order);
-    /* The CSR is recorded and the lease runs out: the order will be finished, and the client may poll. */
+    if (error)
+        error = leave_unwritten(acme, order->id, record_refusal(acme, &x->rq, order));
+    else
+        error = take_turn(acme, &x->rq, CLIENT_WAITS_MS, order);
+    /* The CSR is recorded: the order will be finished, and the client may poll. */
     if (error && error_is_retriable(error)) {
         request_note(&x->rq, "left", "to the lease: %s", x->rq.failure.detail);
         failure_clear(&x->rq);
@@ -397,7 +410,7 @@ finalize(void *context, struct http_exchange *x)
         .names = names_to_columns(rq->arena, names, count), .name_count = count, .csr = csr.der, .key_sha256 = BYTES(key_sha256, sizeof key_sha256)};
     error = claim_order(acme, rq, signed_.account, x->params[0], names, &claim, &order, &claimed);
     if (error)
-        return error;
+        return leave_unwritten(acme, x->params[0], error);
     if (claimed)
         return finish(acme, x, &order);
     /* A repetition, or the loser of two: the order is in work or done. */

@@ -139,6 +139,7 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
 {
     struct lease_about validations = {.name = "acme.validation",
                                       .take = &store_take_validations,
+                                      .leave = &store_leave_validations,
                                       .seconds = VALIDATION_LEASE_S,
                                       .threads = acme->config.validations,
                                       .pause_ms = LEASE_PAUSE_MS,
@@ -146,6 +147,7 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
                                       .context = acme};
     struct lease_about finalizations = {.name = "acme.finalization",
                                         .take = &store_take_finalizations,
+                                        .leave = &store_leave_finalizations,
                                         .seconds = FINALIZATION_LEASE_S,
                                         .threads = acme->config.finalizations,
                                         .pause_ms = LEASE_PAUSE_MS,
@@ -153,6 +155,7 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
                                         .context = acme};
     struct lease_about stars = {.name = "acme.star",
                                 .take = &store_take_stars,
+                                .leave = &store_leave_stars,
                                 .seconds = STAR_LEASE_S,
                                 .threads = acme->config.finalizations,
                                 .pause_ms = LEASE_PAUSE_MS,

@@ -160,7 +160,7 @@ commit_batch store_move_batch; /* items are struct order_move, context is struct
 
 /* ---- store_order.c ---- */
 
-extern const struct db_statement store_take_finalizations;
+extern const struct db_statement store_take_finalizations, store_leave_finalizations;
 enum order_status store_order_status(const char *name);
 enum error store_load_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct order *ret_order) MUST_CHECK;
 /* The next `most` of an account after that place, newest first, whatever their status; expired ones are ORDER_INVALID. */

@@ -117,5 +117,7 @@ renew_star_work(void *context, struct request *rq, const struct db_rows *rows, s
 
     order.attempts = turn.attempts;
     request_note(rq, "order", "%s", order.id);
-    (void)take_turn(acme, rq, &order, &turn);
+    enum error error = take_turn(acme, rq, &order, &turn);
+    if (error_is_retriable(error))
+        lease_leave(acme->stars, order.id);
 }

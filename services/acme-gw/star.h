@@ -73,7 +73,7 @@ enum error cancel_order(struct acme *acme, struct http_exchange *x, const struct
 
 /* ---- store_star.c ---- */
 
-extern const struct db_statement store_take_stars;
+extern const struct db_statement store_take_stars, store_leave_stars;
 
 struct star_turn {
     int attempts;

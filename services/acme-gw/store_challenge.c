@@ -45,6 +45,9 @@ static const struct db_statement postpone_validation = {
     "postpone_validation", "UPDATE acme.challenge SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL "
                            "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 
+const struct db_statement store_leave_validations = {
+    "leave_validations", "UPDATE acme.challenge SET due_at = now() + make_interval(secs => power(2, least(attempts, 6) - 1)), leased_until = NULL, "
+                         "lease_holder = NULL WHERE id = ANY ($1) AND lease_holder = $2 AND status = 'processing'"};
 static const struct db_statement hasten_validation = {
     "hasten_validation",
     "UPDATE acme.challenge SET due_at = now() WHERE id = $1 AND status = 'processing' AND leased_until IS NULL AND due_at > now()"};

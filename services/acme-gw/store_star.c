@@ -25,6 +25,10 @@ const struct db_statement store_take_stars = {
                   "FROM due, acme.orders o, acme.account k WHERE s.order_id = due.order_id AND o.id = due.order_id AND k.id = o.account_id "
                   "RETURNING " ORDER_COLUMNS ", o.csr, s.attempts, s.renewal, " OBSTACLE};
 
+const struct db_statement store_leave_stars = {
+    "leave_stars", "UPDATE acme.star SET due_at = now() + make_interval(secs => power(2, least(attempts, 6) - 1)), leased_until = NULL, "
+                   "lease_holder = NULL WHERE order_id = ANY ($1) AND lease_holder = $2 AND due_at IS NOT NULL"};
+
 /* RFC 8739 §3.1.2: a canceled order gets no more, not even what was under way. */
 static const struct db_statement end_renewal = {
     "end_renewal",

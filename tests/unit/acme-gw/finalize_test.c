@@ -292,6 +292,37 @@ a_dead_holders_order_is_finished_when_the_lease_runs_out(void **state)
     assert_string_equal(order_status(&made), "valid");
 }
 
+static void
+what_cannot_be_written_down_is_left(void **state)
+{
+    struct made_order made = client_ready_order(&me, "host.example");
+
+    be_away_when("acme.orders", "NEW.status = 'valid'");
+    const struct http_kit_reply *reply = finalize_with(&made, NAMES);
+    be_back();
+    assert_status(reply, 200);
+    assert_string_equal(member(&me, reply, "status"), "processing");
+    assert_int_equal(turn_finalizations(), 0);
+    give_up(&store_leave_finalizations, &finalizations, "acme.orders");
+    assert_int_equal(turn_finalizations(), 1);
+    assert_string_equal(order_status(&made), "valid");
+}
+
+/* Nobody knows whether it was claimed. */
+static void
+an_order_that_was_claimed_or_not_is_left(void **state)
+{
+    struct made_order made = client_ready_order(&me, "host.example");
+
+    finalizations.left[0] = '\0';
+    be_away_when("acme.orders", "NEW.status = 'processing'");
+    const struct http_kit_reply *reply = finalize_with(&made, NAMES);
+    be_back();
+    assert_problem(&me, reply, 503, "serverInternal");
+    assert_string_equal(finalizations.left, strrchr(made.url, '/') + 1);
+    assert_status(finalize_with(&made, NAMES), 200);
+}
+
 static void *
 finalize_as_another_connection(void *argument)
 {
@@ -348,7 +379,7 @@ another_account_sees_nothing(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 15
+#define CASES_BY_HAND 17
 
 int
 main(void)
@@ -366,6 +397,8 @@ main(void)
         CASE(a_long_approval_is_no_failed_attempt),
         CASE(an_order_that_becomes_ready_meanwhile_is_not_ready_yet),
         CASE(a_dead_holders_order_is_finished_when_the_lease_runs_out),
+        CASE(what_cannot_be_written_down_is_left),
+        CASE(an_order_that_was_claimed_or_not_is_left),
         CASE(of_many_concurrent_finalizes_one_asks_ra),
         CASE(an_expired_order_is_invalid),
         CASE(another_account_sees_nothing),

@@ -260,6 +260,7 @@ put_certificate(struct arena *arena, const char *name, int64_t not_before_s, int
 struct lease {
     const char *holder;
     atomic_int wakes;
+    char left[64]; /* the last one */
 };
 
 static struct lease validations = {.holder = "gateway/validations"}, finalizations = {.holder = "gateway/finalizations"},
@@ -269,6 +270,12 @@ void
 lease_wake(struct lease *lease)
 {
     lease->wakes++;
+}
+
+void
+lease_leave(struct lease *lease, const char *id)
+{
+    snprintf(lease->left, sizeof lease->left, "%s", id);
 }
 
 const char *
@@ -308,6 +315,45 @@ static inline size_t
 turn_stars(void)
 {
     return turn(&store_take_stars, &stars, renew_star_work);
+}
+
+/* The lease loop gives up what was left, as it does when the database is back; then the row is due at once. */
+static inline void
+give_up(const struct db_statement *leave, const struct lease *lease, const char *table)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    const char *ids[] = {lease->left};
+    struct db_rows *left = NULL;
+
+    assert_int_equal(DB_QUERY(gateway.db, rq, leave, &left, DB_TEXT_ARRAY(ids, 1), DB_TEXT("another holder")), OK);
+    assert_int_equal(db_affected(left), 0);
+    assert_int_equal(DB_QUERY(gateway.db, rq, leave, &left, DB_TEXT_ARRAY(ids, 1), DB_TEXT(lease->holder)), OK);
+    assert_int_equal(db_affected(left), 1);
+    char *due = postgres_kit_ask(
+        postgres,
+        arena_format(rq->arena, "SELECT count(*) FROM %s WHERE leased_until IS NULL AND due_at > now() AND due_at < now() + interval '2 s'", table));
+    assert_string_equal(due, "1");
+    free(due);
+    postgres_kit_run(postgres, arena_format(rq->arena, "UPDATE %s SET due_at = now() - interval '1 s'", table));
+}
+
+/* The database is away whenever a row would become such a one. */
+static inline void
+be_away_when(const char *table, const char *condition)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+
+    postgres_kit_run(postgres, arena_format(arena,
+                                            "CREATE FUNCTION public.be_away() RETURNS trigger LANGUAGE plpgsql AS "
+                                            "'BEGIN RAISE EXCEPTION ''away'' USING ERRCODE = ''57P01''; END'; "
+                                            "CREATE TRIGGER away BEFORE UPDATE ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION public.be_away()",
+                                            table, condition));
+}
+
+static inline void
+be_back(void)
+{
+    postgres_kit_run(postgres, "DROP FUNCTION public.be_away() CASCADE");
 }
 
 /* ---- the gateway ---- */

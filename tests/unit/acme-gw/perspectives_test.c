@@ -76,6 +76,72 @@ look_at_sign(struct acme *acme, struct request *rq, const char *suffix, const vo
     return OK;
 }
 
+/* The first question is answered too late: by nobody, or in haste. */
+static struct {
+    enum error error;
+    bool holds;
+    atomic_int asked;
+    int64_t time_of_second_ms;
+} slow;
+
+static enum error
+look_slowly(struct acme *acme, struct request *rq, const char *suffix, const void *input, struct finding *ret_finding)
+{
+    if (slow.asked++ > 0) {
+        slow.time_of_second_ms = request_time_left_ms(rq, 60000);
+        *ret_finding = (struct finding){.holds = true, .problem = "", .detail = "", .attestation = ""};
+        return OK;
+    }
+    while (request_time_left_ms(rq, 60000) > 0)
+        clock_sleep_ms(1);
+    if (slow.error)
+        return fail(rq, slow.error, "no answer");
+    *ret_finding = (struct finding){.holds = slow.holds, .problem = "connection", .detail = "nobody answered in time", .attestation = ""};
+    return OK;
+}
+
+static const struct slowness {
+    const char *name;
+    enum error error;
+    bool holds;
+    const char *perspectives;
+    int64_t most_ms;
+    int asked;
+} slownesses[] = {
+    {"who_died_with_the_question_is_not_waited_for", ERR_TIMEOUT, false, "", 1200, 2},
+    {"who_died_with_it_at_a_perspective_is_not_waited_for", ERR_TIMEOUT, false, "a", 1200, 2},
+    {"what_was_found_in_haste_is_looked_at_again", OK, false, "", 1200, 2},
+    {"what_holds_is_good_however_late", OK, true, "", 1200, 1},
+    {"a_short_look_is_one_question", ERR_TIMEOUT, false, "", 300, 1},
+};
+
+static void
+is_asked_again(void **state)
+{
+    const struct slowness *one = *state;
+    AUTO_STRUCT(request, rq) = request_new();
+    struct finding finding = {.holds = false};
+
+    slow.asked = 0;
+    slow.error = one->error;
+    slow.holds = one->holds;
+    gateway.config.perspectives = one->perspectives;
+    int64_t deadline_ms = rq->deadline_ms = clock_monotonic_ms() + one->most_ms;
+    enum error error = perspectives_ask(&gateway, rq, look_slowly, &slow, &finding);
+    assert_int_equal(rq->deadline_ms, deadline_ms);
+    assert_int_equal(slow.asked, one->asked);
+    if (one->asked == 1 && one->error) {
+        assert_int_equal(error, one->error);
+        return;
+    }
+    assert_int_equal(error, OK);
+    assert_true(finding.holds);
+    assert_int_equal(rq->failure.kind, OK);
+    /* With all the time that is left. */
+    if (one->asked == 2)
+        assert_true(slow.time_of_second_ms > one->most_ms / 6);
+}
+
 static enum error
 ask(struct request *rq, const char *perspectives, const char *what, struct finding *ret_finding)
 {
@@ -196,7 +262,7 @@ close_all(void **state)
 int
 main(void)
 {
-    struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(cases)] = {
+    struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(cases) + COUNT_OF(slownesses)] = {
         cmocka_unit_test(without_names_one_call_decides),  cmocka_unit_test(with_names_all_are_asked),
         cmocka_unit_test(who_saw_something_else_is_named), cmocka_unit_test(too_few_answers_are_trouble_that_may_pass),
         cmocka_unit_test(many_rounds_at_once_all_end),     cmocka_unit_test(names_are_checked_at_start),
@@ -204,5 +270,8 @@ main(void)
 
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         tests[CASES_BY_HAND + i] = (struct CMUnitTest){.name = cases[i].name, .test_func = judges, .initial_state = (void *)&cases[i]};
+    for (size_t i = 0; i < COUNT_OF(slownesses); i++)
+        tests[CASES_BY_HAND + COUNT_OF(cases) + i] =
+            (struct CMUnitTest){.name = slownesses[i].name, .test_func = is_asked_again, .initial_state = (void *)&slownesses[i]};
     return _cmocka_run_group_tests("perspectives", tests, COUNT_OF(tests), open_all, close_all);
 }

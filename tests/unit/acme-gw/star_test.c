@@ -368,6 +368,22 @@ who_comes_late_ends_nothing(void **state)
 }
 
 static void
+what_cannot_be_written_down_is_left(void **state)
+{
+    (void)order_it("");
+    let_pass(340);
+    be_away_when("acme.star", "NEW.renewal = 1");
+    assert_int_equal(turn_stars(), 1);
+    be_back();
+    assert_int_equal(turn_stars(), 0);
+    const char *key = arena_text(me.arena, beyond.enrolled_key);
+    give_up(&store_leave_stars, &stars, "acme.star");
+    assert_int_equal(turn_stars(), 1);
+    assert_string_equal(beyond.enrolled_key, key);
+    assert_string_equal(asked("SELECT renewal FROM acme.star"), "1");
+}
+
+static void
 trouble_is_tried_again(void **state)
 {
     (void)order_it("");
@@ -699,6 +715,7 @@ main(void)
         CASE(periods_that_were_missed_are_left_out_and_the_last_ends_it),
         CASE(after_the_end_there_is_no_certificate),
         CASE(who_comes_late_ends_nothing),
+        CASE(what_cannot_be_written_down_is_left),
         CASE(trouble_is_tried_again),
         CASE(a_disabled_policy_makes_it_wait),
         CASE(an_approval_that_was_taken_back_makes_it_wait),

@@ -294,6 +294,37 @@ a_dead_holders_challenge_is_taken_when_the_lease_runs_out(void **state)
 }
 
 static void
+a_verdict_that_cannot_be_written_down_is_left(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    postgres_kit_run(postgres, "UPDATE acme.challenge SET type = 'http-01', status = 'processing', due_at = now(), attempts = 0");
+    be_away_when("acme.challenge", "NEW.status = 'valid'");
+    assert_int_equal(turn_validations(), 1);
+    be_back();
+    assert_int_equal(turn_validations(), 0);
+    give_up(&store_leave_validations, &validations, "acme.challenge");
+    assert_int_equal(turn_validations(), 1);
+    assert_string_equal(client_status_of(&me, made.url), "ready");
+}
+
+/* Nobody knows whether it was written down. */
+static void
+a_challenge_that_was_begun_or_not_is_left(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+
+    validations.left[0] = '\0';
+    be_away_when("acme.challenge", "NEW.status = 'processing'");
+    const struct http_kit_reply *reply = client_post(&me, made.challenge, "{}");
+    be_back();
+    assert_problem(&me, reply, 503, "serverInternal");
+    assert_int_equal(strlen(validations.left), ACME_ID_LEN);
+    assert_non_null(strstr(made.challenge, validations.left));
+    assert_string_equal(client_status_of(&me, made.challenge), "pending");
+}
+
+static void
 a_late_holder_changes_nothing(void **state)
 {
     struct made_order made = client_order(&me, "host.example");
@@ -391,6 +422,8 @@ main(void)
         CASE(a_persistent_record_of_a_deactivated_account_is_nothing),
         CASE(what_is_too_much_at_once_is_left_to_the_lease_loop),
         CASE(a_dead_holders_challenge_is_taken_when_the_lease_runs_out),
+        CASE(a_verdict_that_cannot_be_written_down_is_left),
+        CASE(a_challenge_that_was_begun_or_not_is_left),
         CASE(a_late_holder_changes_nothing),
         CASE(an_expired_authorization_cannot_be_begun),
         CASE(a_valid_authorization_expires),

@@ -111,6 +111,8 @@ static const struct db_statement take_rows = {
     "take_rows", "UPDATE work SET lease_holder = $3, leased_until = now() + $2 * interval '1 second', attempts = attempts + 1 WHERE id IN "
                  "(SELECT id FROM work WHERE due_at <= now() AND (leased_until IS NULL OR leased_until < now()) ORDER BY id LIMIT $1 FOR UPDATE SKIP "
                  "LOCKED) RETURNING id, token, names"};
+static const struct db_statement leave_rows = {
+    "leave_rows", "UPDATE work SET lease_holder = NULL, leased_until = NULL WHERE id = ANY ($1::text[]::bigint[]) AND lease_holder = $2"};
 static const struct db_statement end_row = {"end_row", "DELETE FROM work WHERE id = $1 AND lease_holder = $2"};
 
 struct owner {
@@ -119,6 +121,7 @@ struct owner {
     atomic_int begun, ended, at_once, at_once_most;
     atomic_int token_errors;
     bool abandons; /* as if the process died */
+    atomic_bool leaves;
 };
 
 static void
@@ -135,7 +138,11 @@ work_on(void *context, struct request *rq, const struct db_rows *rows, size_t ro
     const char *const *names;
     if (db_text_array(rows, row, 2, &names) != 2 || strcmp(names[0], db_text(rows, row, 1)) != 0)
         owner->token_errors++;
-    if (!owner->abandons && DB_QUERY(db, rq, &end_row, NULL, DB_BIGINT(db_int(rows, row, 0)), DB_TEXT(lease_holder(owner->lease))) != OK)
+    if (owner->leaves) {
+        char id[24];
+        snprintf(id, sizeof id, "%lld", (long long)db_int(rows, row, 0));
+        lease_leave(owner->lease, id);
+    } else if (!owner->abandons && DB_QUERY(db, rq, &end_row, NULL, DB_BIGINT(db_int(rows, row, 0)), DB_TEXT(lease_holder(owner->lease))) != OK)
         return;
     owner->at_once--;
     owner->ended++;
@@ -164,8 +171,14 @@ ask_is(const char *sql, const char *expected)
 static void
 open_lease(struct request *rq, struct owner *owner, int threads, int seconds, int pause_ms)
 {
-    struct lease_about about = {
-        .name = "test.work", .take = &take_rows, .seconds = seconds, .threads = threads, .pause_ms = pause_ms, .work = work_on, .context = owner};
+    struct lease_about about = {.name = "test.work",
+                                .take = &take_rows,
+                                .leave = &leave_rows,
+                                .seconds = seconds,
+                                .threads = threads,
+                                .pause_ms = pause_ms,
+                                .work = work_on,
+                                .context = owner};
     assert_int_equal(lease_open(NULL, rq, db, &about, &owner->lease), OK);
 }
 
@@ -273,6 +286,63 @@ rows_of_a_dead_holder_are_taken_when_the_lease_ran_out(void **state)
 }
 
 static void
+a_row_that_was_left_is_taken_before_the_lease_runs_out(void **state)
+{
+    struct owner owner = {.leaves = true};
+    insert_rows(3);
+    open_lease(process_rq, &owner, 3, 3600, PAUSE_LONG_MS);
+    WAIT_FOR(owner.ended >= 3);
+    owner.leaves = false;
+    WAIT_FOR(NO_ROWS_LEFT);
+    drain();
+}
+
+static void
+what_is_left_while_the_database_is_away_is_given_up_when_it_is_back(void **state)
+{
+    struct owner owner = {.leaves = true, .gate_closed = true};
+    insert_rows(2);
+    open_lease(process_rq, &owner, 2, 3600, 50);
+    WAIT_FOR(owner.begun == 2);
+    postgres_kit_kill(postgres);
+    owner.gate_closed = false;
+    WAIT_FOR(owner.ended == 2 && loops[loop_count - 1].failures > 0);
+    owner.leaves = false;
+    postgres_kit_start_again(postgres);
+    WAIT_FOR(NO_ROWS_LEFT);
+    assert_int_equal(owner.begun, 4);
+    drain();
+}
+
+static void
+a_lease_that_is_anothers_is_not_given_up(void **state)
+{
+    struct owner owner = {.leaves = true, .gate_closed = true};
+    insert_rows(2);
+    open_lease(process_rq, &owner, 2, 3600, PAUSE_LONG_MS);
+    WAIT_FOR(owner.begun == 2);
+    postgres_kit_run(postgres, "UPDATE work SET lease_holder = 'another'");
+    owner.gate_closed = false;
+    WAIT_FOR(owner.ended == 2);
+    drain(); /* which gives up what was left */
+    assert_true(ask_is("SELECT count(*) FROM work WHERE lease_holder = 'another' AND leased_until > now()", "2"));
+}
+
+static void
+a_drain_gives_up_what_was_left(void **state)
+{
+    struct owner owner = {.leaves = true, .gate_closed = true};
+    insert_rows(2);
+    open_lease(process_rq, &owner, 2, 3600, PAUSE_LONG_MS);
+    WAIT_FOR(owner.begun == 2);
+    drain_count--;
+    drains[drain_count].stop(drains[drain_count].context); /* the loop */
+    owner.gate_closed = false;
+    drain();
+    assert_true(ask_is("SELECT count(*) FROM work WHERE lease_holder IS NULL", "2"));
+}
+
+static void
 the_drain_finishes_what_was_begun(void **state)
 {
     struct owner owner = {.gate_closed = true};
@@ -339,6 +409,10 @@ main(void)
         CASE(finishes_a_heap_of_rows_without_waiting_for_the_pause),
         CASE(two_holders_share_the_rows),
         CASE(rows_of_a_dead_holder_are_taken_when_the_lease_ran_out),
+        CASE(a_row_that_was_left_is_taken_before_the_lease_runs_out),
+        CASE(what_is_left_while_the_database_is_away_is_given_up_when_it_is_back),
+        CASE(a_lease_that_is_anothers_is_not_given_up),
+        CASE(a_drain_gives_up_what_was_left),
         CASE(the_drain_finishes_what_was_begun),
         CASE(tells_when_the_database_is_away_and_goes_on_when_it_is_back),
     };
