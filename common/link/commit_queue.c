@@ -1,8 +1,9 @@
 /*
  * Group commit across requests. A worker that comes alone commits at once. Workers that come while a batch is on its way wait for the
- * next one, which one of them leads; so the batch grows with the load, and an idle queue adds no latency and needs no thread. Under load
- * batches are let grow for a moment more, the longer the larger they are: a third of PostgreSQL's work for a row is in the number of
- * transactions, not of rows.
+ * next one, which one of them leads; so the batch grows with the load, and an idle queue adds no latency and needs no thread.
+ *
+ * Most of what a batch costs, here, at the signer and in PostgreSQL, it costs once, however many it has. Therefore a second batch sets out beside the
+ * first only when it has many, or when the first one hangs; and after a batch of more than one, the next is let grow for a moment.
  */
 #include "link/commit_queue.h"
 
@@ -13,7 +14,10 @@
 #include "base/clock.h"
 
 #define BATCHES_AT_ONCE 2
-#define LOAD_PER_MS 8 /* so many in one batch let the next one grow for a millisecond */
+#define SECOND_FROM 32      /* so many that wait do not wait for the batch before them */
+#define SECOND_AFTER_MS 200 /* nor does anybody who finds it on its way for so long */
+#define PAUSE_LEAST_MS 1    /* after a batch of more than one */
+#define LOAD_PER_MS 4       /* so many in one batch let the next one grow for a millisecond more */
 #define BATCH_DEADLINE_MS 10000
 
 enum ticket_turn { TURN_LEADS = 1, TURN_IS_DONE };
@@ -30,8 +34,11 @@ struct ticket {
 
 struct commit_queue {
     pthread_mutex_t mutex;
-    struct ticket *first, *last;
-    int running; /* batches */
+    struct ticket *first, *last; /* that wait */
+    size_t waiting;
+    int running;            /* batches */
+    int64_t began_ms;       /* the last of them */
+    int64_t pause_until_ms; /* until then the next one is let grow */
     commit_batch *commit;
     void *context;
     int batches_at_once;
@@ -125,23 +132,41 @@ append(struct commit_queue *queue, struct ticket *ticket)
     else
         queue->first = ticket;
     queue->last = ticket;
+    queue->waiting++;
 }
 
-/* The tickets that wait, as a batch of their own: the first of them will lead it. NULL when none waits. */
+/* The one that has waited longest; NULL when none waits. */
 static struct ticket *
-take_batch(struct commit_queue *queue)
+take_first(struct commit_queue *queue)
 {
-    struct ticket *batch = queue->first, *last = batch;
+    struct ticket *first = queue->first;
 
-    for (size_t count = 1; last != NULL && last->next != NULL && count < COMMIT_BATCH_MAX; count++)
-        last = last->next;
-    if (batch == NULL)
+    if (first == NULL)
         return NULL;
-    queue->first = last->next;
-    last->next = NULL;
+    queue->first = first->next;
     if (queue->first == NULL)
         queue->last = NULL;
-    return batch;
+    queue->waiting--;
+    return first;
+}
+
+static bool
+may_begin(const struct commit_queue *queue)
+{
+    if (queue->waiting == 0 || queue->running == queue->batches_at_once)
+        return false;
+    return queue->running == 0 || queue->waiting >= SECOND_FROM || clock_monotonic_ms() - queue->began_ms >= SECOND_AFTER_MS;
+}
+
+/* Who shall lead the next batch; NULL while none may begin. */
+static struct ticket *
+next_leader(struct commit_queue *queue)
+{
+    if (!may_begin(queue))
+        return NULL;
+    queue->running++;
+    queue->began_ms = clock_monotonic_ms();
+    return take_first(queue);
 }
 
 static void
@@ -151,46 +176,68 @@ wake(struct ticket *ticket, enum ticket_turn turn)
     sem_post(&ticket->woken); /* from here on the ticket may be gone */
 }
 
-/* Commits the batch that this ticket is the first of, and hands the next one to its own leader. */
 static void
-lead(struct commit_queue *queue, struct ticket *batch)
+pause_as_told(struct commit_queue *queue)
 {
-    struct ticket *tickets[COMMIT_BATCH_MAX] = {NULL}, *next;
+    pthread_mutex_lock(&queue->mutex);
+    int64_t pause_ms = queue->pause_until_ms - clock_monotonic_ms();
+    pthread_mutex_unlock(&queue->mutex);
+    if (pause_ms > 0)
+        clock_sleep_ms((int)pause_ms);
+}
+
+/* Those that have come by now; the leader is the first of them. */
+static size_t
+gather(struct commit_queue *queue, struct ticket *leader, struct ticket *ret_tickets[COMMIT_BATCH_MAX])
+{
     size_t count = 0;
 
-    for (struct ticket *ticket = batch; ticket != NULL; ticket = ticket->next)
-        tickets[count++] = ticket;
-    commit(queue, tickets, count);
-    for (size_t i = 1; i < count; i++)
-        wake(tickets[i], TURN_IS_DONE);
-    clock_sleep_ms((int)((count + LOAD_PER_MS / 2) / LOAD_PER_MS));
+    AUTO_LOCK(&queue->mutex);
+    for (struct ticket *ticket = leader; ticket != NULL; ticket = count < COMMIT_BATCH_MAX ? take_first(queue) : NULL)
+        ret_tickets[count++] = ticket;
+    return count;
+}
 
+static int
+pause_ms_after(size_t count)
+{
+    return count == 1 ? 0 : PAUSE_LEAST_MS + (int)count / LOAD_PER_MS;
+}
+
+static void
+lead(struct commit_queue *queue, struct ticket *leader)
+{
+    struct ticket *tickets[COMMIT_BATCH_MAX], *next;
+
+    pause_as_told(queue);
+    size_t count = gather(queue, leader, tickets);
+    commit(queue, tickets, count);
     pthread_mutex_lock(&queue->mutex);
-    next = take_batch(queue);
-    if (next == NULL)
-        queue->running--;
+    queue->pause_until_ms = clock_monotonic_ms() + pause_ms_after(count);
+    queue->running--;
+    next = next_leader(queue);
     pthread_mutex_unlock(&queue->mutex);
     if (next != NULL)
         wake(next, TURN_LEADS);
+    for (size_t i = 1; i < count; i++)
+        wake(tickets[i], TURN_IS_DONE);
 }
 
 enum error
 commit_queue_run(struct commit_queue *queue, struct request *rq, void *item)
 {
-    struct ticket ticket = {.rq = rq, .item = item};
-    bool leads;
+    struct ticket ticket = {.rq = rq, .item = item}, *leader;
 
     sem_init(&ticket.woken, 0, 0);
     pthread_mutex_lock(&queue->mutex);
-    leads = queue->running < queue->batches_at_once; /* then nobody waits */
-    if (leads)
-        queue->running++;
-    else
-        append(queue, &ticket);
+    append(queue, &ticket);
+    leader = next_leader(queue);
     pthread_mutex_unlock(&queue->mutex);
-    while (!leads && sem_wait(&ticket.woken) != 0)
+    if (leader != NULL)
+        wake(leader, TURN_LEADS); /* this one, or one that has waited longer */
+    while (sem_wait(&ticket.woken) != 0)
         continue; /* a signal */
-    if (leads || ticket.turn == TURN_LEADS)
+    if (ticket.turn == TURN_LEADS)
         lead(queue, &ticket);
     sem_destroy(&ticket.woken);
     return ticket.error;

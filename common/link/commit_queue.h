@@ -20,7 +20,7 @@
 
 #include "base/request.h"
 
-#define COMMIT_BATCH_MAX 64
+#define COMMIT_BATCH_MAX 50 /* as many intents as the signer takes in one call */
 
 /* Does the work of all items in one transaction, or none. */
 typedef enum error commit_batch(void *context, struct request *rq, void *const *items, size_t count);

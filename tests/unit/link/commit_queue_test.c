@@ -68,26 +68,44 @@ run(void *argument)
     return NULL;
 }
 
-/* The first batch is held until all callers have come, so that the rest must become one batch. */
 static void
-run_all_in(struct commit_queue *queue, struct recorder *recorder, struct caller *callers)
+start_callers(struct commit_queue *queue, struct caller *callers, int count)
 {
-    for (int i = 0; i < CALLERS; i++) {
+    for (int i = 0; i < count; i++) {
         callers[i].queue = queue;
         callers[i].rq = request_new();
         assert_int_equal(pthread_create(&callers[i].thread, NULL, run, &callers[i]), 0);
     }
+}
+
+static void
+wait_until_held(struct recorder *recorder, size_t batches)
+{
     pthread_mutex_lock(&recorder->mutex);
-    while (recorder->held == 0)
+    while (recorder->held < batches)
         pthread_cond_wait(&recorder->changed, &recorder->mutex);
     pthread_mutex_unlock(&recorder->mutex);
-    clock_sleep_ms(50); /* the others queue; were they late, there would only be more batches */
+}
+
+static void
+open_and_join(struct recorder *recorder, struct caller *callers, int count)
+{
     pthread_mutex_lock(&recorder->mutex);
     recorder->open = true;
     pthread_cond_broadcast(&recorder->changed);
     pthread_mutex_unlock(&recorder->mutex);
-    for (int i = 0; i < CALLERS; i++)
+    for (int i = 0; i < count; i++)
         assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+}
+
+/* The first batch is held until all callers have come, so that the rest must become one batch. */
+static void
+run_all_in(struct commit_queue *queue, struct recorder *recorder, struct caller *callers)
+{
+    start_callers(queue, callers, CALLERS);
+    wait_until_held(recorder, 1);
+    clock_sleep_ms(50); /* the others queue; were they late, there would only be more batches */
+    open_and_join(recorder, callers, CALLERS);
     commit_queue_free(queue);
 }
 
@@ -134,6 +152,57 @@ waiting_items_share_a_batch(void **state)
     assert_int_equal(recorder.items, CALLERS);
     assert_true(recorder.largest > 1);
     assert_true(recorder.batches < CALLERS);
+    free_callers(callers);
+}
+
+/* Of the callers that come while the first batch is on its way, so many do not wait for its end. */
+static void
+many_that_wait_become_a_second_batch_at_once(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+    struct commit_queue *queue = commit_queue_new(record, &recorder);
+
+    start_callers(queue, callers, CALLERS);
+    wait_until_held(&recorder, 2);
+    open_and_join(&recorder, callers, CALLERS);
+    assert_int_equal(recorder.items, CALLERS);
+    assert_int_equal(recorder.most_held, 2);
+    commit_queue_free(queue);
+    free_callers(callers);
+}
+
+static void
+few_wait_for_the_batch_before_them_and_share_the_next(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+    struct commit_queue *queue = commit_queue_new(record, &recorder);
+
+    start_callers(queue, callers, 8);
+    wait_until_held(&recorder, 1);
+    clock_sleep_ms(50); /* the others queue; were they late, there would only be more batches */
+    open_and_join(&recorder, callers, 8);
+    assert_int_equal(recorder.items, 8);
+    assert_int_equal(recorder.most_held, 1);
+    commit_queue_free(queue);
+    free_callers(callers);
+}
+
+static void
+who_comes_while_a_batch_hangs_does_not_wait_for_it(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+    struct commit_queue *queue = commit_queue_new(record, &recorder);
+
+    start_callers(queue, callers, 1);
+    wait_until_held(&recorder, 1);
+    clock_sleep_ms(300);
+    start_callers(queue, callers + 1, 1);
+    wait_until_held(&recorder, 2);
+    open_and_join(&recorder, callers, 2);
+    commit_queue_free(queue);
     free_callers(callers);
 }
 
@@ -186,6 +255,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lone_item_is_committed_alone),
         cmocka_unit_test(waiting_items_share_a_batch),
+        cmocka_unit_test(many_that_wait_become_a_second_batch_at_once),
+        cmocka_unit_test(few_wait_for_the_batch_before_them_and_share_the_next),
+        cmocka_unit_test(who_comes_while_a_batch_hangs_does_not_wait_for_it),
         cmocka_unit_test(batches_in_turn_are_never_two_at_once),
         cmocka_unit_test(one_bad_item_fails_alone),
         cmocka_unit_test(trouble_outside_is_everybodys_and_not_tried_again),
