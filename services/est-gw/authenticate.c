@@ -100,7 +100,7 @@ check_trust(struct est *est, const struct http_exchange *x, struct request *rq, 
         return refuse(rq, ERR_UNAUTHENTICATED, "client certificate", "the client certificate is revoked");
     if (now_s < client->certificate->not_before_s || now_s > client->certificate->not_after_s)
         return refuse(rq, ERR_UNAUTHENTICATED, "client certificate", "the client certificate has expired or is not valid yet");
-    if (ours != NULL && text_equal(ours->channel, profile_channel(rq->arena, profile)))
+    if (ours != NULL && text_equal(ours->channel, profile_channel(rq->arena, profile)) && incarnation_has(profile->incarnation, ours->key))
         return OK;
     enum error error = check_anchors(est, x, rq, profile, ours != NULL);
     return error ? error : names_check_device(rq, profile, client->certificate);

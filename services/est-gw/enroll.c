@@ -33,6 +33,7 @@ request_digest(struct arena *arena, const struct profile *profile, const struct 
     struct buffer all = buffer_in(arena);
     uint8_t *sha256 = arena_alloc(arena, SHA256_DIGEST_LENGTH);
 
+    buffer_append(&all, profile->incarnation, strlen(profile->incarnation));
     buffer_append(&all, profile->settings->name, strlen(profile->settings->name) + 1);
     buffer_append(&all, client->kind, strlen(client->kind) + 1);
     buffer_append(&all, client->id, strlen(client->id) + 1);
@@ -54,7 +55,7 @@ call_ra(struct est *est, const struct http_exchange *x, struct request *rq, cons
     principal.kind = client->kind;
     principal.id = client->id;
     input.channel = profile_channel(rq->arena, profile);
-    input.idempotency_key = key;
+    input.idempotency_key = incarnation_key(rq->arena, profile->incarnation, key);
     input.csr = message_data(csr);
     input.template_ = settings->template_;
     input.issuer = settings->issuer;

@@ -11,6 +11,7 @@
 
 #include <openssl/x509.h>
 
+#include "base/incarnation.h"
 #include "base/snapshot.h"
 #include "base/text.h"
 #include "link/commit_queue.h"
@@ -70,6 +71,7 @@ struct est {
 
 struct profile {
     const Pb__EstProfile *settings;
+    const char *incarnation;
     const struct bytes *anchors; /* DER */
     size_t anchor_count;
     X509_STORE *store; /* of the anchors; NULL: none */
@@ -90,6 +92,7 @@ struct authorities {
 struct enrolled {
     const char *issuer;
     const char *channel;
+    const char *key; /* of the request; NULL: it is kept no more */
     struct bytes certificate;
     bool revoked;
 };
@@ -275,7 +278,9 @@ enum error csr_attributes_encode(struct request *rq, const Pb__EstProfile *setti
 
 /* ---- store.c ---- */
 
-enum error store_load_profiles(struct db *db, struct request *rq, Pb__EstProfile ***ret_profiles, size_t *ret_count) MUST_CHECK;
+/* With their incarnations; NULL: they are not wanted. */
+enum error store_load_profiles(struct db *db, struct request *rq, Pb__EstProfile ***ret_profiles, const char ***ret_incarnations, size_t *ret_count)
+    MUST_CHECK;
 /* NULL when there is none of this name. */
 enum error store_find_profile(struct est *est, struct request *rq, const char *name, const Pb__EstProfile **ret_profile) MUST_CHECK;
 enum error store_put_profile(struct est *est, struct request *rq, const Pb__EstProfile *profile, bool create, bool *ret_created) MUST_CHECK;

@@ -38,7 +38,7 @@ list_est_profiles(struct est *est, struct request *rq, const Pb__ListEstProfiles
     struct db_rows *users, *crls;
     size_t count;
 
-    enum error error = store_load_profiles(est->db, rq, &profiles, &count);
+    enum error error = store_load_profiles(est->db, rq, &profiles, NULL, &count);
     if (!error)
         error = store_list_users(est, rq, &users);
     if (!error)

@@ -211,10 +211,11 @@ profiles_reload(struct est *est, struct request *rq)
 {
     AUTO_STRUCT(request, own) = request_new(); /* its arena becomes the snapshot's */
     Pb__EstProfile **settings;
+    const char **incarnations;
     size_t count;
 
     own->deadline_ms = clock_monotonic_ms() + RELOAD_DEADLINE_MS;
-    enum error error = store_load_profiles(est->db, own, &settings, &count);
+    enum error error = store_load_profiles(est->db, own, &settings, &incarnations, &count);
     if (error) {
         rq->failure = own->failure;
         return error;
@@ -224,6 +225,7 @@ profiles_reload(struct est *est, struct request *rq)
     profiles->list = arena_array(own->arena, count, sizeof *profiles->list);
     for (size_t i = 0; i < count; i++) {
         profiles->list[i].settings = settings[i];
+        profiles->list[i].incarnation = incarnations[i];
         read_anchors(own, &profiles->list[i]);
     }
     snapshot_put(est->profiles, TAKE(own->arena), profiles);

@@ -11,9 +11,10 @@
 #define PROFILE_COLUMNS                                                                                                                        \
     "name, description, disabled, template, issuer, validity_days, authentication, anchors, devices, names, proof_required, server_key_type, " \
     "approval, retry_after_s, csr_attributes, csr_key_type, csr_subject, csr_names, csr_extended_key_usage, csr_template, client_revocation"
+#define PROFILE_COLUMN_COUNT 21
 #define PROFILE_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21"
 
-static const struct db_statement load_profiles = {"load_profiles", "SELECT " PROFILE_COLUMNS " FROM est.profile ORDER BY name"};
+static const struct db_statement load_profiles = {"load_profiles", "SELECT " PROFILE_COLUMNS ", incarnation FROM est.profile ORDER BY name"};
 static const struct db_statement insert_profile = {"insert_profile", "INSERT INTO est.profile (" PROFILE_COLUMNS ") VALUES (" PROFILE_VALUES
                                                                      ") ON CONFLICT (name) DO NOTHING"};
 static const struct db_statement put_profile = {"put_profile", "INSERT INTO est.profile (" PROFILE_COLUMNS ") VALUES (" PROFILE_VALUES
@@ -28,9 +29,8 @@ static const struct db_statement delete_user = {"delete_user", "DELETE FROM est.
 static const struct db_statement find_users = {
     "find_users", "SELECT i.number, u.password_hash FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS i (profile, name, number) "
                   "JOIN est.basic_user u ON u.profile = i.profile AND u.name = i.name"};
-static const struct db_statement find_enrolled = {
-    "find_enrolled",
-    "SELECT issuer, channel, certificate, revoked_at IS NOT NULL FROM ra.enrolled_certificate WHERE expiry_month = $1 AND serial = $2"};
+static const struct db_statement find_enrolled = {"find_enrolled", "SELECT issuer, channel, certificate, revoked_at IS NOT NULL, idempotency_key "
+                                                                   "FROM ra.enrolled_certificate WHERE expiry_month = $1 AND serial = $2"};
 /* A row always, whatever of the two is there. */
 static const struct db_statement find_past = {
     "find_past",
@@ -81,7 +81,7 @@ read_profile(const struct db_rows *rows, size_t row, Pb__EstProfile *profile)
 }
 
 enum error
-store_load_profiles(struct db *db, struct request *rq, Pb__EstProfile ***ret_profiles, size_t *ret_count)
+store_load_profiles(struct db *db, struct request *rq, Pb__EstProfile ***ret_profiles, const char ***ret_incarnations, size_t *ret_count)
 {
     struct db_rows *rows;
     enum error error = DB_QUERY0(db, rq, &load_profiles, &rows);
@@ -92,6 +92,11 @@ store_load_profiles(struct db *db, struct request *rq, Pb__EstProfile ***ret_pro
     for (size_t i = 0; i < db_count(rows); i++) {
         profiles[i] = arena_alloc(rq->arena, sizeof *profiles[i]);
         read_profile(rows, i, profiles[i]);
+    }
+    if (ret_incarnations != NULL) {
+        *ret_incarnations = arena_array(rq->arena, db_count(rows), sizeof **ret_incarnations);
+        for (size_t i = 0; i < db_count(rows); i++)
+            (*ret_incarnations)[i] = db_text(rows, i, PROFILE_COLUMN_COUNT);
     }
     *ret_profiles = profiles;
     *ret_count = db_count(rows);
@@ -104,7 +109,7 @@ store_find_profile(struct est *est, struct request *rq, const char *name, const 
     Pb__EstProfile **profiles;
     size_t count;
 
-    enum error error = store_load_profiles(est->db, rq, &profiles, &count);
+    enum error error = store_load_profiles(est->db, rq, &profiles, NULL, &count);
     if (error)
         return error;
     *ret_profile = NULL;
@@ -297,8 +302,11 @@ store_find_enrolled(struct est *est, struct request *rq, struct bytes serial, in
     struct enrolled *enrolled = NULL;
     if (db_count(rows) > 0) {
         enrolled = arena_alloc(rq->arena, sizeof *enrolled);
-        *enrolled = (struct enrolled){
-            .issuer = db_text(rows, 0, 0), .channel = db_text(rows, 0, 1), .certificate = db_bytes(rows, 0, 2), .revoked = db_bool(rows, 0, 3)};
+        *enrolled = (struct enrolled){.issuer = db_text(rows, 0, 0),
+                                      .channel = db_text(rows, 0, 1),
+                                      .certificate = db_bytes(rows, 0, 2),
+                                      .revoked = db_bool(rows, 0, 3),
+                                      .key = db_text(rows, 0, 4)};
     }
     *ret_enrolled = enrolled;
     return OK;

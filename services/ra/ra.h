@@ -30,7 +30,7 @@
 /* ---- bounds of what comes from outside ---------------------------------------------------------------------------------------------- */
 
 #define CHANNEL_MAX 64
-#define IDEMPOTENCY_KEY_MAX 200
+#define IDEMPOTENCY_KEY_MAX 240
 #define TEMPLATE_NAME_MAX 100
 #define ISSUER_NAME_MAX 40
 #define PRINCIPAL_KIND_MAX 40

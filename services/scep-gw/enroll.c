@@ -22,10 +22,11 @@ enroll_input(struct conversation *c, const struct transaction *transaction, Pb__
     pb__principal__init(principal);
     principal->kind = transaction->principal_kind;
     principal->id = transaction->principal_id;
-    /* Below ra's bound of 200 octets, because of TRANSACTION_ID_MAX. */
+    /* Below ra's bound of 240 octets, because of TRANSACTION_ID_MAX. */
     input.channel = arena_format(c->rq->arena, "scep/%s", c->profile->about->name);
-    input.idempotency_key = arena_format(c->rq->arena, "%s:%s:%d", bytes_hex(c->rq->arena, BYTES(transaction->request_sha256, 32), 0),
-                                         transaction->transaction_id, transaction->round);
+    input.idempotency_key = incarnation_key(c->rq->arena, c->profile->incarnation,
+                                            arena_format(c->rq->arena, "%s:%s:%d", bytes_hex(c->rq->arena, BYTES(transaction->request_sha256, 32), 0),
+                                                         transaction->transaction_id, transaction->round));
     input.csr = message_data(transaction->csr);
     input.template_ = c->profile->about->template_;
     input.issuer = c->profile->about->issuer;

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "base/config.h"
+#include "base/incarnation.h"
 #include "base/network.h"
 #include "base/request.h"
 #include "base/snapshot.h"
@@ -74,6 +75,7 @@ enum authorization { BY_PASSPHRASE, BY_CHALLENGE, BY_WEBHOOK, BY_INTUNE, BY_APPR
 
 struct profile {
     const Pb__ScepProfile *about;
+    const char *incarnation;
     enum authorization authorization;
     bool ca_only_ra; /* GetCACert gives the RA certificate alone */
     struct network *request_networks, *admin_networks;

@@ -25,14 +25,15 @@ read_profile(struct request *rq, const struct db_rows *rows, size_t row, struct 
     ret_profile->passphrase = db_bytes(rows, row, 1);
     ret_profile->admin_password = db_bytes(rows, row, 2);
     ret_profile->changed_at_s = db_time_s(rows, row, 3);
+    ret_profile->incarnation = db_text(rows, row, 4);
     return OK;
 }
 
 enum error
 store_list_profiles(struct scep *scep, struct request *rq, struct profiles *ret_profiles)
 {
-    static const struct db_statement list_profiles = {"list_profiles",
-                                                      "SELECT settings, passphrase, admin_password, changed_at FROM scep.profile ORDER BY name"};
+    static const struct db_statement list_profiles = {
+        "list_profiles", "SELECT settings, passphrase, admin_password, changed_at, incarnation FROM scep.profile ORDER BY name"};
     struct profiles profiles = {0};
     struct db_rows *rows;
 
@@ -353,9 +354,9 @@ enum error
 store_find_certificate(struct scep *scep, struct request *rq, const struct profile *profile, const char *issuer, struct bytes serial,
                        struct enrolled *ret_enrolled)
 {
-    static const struct db_statement find_certificate = {
-        "find_certificate",
-        "SELECT certificate, channel, revoked_at FROM ra.enrolled_certificate WHERE expiry_month = $1 AND serial = $2 AND issuer = $3"};
+    static const struct db_statement find_certificate = {"find_certificate",
+                                                         "SELECT certificate, channel, revoked_at, idempotency_key FROM ra.enrolled_certificate "
+                                                         "WHERE expiry_month = $1 AND serial = $2 AND issuer = $3"};
     struct enrolled enrolled = {0};
     struct db_rows *rows;
     int month;
@@ -367,7 +368,8 @@ store_find_certificate(struct scep *scep, struct request *rq, const struct profi
     if (error != OK || db_count(rows) == 0)
         return error;
     ret_enrolled->certificate = db_bytes(rows, 0, 0);
-    ret_enrolled->is_of_profile = text_equal(db_text(rows, 0, 1), arena_format(rq->arena, "scep/%s", profile->about->name));
+    ret_enrolled->is_of_profile = text_equal(db_text(rows, 0, 1), arena_format(rq->arena, "scep/%s", profile->about->name)) &&
+                                  incarnation_has(profile->incarnation, db_text(rows, 0, 3));
     ret_enrolled->is_revoked = !db_is_null(rows, 0, 2);
     return OK;
 }

@@ -351,6 +351,23 @@ def test_a_renewal_may_ask_for_other_names_by_its_attribute(est):
     assert subject(est.ask("moving/simpleenroll", csr, auth=user).certificate) == "CN=a.here.example"
 
 
+def test_a_profile_that_is_made_again_renews_nothing_of_the_one_before(est):
+    est.profile("again")
+    user, key = est.password("again"), new_key()
+    csr = make_csr(key, "CN=again.example")
+    first = est.ask("again/simpleenroll", csr, auth=user).certificate
+    identity = Identity(key, first)
+    est.profile("again", verb="set", description="changed, and still the same")
+    renewed = renew(est, identity, key=key, subject_="CN=again.example", names=(), profile="again")
+    assert renewed.status == 200
+    est.stack.signetctl("profile", "delete", "again", "--kind", "est")
+    est.profile("again")
+    refused = renew(est, identity, key=key, subject_="CN=again.example", names=(), profile="again")
+    assert refused.status == 403
+    # The same octets are a request of their own.
+    assert est.ask("again/simpleenroll", csr, auth=est.password("again")).certificate != first
+
+
 def test_a_revoked_certificate_renews_nothing(est):
     key = new_key()
     certificate = est.enroll("plain", key, "CN=revoked.example", auth=est.alice).certificate

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from scep_kit import CERT_POLL, GET_CERT, GET_CRL, PENDING, RENEWAL_REQ, SUCCESS, FAILURE, RECIPIENT_NONCE, Device, Refused, Reply, csr, integer, new_key, seq, with_sha1
+from scep_kit import CERT_POLL, GET_CERT, GET_CRL, PENDING, RENEWAL_REQ, SUCCESS, FAILURE, RECIPIENT_NONCE, Device, Refused, Reply, csr, integer, new_key, self_signed, seq, with_sha1
 from stack_kit import until
 
 
@@ -322,3 +322,20 @@ def test_a_profile_that_is_deleted_is_gone_and_what_it_issued_is_not(stack):
     # Under the same name again, the old secret is none.
     make_profile(stack, "gone")
     assert device.send(csr(device.key, "gone.demo.test", passphrase)).status == FAILURE
+
+
+def test_a_profile_that_is_made_again_renews_nothing_of_the_one_before(stack):
+    def make():
+        stack.signetctl("profile", "create", "again", "--kind", "scep", "--issuer", "demo-issuing", "--template", "Device-Certificate", "--renewal", "true")
+        return stack.signetctl("profile", "rotate-passphrase", "again", "--kind", "scep").stdout.strip()
+    device = Device(f"{stack.scep_url}/scep/again", "again.demo.test")
+    device.certificate = device.enroll(make(), ["again.demo.test"]).certificate
+    renewal = csr(new_key(), "again.demo.test", names=["again.demo.test"])
+    stack.signetctl("profile", "set", "again", "--kind", "scep", "--renewal-window-days", "0", "--strip-root", "true")
+    assert device.send(renewal, RENEWAL_REQ).status == SUCCESS
+    stack.signetctl("profile", "delete", "again", "--kind", "scep")
+    passphrase = make()
+    reply = device.send(csr(new_key(), "again.demo.test", names=["again.demo.test"]), RENEWAL_REQ)
+    assert (reply.status, reply.fail_info) == (FAILURE, "2")
+    device.certificate, before = self_signed(device.key, "again.demo.test"), device.certificate
+    assert device.enroll(passphrase, ["again.demo.test"]).certificate != before

@@ -27,6 +27,25 @@ takes_its_users_along_and_leaves_the_others(void **state)
     assert_int_equal(profiles->count, 1);
 }
 
+/* What the first has issued the second does not renew. */
+static void
+one_that_is_made_again_is_another_one(void **state)
+{
+    struct fixture *fixture = *state;
+    bool created;
+
+    must_store(fixture, "phones");
+    const struct profiles *first = snapshot_hold(fixture->est.profiles, fixture->rq);
+    assert_int_equal(strlen(first->list[0].incarnation), INCARNATION_LEN);
+    assert_ok(fixture->rq, store(fixture, good_profile(fixture->rq->arena, "phones"), false, &created));
+    const struct profiles *changed = snapshot_hold(fixture->est.profiles, fixture->rq);
+    assert_string_equal(first->list[0].incarnation, changed->list[0].incarnation);
+    assert_ok(fixture->rq, delete_profile(fixture, "phones"));
+    must_store(fixture, "phones");
+    const struct profiles *second = snapshot_hold(fixture->est.profiles, fixture->rq);
+    assert_string_not_equal(first->list[0].incarnation, second->list[0].incarnation);
+}
+
 static void
 says_that_there_is_none(void **state)
 {
@@ -40,6 +59,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(takes_its_users_along_and_leaves_the_others),
+        CASE(one_that_is_made_again_is_another_one),
         CASE(says_that_there_is_none),
     };
     return cmocka_run_group_tests(tests, start_postgres, stop_postgres);

@@ -97,7 +97,7 @@ static int
 enroll(struct fixture *fixture)
 {
     const Pb__EstProfile settings = {.base = PROTOBUF_C_MESSAGE_INIT(&pb__est_profile__descriptor), .name = "phones", .template_ = "t", .issuer = ""};
-    const struct profile profile = {.settings = &settings};
+    const struct profile profile = {.settings = &settings, .incarnation = ""};
     const struct client client = {.kind = "est-user", .id = "alice", .user = "alice"};
     struct http_exchange x = {.peer = "192.0.2.1"};
     const Pb__EnrollReply *reply;

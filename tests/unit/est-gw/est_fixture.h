@@ -25,12 +25,14 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/ra/sql/001_tables.sql");
     postgres_kit_run_file(postgres, "services/ra/sql/006_enrolled.sql");
     postgres_kit_run_file(postgres, "services/ra/sql/012_enrolled_at.sql");
+    postgres_kit_run_file(postgres, "services/ra/sql/013_enrolled_key.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/001_profiles.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/002_drawn_secrets.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/003_outbox.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/004_forget.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/005_client_crls.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/006_repetitions.sql");
+    postgres_kit_run_file(postgres, "services/est-gw/sql/007_incarnation.sql");
     postgres_kit_grant(postgres, "est_gw");
     return 0;
 }

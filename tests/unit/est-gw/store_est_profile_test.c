@@ -45,7 +45,7 @@ every_field_comes_back(void **state)
     profile->csr_template = true;
     profile->client_revocation = PB__EST_CLIENT_REVOCATION__EST_CLIENT_REVOCATION_REQUIRED;
     assert_ok(fixture->rq, store(fixture, profile, true, &created));
-    assert_ok(fixture->rq, store_load_profiles(fixture->est.db, fixture->rq, &found, &count));
+    assert_ok(fixture->rq, store_load_profiles(fixture->est.db, fixture->rq, &found, NULL, &count));
     assert_int_equal(count, 1);
     struct bytes wrote = message_pack(arena, &profile->base), read = message_pack(arena, &found[0]->base);
     assert_true(bytes_equal(wrote, read));
@@ -94,7 +94,7 @@ refuses_what_makes_no_sense(void **state)
         {"operation", good_profile(arena, "cacerts")}, {"template", good_profile(arena, "a")},
         {"authentication", good_profile(arena, "a")},  {"authentication", good_profile(arena, "a")},
         {"anchors", good_profile(arena, "a")},         {"anchors", good_profile(arena, "a")},
-        {"key type", good_profile(arena, "a")},        {"approval", good_profile(arena, "a")},
+        {"server_key_type", good_profile(arena, "a")}, {"approval", good_profile(arena, "a")},
         {"names", good_profile(arena, "a")},           {"csr_attributes", good_profile(arena, "a")},
         {"csr_names", good_profile(arena, "a")},       {"csr_subject", good_profile(arena, "a")},
         {"validity_days", good_profile(arena, "a")},   {"client_revocation", good_profile(arena, "a")},

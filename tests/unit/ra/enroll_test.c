@@ -178,7 +178,7 @@ missing_principal(struct fixture *fixture, Pb__EnrollRequest *request)
 static void
 long_key(struct fixture *fixture, Pb__EnrollRequest *request)
 {
-    request->idempotency_key = arena_format(fixture->rq->arena, "%0201d", 1);
+    request->idempotency_key = arena_format(fixture->rq->arena, "%0241d", 1);
 }
 
 static void
@@ -318,7 +318,7 @@ no_name(struct fixture *fixture, Pb__EnrollRequest *request)
 
 static const struct refusal_case refusals[] = {
     {"refuses_request_without_principal", missing_principal, ERR_BAD_REQUEST, "", false},
-    {"refuses_idempotency_key_of_201_octets", long_key, ERR_TOO_LARGE, "", false},
+    {"refuses_idempotency_key_of_241_octets", long_key, ERR_TOO_LARGE, "", false},
     {"refuses_empty_channel", empty_channel, ERR_BAD_REQUEST, "", false},
     {"refuses_csr_beyond_the_limit", large_csr, ERR_TOO_LARGE, "", false},
     {"refuses_unknown_type_of_proven_name", unknown_name_type, ERR_BAD_REQUEST, "", false},

@@ -48,6 +48,18 @@ it_takes_what_refers_to_it_along_and_nothing_else(void **state)
     assert_int_equal(profile_find(&fixture->scep, fixture->rq, "routers", &found), OK);
 }
 
+/* What the first has issued the second does not renew. */
+static void
+one_that_is_made_again_is_another_one(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *first = arena_text(fixture->rq->arena, must_save(fixture, "phones")->incarnation);
+
+    assert_int_equal(strlen(first), INCARNATION_LEN);
+    assert_int_equal(delete_it(fixture, "phones"), OK);
+    assert_string_not_equal(must_save(fixture, "phones")->incarnation, first);
+}
+
 static void
 one_that_is_not_there_is_said(void **state)
 {
@@ -63,6 +75,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(it_takes_what_refers_to_it_along_and_nothing_else),
+        CASE(one_that_is_made_again_is_another_one),
         CASE(one_that_is_not_there_is_said),
     };
 

@@ -46,13 +46,15 @@ record(struct arena *arena, const char *issuer, const char *channel, const struc
                                   month, month, bytes_hex(arena, BYTES(serial->octets, SERIAL_LEN), 0), issuer, bytes_hex(arena, der, 0), channel));
 }
 
+static const char *incarnation = ""; /* of the profile */
+
 /* A request for the same names under a new key, signed with `old`. */
 static enum error
 renew(struct fixture *fixture, struct bytes old, bool from_predecessors)
 {
     struct request *rq = fixture->rq;
     Pb__ScepProfile about = good_profile("phones");
-    struct profile profile = {.about = &about};
+    struct profile profile = {.about = &about, .incarnation = incarnation};
     struct conversation c = {.scep = &fixture->scep, .rq = rq, .profile = &profile};
     struct transaction transaction = {0};
     EVP_PKEY *key = kit_key("p256");
@@ -85,6 +87,29 @@ what_the_profile_enrolled_renews_itself(void **state)
     assert_int_equal(renew(fixture, enrolled, false), OK);
     assert_int_equal(renew(fixture, elsewhere, false), ERR_DENIED);
     assert_non_null(strstr(fixture->rq->failure.message, "was not enrolled by this profile"));
+}
+
+/* A profile that was deleted and made again is another one. */
+static void
+what_another_profile_of_the_name_enrolled_is_not_renewed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct arena *arena = fixture->rq->arena;
+    struct serial serial = serial_new(clock_now_s() + 30 * DAY_S);
+    struct bytes enrolled = certificate_of(arena, ca_key, &serial);
+
+    record(arena, "issuing", "scep/phones", &serial, enrolled);
+    postgres_kit_run(postgres,
+                     "INSERT INTO ra.intent (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, "
+                     "owner, client_address, due_at) VALUES ('', 'scep/phones', '0123456789abcdef/00112233445566778899:T:0', 'issued', '', "
+                     "'', '', '', '', '', '', now())");
+    incarnation = "fedcba9876543210";
+    assert_int_equal(renew(fixture, enrolled, false), ERR_DENIED);
+    incarnation = "0123456789abcdef";
+    assert_int_equal(renew(fixture, enrolled, false), OK);
+    incarnation = "";
+    assert_int_equal(renew(fixture, enrolled, false), ERR_DENIED);
+    postgres_kit_run(postgres, "DELETE FROM ra.intent");
 }
 
 /* The key of a CA that was succeeded may have been the reason. */
@@ -127,6 +152,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(what_the_profile_enrolled_renews_itself),
+        CASE(what_another_profile_of_the_name_enrolled_is_not_renewed),
         CASE(another_certificate_with_the_serial_number_of_an_enrolled_one_renews_nothing),
         CASE(those_of_a_ca_that_was_succeeded_renew_themselves_where_the_profile_says_so),
     };

@@ -91,6 +91,8 @@ start_postgres(void **state)
     postgres = postgres_kit_start();
     postgres_kit_run_file(postgres, "services/ra/sql/001_tables.sql");
     postgres_kit_run_file(postgres, "services/ra/sql/006_enrolled.sql");
+    postgres_kit_run_file(postgres, "services/ra/sql/012_enrolled_at.sql");
+    postgres_kit_run_file(postgres, "services/ra/sql/013_enrolled_key.sql");
     postgres_kit_run_file(postgres, "services/crl-publisher/sql/001_crl.sql");
     postgres_kit_run_file(postgres, "services/crl-publisher/sql/002_current_crl.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/001_tables.sql");
@@ -101,6 +103,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/scep-gw/sql/006_revocation_pull.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/007_delete_profile.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/008_forget.sql");
+    postgres_kit_run_file(postgres, "services/scep-gw/sql/009_incarnation.sql");
     postgres_kit_grant(postgres, "scep_gw");
     return 0;
 }
