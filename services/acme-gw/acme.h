@@ -134,6 +134,16 @@ http_handler directory;
 http_handler directory_by_post;
 http_handler terms;
 
+/* ---- public_suffix.c ---- */
+
+/* The name that somebody had to register (publicsuffix.org); what is no DNS name, and a public suffix itself, stands for itself. */
+const char *registered_domain(const struct identifier *name);
+/* A registry's, "co.uk". */
+bool is_public_suffix(const char *domain);
+/* rejectedIdentifier: all below a public suffix would be proven, for a wildcard or because of the ancestor (or NULL), and no policy says beforehand
+ * that these names are private. */
+enum error public_suffix_check(struct request *rq, const struct policy *policy, const struct identifier *name, const char *ancestor) MUST_CHECK;
+
 /* ---- names.c: identifiers as clients, contracts and columns write them ---- */
 
 /* {"type": "dns", "value": "…"}: unsupportedIdentifier, rejectedIdentifier, malformed. */

@@ -4,7 +4,6 @@
  */
 #include "acme.h"
 
-#include <libpsl.h>
 #include <string.h>
 
 /* Clients give up when they are told to come back in a day (acme.sh); who comes too early is told again. */
@@ -72,18 +71,6 @@ limit_new_account(struct acme *acme, struct http_exchange *x, const struct polic
 }
 
 /* ---- orders ---- */
-
-const char *
-registered_domain(const struct identifier *name)
-{
-    const psl_ctx_t *suffixes = psl_builtin();
-    const char *host = text_starts_with(name->value, "*.") ? name->value + 2 : name->value;
-
-    if (name->type != IDENTIFIER_DNS || suffixes == NULL)
-        return host;
-    const char *domain = psl_registrable_domain(suffixes, host);
-    return domain == NULL ? host : domain;
-}
 
 static bool
 has_key(const struct spending *spendings, size_t count, const char *key)

@@ -49,8 +49,6 @@ void limit_count_certificate(struct acme *acme, struct request *rq, const struct
 struct identifier;
 enum error limit_new_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
                                    const struct identifier *name) MUST_CHECK;
-/* The name that somebody had to register (publicsuffix.org); what is no DNS name, and a public suffix itself, stands for itself. */
-const char *registered_domain(const struct identifier *name);
 /* The page that rel="help" leads to. */
 http_handler limits_page;
 /* Forgets what is used up no more. */

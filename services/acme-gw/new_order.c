@@ -41,6 +41,8 @@ take_name(struct acme *acme, struct request *rq, const struct policy *policy, co
     if (!error)
         error = subdomain_take_ancestor(rq, json, ret_name, ret_ancestor);
     if (!error)
+        error = public_suffix_check(rq, policy, ret_name, *ret_ancestor);
+    if (!error)
         error = account_allows_name(rq, account, ret_name);
     return error ? error : check_can_be_proven(acme, rq, policy, ret_name);
 }

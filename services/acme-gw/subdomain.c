@@ -56,7 +56,8 @@ subdomain_take_wish(struct acme *acme, struct request *rq, const struct policy *
     if (member != NULL && (name->type != IDENTIFIER_DNS || !json_is_boolean(member)))
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"subdomainAuthAllowed\" is true or false, for an identifier of the type \"dns\"");
     /* RFC 9444 §4.2: where it is not offered, the name alone is authorised. */
-    *ret_wanted = json_is_true(member) && is_offered(acme, rq->arena, policy, name);
+    *ret_wanted = json_is_true(member) && is_offered(acme, rq->arena, policy, name) && public_suffix_check(rq, policy, name, name->value) == OK;
+    failure_clear(rq);
     return OK;
 }
 
