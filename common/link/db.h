@@ -174,5 +174,9 @@ enum error db_script(struct db *db, struct request *rq, const char *sql) MUST_CH
  * yourself, something may have been missed). Ends with db_close. */
 enum error db_listen(struct db *db, struct request *rq, const char *channel, void (*heard)(void *context, const char *payload), void *context)
     MUST_CHECK;
+/* The same for who remembers things until he hears that they have changed: every other second `complete` says until when (clock_monotonic_ms)
+ * everything that was announced has been heard. When it falls silent the connection is lost, perhaps without a word. */
+enum error db_listen_surely(struct db *db, struct request *rq, const char *channel, void (*heard)(void *context, const char *payload),
+                            void (*complete)(void *context, int64_t until_ms), void *context) MUST_CHECK;
 
 #endif

@@ -42,7 +42,7 @@ enum error account_answer(struct acme *acme, struct http_exchange *x, int status
 /* The "contact" member: unsupportedContact, invalidContact. */
 enum error contacts_check(struct request *rq, const json_t *payload, const char *const **ret_contacts, size_t *ret_count) MUST_CHECK;
 
-/* ---- account_cache.c: verified keys, remembered for a few seconds ---- */
+/* ---- account_cache.c: verified keys, remembered until they change ---- */
 
 struct account_cache *account_cache_new(void);
 void account_cache_free(struct account_cache *cache);
@@ -50,7 +50,7 @@ DEFINE_AUTO_STRUCT(account_cache, account_cache_free);
 /* Held until rq ends. ERR_NOT_FOUND when there is no such account. */
 enum error account_cache_load(struct acme *acme, struct request *rq, const char *id, const struct account **ret_account) MUST_CHECK;
 void account_cache_forget(struct account_cache *cache, const char *id);
-/* Forgets those whose status changes, wherever that happens. */
+/* Forgets those that change, wherever that happens. */
 enum error accounts_follow(struct acme *acme, struct request *rq) MUST_CHECK;
 
 /* ---- store.c ---- */

@@ -1,7 +1,7 @@
 /*
- * Accounts and their imported keys, remembered for a few seconds: a client makes a handful of requests in a row, and importing a key costs more
- * than checking a signature. A place per account id; a newcomer takes the place of whoever was there. That an account was deactivated or revoked,
- * here or elsewhere, is heard from the database at once; other changes are seen when the entry is too old.
+ * Accounts and their imported keys, remembered until they change: a client comes again with each order, and importing a key costs more than checking
+ * a signature. Every change of an account's row is announced by the database, to all replicas at once; as long as it is sure that nothing was missed,
+ * an entry is as good as the row. Otherwise, while the connection that hears of it is away or silent, an entry is good for a few seconds.
  */
 #include "acme.h"
 
@@ -12,19 +12,23 @@
 
 #include "base/clock.h"
 
-#define PLACES 1024
-#define REMEMBERED_MS 5000
+#define SETS 1024
+#define WAYS 4 /* accounts of one set; the least used of them makes room for a newcomer */
+#define GOOD_FOR_MS 5000
 
 struct entry {
     atomic_uint holders;
-    int64_t until_ms;
+    int64_t true_ms; /* when the row was known to be so */
+    int64_t used_ms;
     struct request *rq; /* whose arena everything lives in */
     struct account account;
 };
 
 struct account_cache {
     pthread_mutex_t mutex;
-    struct entry *places[PLACES];
+    struct entry *sets[SETS][WAYS];
+    int64_t heard_ms; /* all changes until then have been heard of */
+    uint64_t changes; /* that have been heard of, or were made here */
 };
 
 static void
@@ -48,49 +52,89 @@ account_cache_new(void)
     return cache;
 }
 
+static void
+forget_all(struct account_cache *cache)
+{
+    AUTO_LOCK(&cache->mutex);
+    cache->changes++;
+    for (size_t i = 0; i < SETS; i++)
+        for (size_t way = 0; way < WAYS; way++) {
+            if (cache->sets[i][way] == NULL)
+                continue;
+            let_go(cache->sets[i][way]);
+            cache->sets[i][way] = NULL;
+        }
+}
+
 void
 account_cache_free(struct account_cache *cache)
 {
-    for (size_t i = 0; i < PLACES; i++)
-        if (cache->places[i] != NULL)
-            let_go(cache->places[i]);
+    forget_all(cache);
     pthread_mutex_destroy(&cache->mutex);
     free(cache);
 }
 
 /* Ids are random, so that their first characters are as good as any hash. */
 static struct entry **
-place_of(struct account_cache *cache, const char *id)
+set_of(struct account_cache *cache, const char *id)
 {
     size_t at = 0;
 
     for (size_t i = 0; i < 4 && id[i] != '\0'; i++)
         at = at * 64 + (unsigned char)id[i];
-    return &cache->places[at % PLACES];
+    return cache->sets[at % SETS];
 }
 
+static bool
+is_of(const struct entry *entry, const char *id)
+{
+    return entry != NULL && strcmp(entry->account.id, id) == 0;
+}
+
+/* The place of the account with this id, or the one that it should take. */
+static struct entry **
+place_of(struct account_cache *cache, const char *id)
+{
+    struct entry **set = set_of(cache, id), **place = &set[0];
+
+    for (size_t way = 0; way < WAYS; way++) {
+        if (is_of(set[way], id))
+            return &set[way];
+        if (*place != NULL && (set[way] == NULL || set[way]->used_ms < (*place)->used_ms))
+            place = &set[way];
+    }
+    return place;
+}
+
+/* `ret_changes` stands before the row is read, when it has to be. */
 static struct entry *
-find(struct account_cache *cache, const char *id)
+find(struct account_cache *cache, const char *id, uint64_t *ret_changes)
 {
     AUTO_LOCK(&cache->mutex);
     struct entry *entry = *place_of(cache, id);
+    int64_t now_ms = clock_monotonic_ms();
 
-    if (entry == NULL || strcmp(entry->account.id, id) != 0 || entry->until_ms < clock_monotonic_ms())
+    *ret_changes = cache->changes;
+    if (!is_of(entry, id) || (entry->true_ms > cache->heard_ms ? entry->true_ms : cache->heard_ms) + GOOD_FOR_MS < now_ms)
         return NULL;
+    entry->used_ms = now_ms;
     atomic_fetch_add(&entry->holders, 1);
     return entry;
 }
 
+/* Not when something was heard of while the row was read: it may be of this row, and have come before. */
 static void
-put(struct account_cache *cache, struct entry *entry)
+put(struct account_cache *cache, struct entry *entry, uint64_t changes)
 {
-    struct entry *old;
+    struct entry *old = NULL;
 
-    atomic_fetch_add(&entry->holders, 1);
     pthread_mutex_lock(&cache->mutex);
-    struct entry **place = place_of(cache, entry->account.id);
-    old = *place;
-    *place = entry;
+    if (cache->changes == changes) {
+        atomic_fetch_add(&entry->holders, 1);
+        struct entry **place = place_of(cache, entry->account.id);
+        old = *place;
+        *place = entry;
+    }
     pthread_mutex_unlock(&cache->mutex);
     if (old != NULL)
         let_go(old);
@@ -102,6 +146,7 @@ load(struct acme *acme, struct request *rq, const char *id, struct entry **ret_e
 {
     AUTO_STRUCT(request, own) = request_new();
     struct account account;
+    int64_t asked_ms = clock_monotonic_ms();
 
     own->deadline_ms = rq->deadline_ms;
     enum error error = store_load_account(acme, own, id, &account);
@@ -114,7 +159,7 @@ load(struct acme *acme, struct request *rq, const char *id, struct entry **ret_e
     if (entry == NULL)
         abort();
     atomic_init(&entry->holders, 1);
-    entry->until_ms = clock_monotonic_ms() + REMEMBERED_MS;
+    entry->true_ms = entry->used_ms = asked_ms;
     entry->account = account;
     entry->rq = TAKE(own);
     *ret_entry = entry;
@@ -124,13 +169,14 @@ load(struct acme *acme, struct request *rq, const char *id, struct entry **ret_e
 enum error
 account_cache_load(struct acme *acme, struct request *rq, const char *id, const struct account **ret_account)
 {
-    struct entry *entry = find(acme->accounts, id);
+    uint64_t changes;
+    struct entry *entry = find(acme->accounts, id, &changes);
 
     if (entry == NULL) {
         enum error error = load(acme, rq, id, &entry);
         if (error)
             return error;
-        put(acme->accounts, entry);
+        put(acme->accounts, entry, changes);
     }
     arena_defer(rq->arena, let_go, entry);
     *ret_account = &entry->account;
@@ -143,26 +189,15 @@ account_cache_forget(struct account_cache *cache, const char *id)
     struct entry *old = NULL;
 
     pthread_mutex_lock(&cache->mutex);
+    cache->changes++;
     struct entry **place = place_of(cache, id);
-    if (*place != NULL && strcmp((*place)->account.id, id) == 0) {
+    if (is_of(*place, id)) {
         old = *place;
         *place = NULL;
     }
     pthread_mutex_unlock(&cache->mutex);
     if (old != NULL)
         let_go(old);
-}
-
-static void
-forget_all(struct account_cache *cache)
-{
-    AUTO_LOCK(&cache->mutex);
-    for (size_t i = 0; i < PLACES; i++) {
-        if (cache->places[i] == NULL)
-            continue;
-        let_go(cache->places[i]);
-        cache->places[i] = NULL;
-    }
 }
 
 /* Without an id: something may have been missed. */
@@ -177,8 +212,17 @@ heard_of_account(void *context, const char *id)
         account_cache_forget(cache, id);
 }
 
+static void
+heard_all(void *context, int64_t until_ms)
+{
+    struct account_cache *cache = context;
+    AUTO_LOCK(&cache->mutex);
+
+    cache->heard_ms = until_ms;
+}
+
 enum error
 accounts_follow(struct acme *acme, struct request *rq)
 {
-    return db_listen(acme->db, rq, "acme_account", heard_of_account, acme->accounts);
+    return db_listen_surely(acme->db, rq, "acme_account", heard_of_account, heard_all, acme->accounts);
 }

@@ -5,6 +5,7 @@ import itertools
 import threading
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from acme_kit import Client, Responder, csr
 from stack_kit import Stack, until
@@ -67,6 +68,31 @@ def test_a_deactivated_account_is_known_to_both_soon(pair):
     client.register()
     assert {client.post(client.kid).status for _ in range(4)} == {200}
     assert client.post(client.kid, {"status": "deactivated"}).status == 200
+    until(lambda: all(client.post(client.kid).problem == "unauthorized" for _ in range(4)))
+
+
+def test_an_account_that_changes_at_one_replica_has_changed_at_the_other(pair):
+    stack, ports, _ = pair
+    client = Balancer(stack, ports)
+    client.register()
+    assert {client.post(client.kid).status for _ in range(4)} == {200}
+    assert client.post(client.kid, {"contact": ["mailto:other@example.com"]}).status == 200
+    until(lambda: all(client.must(client.kid).json()["contact"] == ["mailto:other@example.com"] for _ in range(4)))
+
+    old_key = client.key
+    assert client.change_key(ec.generate_private_key(ec.SECP256R1())).status == 200
+    until(lambda: all(client.post(client.kid, key=old_key).status in (400, 401, 403) for _ in range(4)))
+    assert {client.post(client.kid).status for _ in range(4)} == {200}
+
+
+def test_what_changes_while_nobody_can_hear_it_is_known_to_both_soon(pair):
+    stack, ports, _ = pair
+    client = Balancer(stack, ports, patient=True)
+    client.register()
+    assert {client.post(client.kid).status for _ in range(4)} == {200}
+    account = client.kid.rsplit("/", 1)[1]
+    stack.sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'acme_gw'")
+    stack.sql(f"UPDATE acme.account SET status = 'revoked' WHERE id = '{account}'")
     until(lambda: all(client.post(client.kid).problem == "unauthorized" for _ in range(4)))
 
 

@@ -1,4 +1,5 @@
-/* The memory of accounts: who is remembered, until when, and that nobody is freed while a request holds him. The database is this file. */
+/* The memory of accounts: who is remembered, until when, and that nobody is freed while a request holds him. The database, and what it announces, is
+ * this file. */
 #include "unit/kit.h"
 
 #include <pthread.h>
@@ -12,6 +13,9 @@ static struct acme gateway;
 static atomic_int loads;
 static atomic_llong now_ms;
 static enum error trouble;
+static const char *changed_meanwhile; /* announced while the row is read */
+static void (*hear)(void *context, const char *id);
+static void (*hear_all_until)(void *context, int64_t until_ms);
 
 int64_t
 clock_monotonic_ms(void)
@@ -20,11 +24,23 @@ clock_monotonic_ms(void)
 }
 
 enum error
+db_listen_surely(struct db *db, struct request *rq, const char *channel, void (*heard)(void *context, const char *payload),
+                 void (*complete)(void *context, int64_t until_ms), void *context)
+{
+    assert_string_equal(channel, "acme_account");
+    hear = heard;
+    hear_all_until = complete;
+    return OK;
+}
+
+enum error
 store_load_account(struct acme *acme, struct request *rq, const char *id, struct account *ret_account)
 {
     loads++;
     if (trouble != OK)
         return fail(rq, trouble, "no such account");
+    if (changed_meanwhile != NULL)
+        hear(gateway.accounts, changed_meanwhile);
     *ret_account = (struct account){.id = arena_text(rq->arena, id), .status = ACCOUNT_VALID};
     return OK;
 }
@@ -36,6 +52,9 @@ begin(void **state)
     loads = 0;
     now_ms = 1000000;
     trouble = OK;
+    changed_meanwhile = NULL;
+    AUTO_STRUCT(request, rq) = request_new();
+    assert_int_equal(accounts_follow(&gateway, rq), OK);
     return 0;
 }
 
@@ -67,12 +86,70 @@ an_account_is_loaded_once(void **state)
 }
 
 static void
-an_old_entry_is_loaded_again(void **state)
+an_old_entry_is_loaded_again_when_nothing_is_heard(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
 
     (void)load(rq, "one-of-many");
     now_ms += 6000;
+    (void)load(rq, "one-of-many");
+    assert_int_equal(loads, 2);
+}
+
+static void
+an_old_entry_is_good_while_everything_is_heard(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    (void)load(rq, "one-of-many");
+    for (int i = 0; i < 100; i++) {
+        now_ms += 4000;
+        hear_all_until(gateway.accounts, now_ms - 100);
+        (void)load(rq, "one-of-many");
+    }
+    assert_int_equal(loads, 1);
+    now_ms += 6000;
+    (void)load(rq, "one-of-many");
+    assert_int_equal(loads, 2);
+}
+
+static void
+an_account_that_changes_is_loaded_again_and_no_other(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    (void)load(rq, "one-of-many");
+    (void)load(rq, "two-of-many");
+    hear(gateway.accounts, "one-of-many");
+    (void)load(rq, "two-of-many");
+    assert_int_equal(loads, 2);
+    (void)load(rq, "one-of-many");
+    assert_int_equal(loads, 3);
+}
+
+static void
+all_are_loaded_again_when_something_may_have_been_missed(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    (void)load(rq, "one-of-many");
+    (void)load(rq, "two-of-many");
+    hear(gateway.accounts, NULL);
+    (void)load(rq, "one-of-many");
+    (void)load(rq, "two-of-many");
+    assert_int_equal(loads, 4);
+}
+
+static void
+an_account_that_changes_while_it_is_read_is_not_remembered(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    changed_meanwhile = "one-of-many";
+    (void)load(rq, "one-of-many");
+    changed_meanwhile = NULL;
+    (void)load(rq, "one-of-many");
+    assert_int_equal(loads, 2);
     (void)load(rq, "one-of-many");
     assert_int_equal(loads, 2);
 }
@@ -92,18 +169,24 @@ a_forgotten_account_is_loaded_again_and_no_other(void **state)
     assert_int_equal(loads, 3);
 }
 
-/* The same first characters, so the same place. */
+/* The same first characters, so the same set. */
 static void
-neighbours_in_one_place_are_not_mistaken(void **state)
+neighbours_are_not_mistaken_and_the_least_used_makes_room(void **state)
 {
+    static const char *const ids[] = {"same-a", "same-b", "same-c", "same-d"};
     AUTO_STRUCT(request, rq) = request_new();
-    const char *first = load(rq, "same-a");
-    const char *second = load(rq, "same-b");
 
-    assert_string_equal(first, "same-a");
-    assert_string_equal(second, "same-b");
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < COUNT_OF(ids); i++, now_ms++)
+            (void)load(rq, ids[i]);
+    assert_int_equal(loads, 4);
     (void)load(rq, "same-a");
-    assert_int_equal(loads, 3);
+    now_ms++;
+    (void)load(rq, "same-e"); /* in the place of b */
+    (void)load(rq, "same-a");
+    assert_int_equal(loads, 5);
+    (void)load(rq, "same-b");
+    assert_int_equal(loads, 6);
 }
 
 static void
@@ -113,8 +196,8 @@ who_is_held_outlives_his_place(void **state)
     const char *held = load(rq, "same-a");
     AUTO_STRUCT(request, other) = request_new();
 
+    account_cache_forget(gateway.accounts, "same-a");
     (void)load(other, "same-b");
-    account_cache_forget(gateway.accounts, "same-b");
     assert_string_equal(held, "same-a");
 }
 
@@ -164,9 +247,13 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(an_account_is_loaded_once),
-        CASE(an_old_entry_is_loaded_again),
+        CASE(an_old_entry_is_loaded_again_when_nothing_is_heard),
+        CASE(an_old_entry_is_good_while_everything_is_heard),
+        CASE(an_account_that_changes_is_loaded_again_and_no_other),
+        CASE(all_are_loaded_again_when_something_may_have_been_missed),
+        CASE(an_account_that_changes_while_it_is_read_is_not_remembered),
         CASE(a_forgotten_account_is_loaded_again_and_no_other),
-        CASE(neighbours_in_one_place_are_not_mistaken),
+        CASE(neighbours_are_not_mistaken_and_the_least_used_makes_room),
         CASE(who_is_held_outlives_his_place),
         CASE(an_absent_account_is_not_remembered),
         CASE(threads_do_not_free_what_others_hold),

@@ -10,6 +10,7 @@ struct ear {
     pthread_cond_t heard;
     int connects;
     int count;
+    int64_t complete_ms;
     char last[9000];
 };
 
@@ -35,6 +36,26 @@ wait_for(struct ear *ear, int connects, int count)
     until.tv_sec += SOON_S;
     AUTO_LOCK(&ear->mutex);
     while (ear->connects < connects || ear->count < count)
+        assert_int_equal(pthread_cond_timedwait(&ear->heard, &ear->mutex, &until), 0);
+}
+
+static void
+hear_all_until(void *context, int64_t until_ms)
+{
+    struct ear *ear = context;
+    AUTO_LOCK(&ear->mutex);
+    ear->complete_ms = until_ms;
+    pthread_cond_broadcast(&ear->heard);
+}
+
+static void
+wait_until_complete(struct ear *ear, int64_t since_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += SOON_S;
+    AUTO_LOCK(&ear->mutex);
+    while (ear->complete_ms < since_ms)
         assert_int_equal(pthread_cond_timedwait(&ear->heard, &ear->mutex, &until), 0);
 }
 
@@ -70,6 +91,32 @@ is_told_after_each_connect(void **state)
 }
 
 static void
+knows_until_when_everything_was_heard(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ear ear = {.mutex = PTHREAD_MUTEX_INITIALIZER, .heard = PTHREAD_COND_INITIALIZER};
+    assert_ok(fixture->rq, db_listen_surely(fixture->db, fixture->rq, "news", hear, hear_all_until, &ear));
+    wait_until_complete(&ear, clock_monotonic_ms());
+    postgres_kit_run(postgres, "NOTIFY news, 'in time'");
+    wait_until_complete(&ear, clock_monotonic_ms());
+    assert_string_equal(ear.last, "in time"); /* by then */
+}
+
+static void
+a_server_that_is_silent_counts_as_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ear ear = {.mutex = PTHREAD_MUTEX_INITIALIZER, .heard = PTHREAD_COND_INITIALIZER};
+    assert_ok(fixture->rq, db_listen_surely(fixture->db, fixture->rq, "news", hear, hear_all_until, &ear));
+    wait_until_complete(&ear, clock_monotonic_ms());
+    postgres_kit_freeze(postgres);
+    clock_sleep_ms(5000); /* longer than anybody waits for an answer */
+    postgres_kit_thaw(postgres);
+    wait_for(&ear, 2, 0);
+    wait_until_complete(&ear, clock_monotonic_ms());
+}
+
+static void
 closing_does_not_wait_for_a_server_that_is_away(void **state)
 {
     struct fixture *fixture = *state;
@@ -89,6 +136,8 @@ main(void)
     const struct CMUnitTest cases[] = {
         CASE(hears_what_is_announced),
         CASE(is_told_after_each_connect),
+        CASE(knows_until_when_everything_was_heard),
+        CASE(a_server_that_is_silent_counts_as_lost),
         CASE(closing_does_not_wait_for_a_server_that_is_away),
     };
     return cmocka_run_group_tests(cases, start_postgres, stop_postgres);
