@@ -1,6 +1,7 @@
 /*
- * CAA once more before a certificate is issued for names that were proven some hours ago (RFC 8659 §3): whoever owns them may have changed his mind.
- * What was proven lately had its CAA records looked at by the same validation.
+ * CAA before a certificate is issued (RFC 8659 §3), for the names whose records no validation has looked at lately: those that were proven some hours
+ * ago, for whoever owns them may have changed his mind, and those that the policy approves beforehand. These need no proof, but what their owner
+ * forbids in the DNS is forbidden.
  */
 #include "acme.h"
 
@@ -53,6 +54,21 @@ ask(struct acme *acme, struct request *rq, const struct order *order, const stru
     return finding.holds ? OK : refuse(rq, ERR_DENIED, finding.problem, "%s", finding.detail);
 }
 
+/* RFC 8657 §4: what no ACME challenge has proven has a name of the CA's own. */
+static const char preapproved_method[] = "ca-preapproved";
+
+static struct proven_name *
+with_preapproved(struct arena *arena, const struct order *order, const struct proven_name *proven, size_t *count)
+{
+    struct proven_name *names = arena_array(arena, *count + order->preapproved_count, sizeof *names);
+
+    for (size_t i = 0; i < *count; i++)
+        names[i] = proven[i];
+    for (size_t i = 0; i < order->preapproved_count; i++)
+        names[(*count)++] = (struct proven_name){.name = name_from_column(arena, order->preapproved[i]), .method = preapproved_method};
+    return names;
+}
+
 enum error
 caa_recheck(struct acme *acme, struct request *rq, const struct order *order)
 {
@@ -64,8 +80,11 @@ caa_recheck(struct acme *acme, struct request *rq, const struct order *order)
     if (error || !policy->caa)
         return error;
     error = store_load_old_proofs(acme, rq, order, CAA_REUSE_S, &names, &count);
-    if (error || count == 0)
+    if (error)
         return error;
+    names = with_preapproved(rq->arena, order, names, &count);
+    if (count == 0)
+        return OK;
     request_note(rq, "caa", "%zu names", count);
     return ask(acme, rq, order, names, count);
 }

@@ -13,7 +13,7 @@ static const struct db_statement insert_bound_account = {
     "e.allowed_names, e.allowed_templates, $8 FROM acme.eab e WHERE e.key_id = $7 ON CONFLICT (key_thumbprint) DO NOTHING"};
 static const struct db_statement insert_eab = {
     "insert_eab", "INSERT INTO acme.eab (key_id, name, secret, policy, use_limit, expires_at, owner, principal, allowed_names, allowed_templates, "
-                  "created_by) SELECT $1, $2, $3, p.name, $5, $6, $7, $8, $9, $10, $11 FROM acme.policy p WHERE p.name = $4"};
+                  "created_by) SELECT $1, $2, $3, p.name, $5, $6, $7, $8, $9, $10, $11 FROM acme.policy p WHERE p.name = $4 AND p.eab <> 'none'"};
 static const struct db_statement list_eabs_by_name = {
     "list_eabs", "SELECT name, key_id, policy, use_limit, uses, expires_at, CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= now() "
                  "THEN 'expired' WHEN use_limit > 0 AND uses >= use_limit THEN 'used-up' ELSE 'valid' END, owner, principal, allowed_names, "
@@ -101,7 +101,10 @@ store_insert_eab(struct acme *acme, struct request *rq, const Pb__EabCredential 
     }
     if (error)
         return error;
-    return db_affected(rows) == 1 ? OK : fail(rq, ERR_NOT_FOUND, "there is no policy \"%s\"", credential->policy);
+    return db_affected(rows) == 1
+               ? OK
+               : fail(rq, ERR_NOT_FOUND, "there is no policy \"%s\" with accounts that can be bound: its eab must be optional or required",
+                      credential->policy);
 }
 
 static size_t

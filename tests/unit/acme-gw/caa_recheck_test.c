@@ -124,14 +124,29 @@ a_ca_without_a_name_looks_as_well(void **state)
     assert_string_equal(beyond.caa_asked, "host.example by http-01");
 }
 
+static void
+what_is_approved_beforehand_is_looked_at_too(void **state)
+{
+    run_and_reload("UPDATE acme.policy SET preapproved_names = '{host.example}'");
+    struct made_order made = client_order(&me, "host.example"), other = client_order(&me, "host.example");
+
+    assert_string_equal(member(&me, finalize_it(&made), "status"), "valid");
+    assert_string_equal(beyond.caa_asked, "host.example by ca-preapproved");
+    beyond.caa_problem = "caa";
+    assert_problem(&me, finalize_it(&other), 403, "caa");
+    run_and_reload("UPDATE acme.policy SET preapproved_names = '{}'");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_fresh_proof_needs_no_second_look), CASE(an_old_proof_is_looked_at_again),    CASE(an_owner_who_changed_his_mind_ends_the_order),
-        CASE(an_absent_validator_is_asked_again), CASE(a_policy_without_caa_does_not_look), CASE(a_ca_without_a_name_looks_as_well),
+        CASE(a_fresh_proof_needs_no_second_look),           CASE(an_old_proof_is_looked_at_again),
+        CASE(an_owner_who_changed_his_mind_ends_the_order), CASE(an_absent_validator_is_asked_again),
+        CASE(a_policy_without_caa_does_not_look),           CASE(a_ca_without_a_name_looks_as_well),
+        CASE(what_is_approved_beforehand_is_looked_at_too),
     };
     return cmocka_run_group_tests_name("caa_recheck", tests, open_gateway, close_gateway);
 }

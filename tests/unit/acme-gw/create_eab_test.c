@@ -1,5 +1,5 @@
 /* Credentials as operators make them: what is refused, and that their keys are shown once and kept sealed. */
-#include "gateway_fixture.h"
+#include "eab_fixture.h"
 
 #include "base/base64.h"
 
@@ -10,6 +10,7 @@ static const struct refused {
 } refused[] = {
     {"rejects_no_name", {.name = ""}, ERR_BAD_REQUEST},
     {"rejects_a_policy_that_is_not_there", {.name = "a", .policy = "nobody"}, ERR_NOT_FOUND},
+    {"rejects_a_policy_that_binds_no_accounts", {.name = "a", .policy = "open"}, ERR_NOT_FOUND},
     {"rejects_a_time_in_the_past", {.name = "a", .expires_at_s = 1000}, ERR_BAD_REQUEST},
     {"rejects_too_many_uses", {.name = "a", .use_limit = 3000000000U}, ERR_BAD_REQUEST},
     {"rejects_a_name_pattern_that_is_none", {.name = "a", .n_allowed_names = 1, .allowed_names = (const char *[]){"a b"}}, ERR_BAD_REQUEST},
@@ -92,5 +93,5 @@ main(void)
 
     for (size_t i = 0; i < COUNT_OF(refused); i++)
         tests[CASES_BY_HAND + i] = (struct CMUnitTest){.name = refused[i].name, .test_func = rejects, .initial_state = (void *)&refused[i]};
-    return _cmocka_run_group_tests("create_eab", tests, COUNT_OF(tests), open_gateway, close_gateway);
+    return _cmocka_run_group_tests("create_eab", tests, COUNT_OF(tests), open_gateway_for_credentials, close_gateway);
 }

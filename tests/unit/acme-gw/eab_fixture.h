@@ -4,6 +4,16 @@
 
 #include "gateway_fixture.h"
 
+/* With a policy for which accounts can be bound, the default one, and another for which they cannot, "open". */
+static inline int
+open_gateway_for_credentials(void **state)
+{
+    int status = open_gateway(state);
+
+    run_and_reload("UPDATE acme.policy SET eab = 'optional'; INSERT INTO acme.policy (name) VALUES ('open')");
+    return status;
+}
+
 static inline enum error
 create_named(const char *name, const char *policy, uint32_t uses)
 {

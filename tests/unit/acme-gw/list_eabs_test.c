@@ -30,5 +30,5 @@ main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(tells_the_state_of_each)};
 
-    return cmocka_run_group_tests(tests, open_gateway, close_gateway);
+    return cmocka_run_group_tests(tests, open_gateway_for_credentials, close_gateway);
 }

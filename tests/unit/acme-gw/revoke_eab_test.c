@@ -33,5 +33,5 @@ main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(accounts_go_only_with_cascade)};
 
-    return cmocka_run_group_tests(tests, open_gateway, close_gateway);
+    return cmocka_run_group_tests(tests, open_gateway_for_credentials, close_gateway);
 }
