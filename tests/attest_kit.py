@@ -80,12 +80,13 @@ class Maker:
 
     def __init__(self, name):
         self.key = ec.generate_private_key(ec.SECP384R1())
+        self.serial = None  # of what is signed next; any
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.root = self.sign(self.name, self.key.public_key(), [(x509.BasicConstraints(True, None), True)])
 
     def sign(self, subject, key, extensions):
         now = datetime.datetime.utcnow()
-        builder = x509.CertificateBuilder(self.name, subject, key, x509.random_serial_number(), now - datetime.timedelta(hours=1),
+        builder = x509.CertificateBuilder(self.name, subject, key, self.serial or x509.random_serial_number(), now - datetime.timedelta(hours=1),
                                           now + datetime.timedelta(days=7))
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
@@ -96,6 +97,12 @@ class Maker:
         more = [(x509.UnrecognizedExtension(ObjectIdentifier(dotted), value), False) for dotted, value in extensions.items()]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "device")])
         return self.sign(subject, key, more).public_bytes(serialization.Encoding.DER)
+
+    def crl(self, serial):
+        now = datetime.datetime.utcnow()
+        revoked = x509.RevokedCertificateBuilder(serial, now).build()
+        builder = x509.CertificateRevocationListBuilder(self.name, now, now + datetime.timedelta(days=1), [], [revoked])
+        return builder.sign(self.key, hashes.SHA384()).public_bytes(serialization.Encoding.PEM).decode()
 
     @property
     def pem(self):

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "pki/crl.h"
 #include "pki/pem.h"
 
 #define OBJECT_MAX (32 * 1024) /* as the validator takes it */
 #define ROOTS_PEM_MAX (128 * 1024)
 #define ROOTS_MAX 128
+#define CRLS_MAX 64
 
 enum error
 attestation_take(struct request *rq, const json_t *payload, struct bytes *ret_object)
@@ -26,6 +28,26 @@ attestation_take(struct request *rq, const json_t *payload, struct bytes *ret_ob
 }
 
 /* ---- policies ---- */
+
+/* Beside the roots, in the same text. */
+static enum error
+check_crls(struct request *rq, const char *what, const char *pem)
+{
+    struct bytes *lists;
+    size_t count;
+
+    if (pem_all(rq, pem, "X509 CRL", CRLS_MAX, &lists, &count) != OK)
+        return fail(rq, ERR_BAD_REQUEST, "%s: a PEM CRL is none, or there are more than %d", what, CRLS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct crl crl;
+        if (crl_parse(rq, lists[i], &crl) != OK) {
+            const char *why = arena_text(rq->arena, rq->failure.message);
+            failure_clear(rq);
+            return fail(rq, ERR_BAD_REQUEST, "%s: CRL %zu cannot be used: %s", what, i + 1, why);
+        }
+    }
+    return OK;
+}
 
 static enum error
 check_roots(struct request *rq, const char *what, const char *pem)
@@ -45,7 +67,7 @@ check_roots(struct request *rq, const char *what, const char *pem)
         if (certificate_parse(rq, roots[i], &root) != OK)
             return fail(rq, ERR_BAD_REQUEST, "%s: certificate %zu cannot be read", what, i + 1);
     }
-    return OK;
+    return check_crls(rq, what, pem);
 }
 
 static enum error

@@ -49,14 +49,30 @@ struct statement {
 };
 
 enum error statement_decode(struct request *rq, struct bytes object, struct statement *ret_statement) MUST_CHECK;
-/* COSE's number → what X.509 calls it; SIG_UNKNOWN for what is not taken. */
-enum signature_algorithm cose_algorithm(int64_t number);
+
+/* ---- cose_algorithm.c ---- */
+
+struct cose_algorithm {
+    int64_t number;
+    enum signature_algorithm algorithm; /* with RSA: the digest */
+    bool is_pss;
+};
+
+/* NULL, or why it is not taken for such a key. */
+const char *cose_algorithm_find(int64_t number, enum key_type type, struct cose_algorithm *ret_algorithm);
+bool cose_verify(const struct public_key *key, const struct cose_algorithm *algorithm, struct bytes message, struct bytes signature);
 
 /* ---- attestation_chain.c ---- */
 
-/* The leaf of the statement, which leads to one of these roots (PEM) and is valid now; `ret_root` is the subject of that one. */
+/* The leaf of the statement, which leads to one of these roots (PEM), is valid now and is on none of the CRLs beside them; `ret_root` is the subject
+ * of that root. */
 enum error attestation_chain_check(struct request *rq, const struct statement *statement, const char *roots_pem, struct certificate *ret_leaf,
                                    const char **ret_root) MUST_CHECK;
+
+/* ---- attestation_revocation.c ---- */
+
+/* From the leaf to the root, by the CRLs among the roots. */
+enum error attestation_revocation_check(struct request *rq, const char *roots_pem, const struct certificate *chain, size_t count) MUST_CHECK;
 
 /* ---- what a statement proves ---- */
 
@@ -99,7 +115,7 @@ struct tpm_public { /* TPMT_PUBLIC */
 const char *tpm_certified_decode(struct bytes from, struct tpm_certified *ret_certified);
 const char *tpm_public_decode(struct arena *arena, struct bytes from, struct tpm_public *ret_public);
 /* TPMT_SIGNATURE → the signature as X.509 has it, made with `algorithm`. */
-const char *tpm_signature_decode(struct arena *arena, struct bytes from, enum signature_algorithm algorithm, struct bytes *ret_signature);
+const char *tpm_signature_decode(struct arena *arena, struct bytes from, const struct cose_algorithm *algorithm, struct bytes *ret_signature);
 /* Is this the name (Part 1 §16) of that public area? */
 bool tpm_name_is(struct bytes name, const struct tpm_public *key, struct bytes public_area);
 

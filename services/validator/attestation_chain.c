@@ -85,8 +85,33 @@ subject_of(struct arena *arena, X509 *certificate)
     return text;
 }
 
+static struct bytes
+der_of_x509(struct arena *arena, X509 *certificate)
+{
+    unsigned char *der = NULL;
+    int len = i2d_X509(certificate, &der);
+    struct bytes copy = bytes_copy(arena, BYTES(der, len > 0 ? (size_t)len : 0));
+
+    OPENSSL_free(der);
+    return copy;
+}
+
 static enum error
-verify(struct request *rq, X509_STORE *store, X509 *leaf, STACK_OF(X509) * issuers, const char **ret_root)
+check_revocation(struct request *rq, const char *roots_pem, STACK_OF(X509) * path)
+{
+    size_t count = (size_t)sk_X509_num(path);
+    struct certificate *chain = arena_array(rq->arena, count, sizeof *chain);
+
+    for (size_t i = 0; i < count; i++) {
+        enum error error = certificate_parse(rq, der_of_x509(rq->arena, sk_X509_value(path, (int)i)), &chain[i]);
+        if (error)
+            return error;
+    }
+    return attestation_revocation_check(rq, roots_pem, chain, count);
+}
+
+static enum error
+verify(struct request *rq, const char *roots_pem, X509_STORE *store, X509 *leaf, STACK_OF(X509) * issuers, const char **ret_root)
 {
     AUTO(X509_STORE_CTX, context) = X509_STORE_CTX_new();
 
@@ -99,9 +124,11 @@ verify(struct request *rq, X509_STORE *store, X509 *leaf, STACK_OF(X509) * issue
     if (X509_verify_cert(context) != 1)
         return found(rq, "badAttestationStatement", "the attestation's certificate does not lead to a root that the policy names for this format: %s",
                      X509_verify_cert_error_string(X509_STORE_CTX_get_error(context)));
-    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(context);
-    *ret_root = subject_of(rq->arena, sk_X509_value(chain, sk_X509_num(chain) - 1));
-    return OK;
+    STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(context);
+    enum error error = check_revocation(rq, roots_pem, path);
+    if (!error)
+        *ret_root = subject_of(rq->arena, sk_X509_value(path, sk_X509_num(path) - 1));
+    return error;
 }
 
 enum error
@@ -124,7 +151,7 @@ attestation_chain_check(struct request *rq, const struct statement *statement, c
     AUTO(X509, own) = read_whole(leaf.der);
     if (own == NULL)
         return found(rq, "badAttestationStatement", "certificate 1 of the attestation (x5c) cannot be read");
-    error = verify(rq, store, own, issuers, ret_root);
+    error = verify(rq, roots_pem, store, own, issuers, ret_root);
     if (!error)
         *ret_leaf = leaf;
     return error;

@@ -10,29 +10,6 @@ bad(struct request *rq, const char *why)
     return found(rq, "badAttestationStatement", "the attestation object %s", why);
 }
 
-enum signature_algorithm
-cose_algorithm(int64_t number)
-{
-    switch (number) {
-    case -7:
-        return SIG_ECDSA_SHA256;
-    case -35:
-        return SIG_ECDSA_SHA384;
-    case -36:
-        return SIG_ECDSA_SHA512;
-    case -257:
-        return SIG_RSA_SHA256;
-    case -258:
-        return SIG_RSA_SHA384;
-    case -259:
-        return SIG_RSA_SHA512;
-    case -8:
-        return SIG_ED25519;
-    default: /* -65535, RS1, is none for a signature that others rely on */
-        return SIG_UNKNOWN;
-    }
-}
-
 /* ---- a map with texts as keys, none of them twice ---- */
 
 struct member {

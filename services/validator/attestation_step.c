@@ -46,14 +46,15 @@ attestation_step(struct request *rq, const struct statement *statement, const st
 {
     const struct extension *yubikey = certificate_extension(leaf, BYTES(yubikey_serial, sizeof yubikey_serial));
     const struct extension *managed = certificate_extension(leaf, BYTES(managed_device, sizeof managed_device));
-    enum signature_algorithm algorithm = cose_algorithm(statement->algorithm);
+    struct cose_algorithm algorithm;
     struct bytes signature;
 
-    if (!signature_algorithm_fits(algorithm, leaf->key.type))
-        return found(rq, "badAttestationStatement", "the attestation's \"alg\" is not known, or does not fit the attested key");
+    const char *wrong = cose_algorithm_find(statement->algorithm, leaf->key.type, &algorithm);
+    if (wrong != NULL)
+        return found(rq, "badAttestationStatement", "the attestation's \"alg\" %s", wrong);
     if (!take_signature(statement, &signature))
         return found(rq, "badAttestationStatement", "the attestation's \"sig\" is not a CBOR byte string in a byte string");
-    if (!signature_verify(&leaf->key, algorithm, bytes_of_text(proof->key_authorization), signature))
+    if (!cose_verify(&leaf->key, &algorithm, bytes_of_text(proof->key_authorization), signature))
         return found(rq, "badAttestationStatement",
                      "the attestation's \"sig\" is not the attested key's signature over this challenge's key authorization");
     attested->spki = leaf->key.spki;

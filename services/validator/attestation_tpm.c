@@ -121,16 +121,19 @@ is_about(const struct tpm_certified *certified, const struct proof *proof, enum 
 }
 
 static enum error
-check_signature(struct request *rq, const struct statement *statement, const struct certificate *leaf, enum signature_algorithm algorithm)
+check_signature(struct request *rq, const struct statement *statement, const struct certificate *leaf, struct cose_algorithm *algorithm)
 {
     struct bytes signature;
 
-    if (algorithm == SIG_UNKNOWN || algorithm == SIG_ED25519 || !signature_algorithm_fits(algorithm, leaf->key.type))
-        return bad(rq, "\"alg\"", "is none of ES256, ES384, ES512, RS256, RS384 and RS512, or does not fit the attestation key");
-    const char *wrong = tpm_signature_decode(rq->arena, statement->signature, algorithm, &signature);
+    const char *wrong = cose_algorithm_find(statement->algorithm, leaf->key.type, algorithm);
+    if (wrong == NULL && algorithm->algorithm == SIG_ED25519)
+        wrong = "is EdDSA, which no TPM has";
+    if (wrong != NULL)
+        return bad(rq, "\"alg\"", wrong);
+    wrong = tpm_signature_decode(rq->arena, statement->signature, algorithm, &signature);
     if (wrong != NULL)
         return bad(rq, "\"sig\"", wrong);
-    if (!signature_verify(&leaf->key, algorithm, statement->certified, signature))
+    if (!cose_verify(&leaf->key, algorithm, statement->certified, signature))
         return bad(rq, "\"sig\"", "is not the signature of the attestation key over \"certInfo\"");
     return OK;
 }
@@ -153,7 +156,7 @@ enum error
 attestation_tpm(struct request *rq, const struct statement *statement, const struct certificate *leaf, const struct proof *proof,
                 struct attested *attested)
 {
-    enum signature_algorithm algorithm = cose_algorithm(statement->algorithm);
+    struct cose_algorithm algorithm;
     struct tpm_certified certified;
     struct tpm_public key;
 
@@ -161,13 +164,13 @@ attestation_tpm(struct request *rq, const struct statement *statement, const str
         return bad(rq, "\"ver\"", "is not \"2.0\"");
     enum error error = check_certificate(rq, leaf);
     if (!error)
-        error = check_signature(rq, statement, leaf, algorithm);
+        error = check_signature(rq, statement, leaf, &algorithm);
     if (error)
         return error;
     const char *wrong = tpm_certified_decode(statement->certified, &certified);
     if (wrong != NULL)
         return bad(rq, "\"certInfo\"", wrong);
-    if (!is_about(&certified, proof, algorithm))
+    if (!is_about(&certified, proof, algorithm.algorithm))
         return bad(rq, "\"certInfo\"", "does not have the digest of this challenge's key authorization as its extraData");
     error = check_key(rq, statement, &certified, &key);
     if (error)

@@ -24,6 +24,7 @@ enum algorithm {
     ALG_NULL = 0x0010,
     ALG_RSASSA = 0x0014,
     ALG_RSAES = 0x0015,
+    ALG_RSAPSS = 0x0016,
     ALG_ECDSA = 0x0018,
     ALG_ECDAA = 0x001a,
     ALG_ECC = 0x0023
@@ -236,7 +237,7 @@ tpm_name_is(struct bytes name, const struct tpm_public *key, struct bytes public
 /* ---- TPMT_SIGNATURE ---- */
 
 const char *
-tpm_signature_decode(struct arena *arena, struct bytes from, enum signature_algorithm algorithm, struct bytes *ret_signature)
+tpm_signature_decode(struct arena *arena, struct bytes from, const struct cose_algorithm *algorithm, struct bytes *ret_signature)
 {
     struct buffer out = buffer_in(arena);
     struct bytes in = from, r, s;
@@ -244,14 +245,16 @@ tpm_signature_decode(struct arena *arena, struct bytes from, enum signature_algo
 
     if (!take_number(&in, 2, &scheme) || !take_number(&in, 2, &digest) || !take_sized(&in, &r))
         return "is cut off";
-    if (digest_of(digest) == NULL || digest_of(digest) != signature_algorithm_digest(algorithm))
+    if (digest_of(digest) == NULL || digest_of(digest) != signature_algorithm_digest(algorithm->algorithm))
         return "was made with another digest than \"alg\" says";
-    if (scheme == ALG_RSASSA) {
+    if (scheme == ALG_RSASSA || scheme == ALG_RSAPSS) {
+        if ((scheme == ALG_RSAPSS) != algorithm->is_pss)
+            return "is of another RSA scheme than \"alg\" says";
         *ret_signature = r;
         return in.len == 0 ? NULL : "is followed by something else";
     }
     if (scheme != ALG_ECDSA)
-        return "is of a scheme that is neither RSASSA nor ECDSA";
+        return "is of a scheme that is none of RSASSA, RSAPSS and ECDSA";
     if (!take_sized(&in, &s) || in.len > 0)
         return "is cut off, or followed by something else";
     size_t both = der_open(&out, DER_SEQUENCE);

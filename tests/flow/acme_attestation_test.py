@@ -1,6 +1,7 @@
 """device-attest-01 (draft-ietf-acme-device-attest): devices prove by their maker's word what they are; the attested key alone is certified."""
 
 import base64
+import contextlib
 import hmac
 import json
 import tempfile
@@ -181,6 +182,20 @@ def test_what_is_wrong_with_an_attestation_is_told(stack, devices, makers, spoil
     problem = one.problem()
     assert problem["type"] == "urn:ietf:params:acme:error:badAttestationStatement" and says in problem["detail"], problem
     assert stack.sql("SELECT count(*) FROM acme.challenge WHERE response IS NOT NULL AND status <> 'processing'") == [["0"]]
+
+
+def test_what_a_maker_has_revoked_is_not_taken(stack, devices):
+    maker, policy = attest_kit.Maker("Revoking Root"), stack.directory / "revoking.pem"
+    policy.write_text(maker.pem + maker.crl(99))
+    stack.signetctl("acme", "policy", "create", "revoking", "--template", "Attested", "--step-roots", str(policy))
+    with contextlib.closing(Client(stack, policy="revoking")) as client:
+        until(lambda: client.http("GET", client.base.geturl()).status == 200)
+    for serial, status in ((99, "invalid"), (100, "ready")):
+        maker.serial = serial
+        one = Enrolment(client_of(stack, "revoking"), (PERMANENT, "815"))
+        assert one.attest(attest_kit.step(maker, new_key(), one.key_authorization, 815))["status"] == status
+        if status == "invalid":
+            assert "certificate 1 of the attestation's chain was revoked" in one.problem()["detail"]
 
 
 def test_a_response_without_an_attestation_changes_nothing(stack, devices, makers):

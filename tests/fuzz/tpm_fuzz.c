@@ -19,6 +19,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes structure, signature;
     struct tpm_certified certified;
     struct tpm_public key;
+    const struct cose_algorithm algorithms[] = {
+        {-258, SIG_RSA_SHA384, .is_pss = false}, {-7, SIG_ECDSA_SHA256, .is_pss = false}, {-37, SIG_RSA_SHA256, .is_pss = true}};
 
     if (size == 0 || size > 8 * 1024)
         return 0;
@@ -29,7 +31,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(der_is_one_value(key.spki));
         (void)tpm_name_is(structure, &key, structure);
     }
-    if (data[0] % 3 == 2 && tpm_signature_decode(arena, structure, data[0] & 4 ? SIG_ECDSA_SHA256 : SIG_RSA_SHA384, &signature) == NULL)
+    if (data[0] % 3 == 2 && tpm_signature_decode(arena, structure, &algorithms[data[0] / 3 % 3], &signature) == NULL)
         must(signature.len <= structure.len + 8);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* What operators may write as a policy, and what of it is kept. */
 #include "gateway_fixture.h"
+#include "pki/pem.h"
 
 static const struct refused {
     const char *name;
@@ -183,13 +184,33 @@ a_policy_is_created_once_and_changed_only_when_it_exists(void **state)
     free(found);
 }
 
-#define CASES_BY_HAND 3
+/* Whatever else is in the file is looked at when it is given, not when a device comes. */
+static void
+refuses_crls_beside_roots_that_cannot_be_read(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct buffer pem = buffer_in(rq->arena);
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+    bool created;
+
+    pem_append(&pem, "CERTIFICATE", kit_certificate(rq->arena, &(struct kit_certificate){.key = key, .subject = "/CN=Maker", .is_ca = true}));
+    const char *root = arena_text(rq->arena, buffer_text(&pem));
+    Pb__AcmePolicy policy = {.name = "a", .apple_roots = root};
+    assert_int_equal(put(rq, &policy, false, false, &created), OK);
+    pem_append(&pem, "X509 CRL", bytes_of_text("garbage"));
+    policy.apple_roots = buffer_text(&pem);
+    assert_int_equal(put(rq, &policy, false, false, &created), ERR_BAD_REQUEST);
+    assert_non_null(strstr(rq->failure.message, "apple_roots: CRL 1 cannot be used: the CRL is malformed"));
+}
+
+#define CASES_BY_HAND 4
 
 int
 main(void)
 {
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(refused)] = {
         cmocka_unit_test_teardown(refuses_caa_that_could_never_allow, end),
+        cmocka_unit_test_teardown(refuses_crls_beside_roots_that_cannot_be_read, end),
         cmocka_unit_test_teardown(what_was_written_is_listed, end),
         cmocka_unit_test_teardown(a_policy_is_created_once_and_changed_only_when_it_exists, end),
     };

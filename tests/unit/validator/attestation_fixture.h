@@ -4,17 +4,21 @@
 
 #include "unit/kit.h"
 
+#include <openssl/rsa.h>
 #include <openssl/sha.h>
 #include <string.h>
 
 #include "attestation.h"
 #include "base/clock.h"
 #include "kit/pki_kit.h"
+#include "pki/crl.h"
 #include "pki/oid.h"
 #include "pki/pem.h"
 
 #define TOKEN "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 #define KEY_AUTHORIZATION TOKEN ".9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
+
+enum revocation { OF_NOTHING, OF_LEAF, OF_LEAF_LONG_AGO, OF_ISSUER, OF_ANOTHER, OF_LEAF_FORGED, OF_LEAF_TAKEN_BACK };
 
 struct shape {
     const char *format;
@@ -22,6 +26,7 @@ struct shape {
     const char *key;         /* NULL: p256; the key that is attested */
     /* the chain */
     bool other_root, expired, not_yet, issuer_is_no_ca, without_issuer, leaf_is_garbage, without_certificates, too_many_certificates;
+    enum revocation revocation; /* on a CRL beside the roots */
     /* apple */
     const char *serial, *udid;
     bool without_code, code_of_another_token;
@@ -31,6 +36,8 @@ struct shape {
     bool signed_by_another_key, signed_another_text, signature_not_wrapped;
     int64_t algorithm; /* 0: the usual one */
     bool without_algorithm;
+    bool pss; /* how RSA keys sign */
+    int salt; /* 0: as long as the digest */
     /* tpm */
     const char *ak, *version; /* NULL: rsa-2048, "2.0" */
     const char *device;       /* permanentIdentifier of the AK's certificate */
@@ -122,22 +129,64 @@ make_chain(struct world *world)
     world->root_pem = pem_of(world->arena, shape->other_root ? other : world->root);
 }
 
+/* ---- CRLs ---- */
+
+static struct bytes
+serial_of(struct world *world, struct bytes certificate)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct certificate parsed;
+
+    assert_int_equal(certificate_parse(rq, certificate, &parsed), OK);
+    return bytes_copy(world->arena, parsed.serial);
+}
+
+static void
+put_crl(struct world *world, struct bytes leaf)
+{
+    enum revocation revocation = world->shape->revocation;
+    bool by_root = revocation == OF_ISSUER;
+    int64_t then_s = clock_now_s() - (revocation == OF_LEAF_LONG_AGO ? 1000 : 1) * INT64_C(86400);
+    struct crl_entry entry = {.serial = revocation == OF_ANOTHER ? bytes_of_text("another") : serial_of(world, by_root ? world->issuer : leaf),
+                              .revoked_at_s = then_s,
+                              .reason = revocation == OF_LEAF_TAKEN_BACK ? 8 : 1};
+    struct crl_plan plan = {.algorithm = by_root ? SIG_ECDSA_SHA384 : SIG_ECDSA_SHA256,
+                            .issuer = kit_name(world->arena, by_root ? "/CN=Maker Root" : "/CN=Maker CA"),
+                            .this_update_s = then_s,
+                            .next_update_s = then_s + 2 * 86400,
+                            .number = bytes_of_text("\x01"),
+                            .authority_key_id = bytes_of_text("key"),
+                            .entries = &entry,
+                            .entry_count = 1};
+    struct buffer pem = buffer_in(world->arena);
+    EVP_PKEY *key = revocation == OF_LEAF_FORGED ? world->root_key : by_root ? world->root_key : world->issuer_key;
+
+    if (revocation == OF_NOTHING)
+        return;
+    struct bytes tbs = crl_encode_tbs(world->arena, &plan);
+    struct bytes signature = kit_sign(world->arena, key, by_root ? EVP_sha384() : EVP_sha256(), tbs);
+    pem_append(&pem, "X509 CRL", signed_join(world->arena, tbs, plan.algorithm, signature));
+    world->root_pem = arena_format(world->arena, "%s%s", world->root_pem, buffer_text(&pem));
+}
+
 static struct bytes
 make_leaf(struct world *world, const char *subject, const char *extended_key_usage)
 {
     const struct shape *shape = world->shape;
     int64_t now_s = clock_now_s();
 
-    return kit_certificate(world->arena, &(struct kit_certificate){.key = world->leaf_key,
-                                                                   .subject = subject,
-                                                                   .issuer_der = world->issuer,
-                                                                   .issuer_key = world->issuer_key,
-                                                                   .extended_key_usage = extended_key_usage,
-                                                                   .is_ca = shape->ak_is_ca,
-                                                                   .not_before_s = shape->not_yet ? now_s + 3600 : now_s - 7200,
-                                                                   .not_after_s = shape->expired ? now_s - 3600 : now_s + 7200,
-                                                                   .more = world->extensions,
-                                                                   .more_count = world->extension_count});
+    struct bytes leaf = kit_certificate(world->arena, &(struct kit_certificate){.key = world->leaf_key,
+                                                                                .subject = subject,
+                                                                                .issuer_der = world->issuer,
+                                                                                .issuer_key = world->issuer_key,
+                                                                                .extended_key_usage = extended_key_usage,
+                                                                                .is_ca = shape->ak_is_ca,
+                                                                                .not_before_s = shape->not_yet ? now_s + 3600 : now_s - 7200,
+                                                                                .not_after_s = shape->expired ? now_s - 3600 : now_s + 7200,
+                                                                                .more = world->extensions,
+                                                                                .more_count = world->extension_count});
+    put_crl(world, leaf);
+    return leaf;
 }
 
 static void
@@ -190,13 +239,33 @@ put_algorithm(struct world *world, struct buffer *out)
     return 1;
 }
 
+/* As kit_sign, or RSASSA-PSS. */
+static struct bytes
+sign(struct world *world, struct bytes message)
+{
+    EVP_PKEY *key = world->shape->signed_by_another_key ? world->other_key : world->leaf_key;
+    size_t len = 512;
+    uint8_t *signature = arena_alloc(world->arena, len);
+    EVP_PKEY_CTX *padding;
+
+    if (!world->shape->pss)
+        return kit_sign(world->arena, key, NULL, message);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    assert_int_equal(EVP_DigestSignInit(context, &padding, EVP_sha256(), NULL, key), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PSS_PADDING), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_pss_saltlen(padding, world->shape->salt != 0 ? world->shape->salt : RSA_PSS_SALTLEN_DIGEST), 1);
+    assert_int_equal(EVP_DigestSign(context, signature, &len, message.at, message.len), 1);
+    EVP_MD_CTX_free(context);
+    return BYTES(signature, len);
+}
+
 static size_t
 put_step(struct world *world, struct buffer *out)
 {
     const struct shape *shape = world->shape;
     struct buffer serial = buffer_in(world->arena), managed = buffer_in(world->arena), wrapped = buffer_in(world->arena);
     struct bytes text = bytes_of_text(shape->signed_another_text ? "another" : KEY_AUTHORIZATION);
-    struct bytes signature = kit_sign(world->arena, shape->signed_by_another_key ? world->other_key : world->leaf_key, NULL, text);
+    struct bytes signature = sign(world, text);
 
     if (shape->yubikey != 0) {
         der_put_int(&serial, shape->yubikey);
@@ -304,15 +373,15 @@ tpm_signature(struct world *world, struct bytes message)
 {
     const struct shape *shape = world->shape;
     struct buffer out = buffer_in(world->arena);
-    bool is_rsa = EVP_PKEY_is_a(world->leaf_key, "RSA");
-    struct bytes signature = kit_sign(world->arena, shape->signed_by_another_key ? world->other_key : world->leaf_key, NULL, message);
+    bool is_pair = EVP_PKEY_is_a(world->leaf_key, "EC");
+    struct bytes signature = sign(world, message);
 
-    put_number(&out, is_rsa ? 0x0014 : 0x0018, 2);
+    put_number(&out, shape->pss ? 0x0016 : is_pair ? 0x0018 : 0x0014, 2);
     put_number(&out, shape->another_digest ? 0x000c : 0x000b, 2);
-    if (is_rsa)
-        put_sized(&out, signature);
-    else
+    if (is_pair)
         put_pair(&out, signature);
+    else
+        put_sized(&out, signature);
     struct bytes whole = buffer_bytes(&out);
     return BYTES(whole.at, whole.len - shape->cut_signature);
 }

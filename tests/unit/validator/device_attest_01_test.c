@@ -33,8 +33,25 @@ static const struct one {
     {"apple_without_certificates", SERIAL, {APPLE, .without_certificates = true}, "has no certificates"},
     {"apple_with_nine_certificates", SERIAL, {APPLE, .too_many_certificates = true}, "too many certificates"},
 
+    {"a_revoked_leaf", SERIAL, {APPLE, .revocation = OF_LEAF}, "certificate 1 of the attestation's chain was revoked"},
+    {"a_leaf_that_an_old_list_revokes", SERIAL, {APPLE, .revocation = OF_LEAF_LONG_AGO}, "certificate 1 of the attestation's chain was revoked"},
+    {"a_revoked_issuer", SERIAL, {APPLE, .revocation = OF_ISSUER}, "certificate 2 of the attestation's chain was revoked"},
+    {"a_list_with_another_certificate", SERIAL, {APPLE, .revocation = OF_ANOTHER}, NULL},
+    {"a_list_that_somebody_else_has_signed", SERIAL, {APPLE, .revocation = OF_LEAF_FORGED}, NULL},
+    {"a_revocation_that_was_taken_back", SERIAL, {APPLE, .revocation = OF_LEAF_TAKEN_BACK}, NULL},
+
     {"step_proves_the_yubikey", "12345678", {STEP}, NULL},
     {"step_with_an_rsa_key", "12345678", {STEP, .key = "rsa-2048"}, NULL},
+    {"step_with_pss", "12345678", {STEP, .key = "rsa-2048", .pss = true, .algorithm = -37}, NULL},
+    {"step_with_pss_that_is_said_to_be_pkcs1", "12345678", {STEP, .key = "rsa-2048", .pss = true}, "\"sig\" is not the attested key's"},
+    {"step_with_pkcs1_that_is_said_to_be_pss", "12345678", {STEP, .key = "rsa-2048", .algorithm = -37}, "\"sig\" is not the attested key's"},
+    {"step_with_pss_of_another_digest", "12345678", {STEP, .key = "rsa-2048", .pss = true, .algorithm = -39}, "\"sig\" is not the attested key's"},
+    {"step_with_pss_by_another_key",
+     "12345678",
+     {STEP, .key = "rsa-2048", .pss = true, .algorithm = -37, .signed_by_another_key = true},
+     "\"sig\" is not the attested key's"},
+    {"step_with_pss_for_an_elliptic_key", "12345678", {STEP, .algorithm = -37}, "does not fit the key"},
+    {"step_with_sha1", "12345678", {STEP, .key = "rsa-2048", .algorithm = -65535}, "\"alg\" is RS1"},
     {"step_with_p384", "12345678", {STEP, .key = "p384"}, NULL},
     {"step_with_ed25519", "12345678", {STEP, .key = "ed25519"}, NULL},
     {"step_proves_a_managed_device", "box-17", {.format = "step", .managed = "box-17"}, NULL},
@@ -44,7 +61,7 @@ static const struct one {
     {"step_over_another_key_authorization", "12345678", {STEP, .signed_another_text = true}, "\"sig\" is not the attested key's"},
     {"step_with_a_bare_signature", "12345678", {STEP, .signature_not_wrapped = true}, "byte string in a byte string"},
     {"step_with_the_algorithm_of_other_keys", "12345678", {STEP, .algorithm = -257}, "\"alg\""},
-    {"step_with_an_unknown_algorithm", "12345678", {STEP, .algorithm = -65535}, "\"alg\""},
+    {"step_with_an_unknown_algorithm", "12345678", {STEP, .algorithm = -47}, "\"alg\" is none of"},
     {"step_with_a_huge_algorithm", "12345678", {STEP, .algorithm = INT64_MIN}, "\"alg\""},
     {"step_without_algorithm", "12345678", {STEP, .without_algorithm = true}, "\"alg\""},
     {"step_of_another_root", "12345678", {STEP, .other_root = true}, "does not lead to a root"},
@@ -66,7 +83,13 @@ static const struct one {
     {"tpm_signed_by_another_elliptic_key", SERIAL, {TPM, .ak = "p256", .signed_by_another_key = true}, "not the signature of the attestation key"},
     {"tpm_with_another_digest", SERIAL, {TPM, .another_digest = true}, "another digest"},
     {"tpm_with_the_algorithm_of_other_keys", SERIAL, {TPM, .algorithm = -7}, "\"alg\""},
-    {"tpm_with_sha1", SERIAL, {TPM, .algorithm = -65535}, "\"alg\""},
+    {"tpm_with_sha1", SERIAL, {TPM, .algorithm = -65535}, "\"alg\" is RS1"},
+    {"tpm_with_eddsa", SERIAL, {TPM, .ak = "ed25519", .algorithm = -8}, "\"alg\" is EdDSA"},
+    {"tpm_with_pss", SERIAL, {TPM, .pss = true, .algorithm = -37}, NULL},
+    {"tpm_with_pss_and_a_long_salt", SERIAL, {TPM, .pss = true, .salt = 222, .algorithm = -37}, NULL},
+    {"tpm_with_pss_that_is_said_to_be_pkcs1", SERIAL, {TPM, .pss = true}, "another RSA scheme"},
+    {"tpm_with_pkcs1_that_is_said_to_be_pss", SERIAL, {TPM, .algorithm = -37}, "another RSA scheme"},
+    {"tpm_with_pss_by_another_key", SERIAL, {TPM, .pss = true, .algorithm = -37, .signed_by_another_key = true}, "not the signature"},
     {"tpm_about_another_challenge", SERIAL, {TPM, .another_extra_data = true}, "extraData"},
     {"tpm_about_another_key", SERIAL, {TPM, .another_key_is_certified = true}, "another key than the one"},
     {"tpm_with_a_key_that_may_leave", SERIAL, {TPM, .movable = true}, "may leave it"},
@@ -180,13 +203,27 @@ roots_that_are_none_are_trouble_and_no_fact(void **state)
     assert_string_equal(rq->failure.reason, "");
 }
 
+static void
+lists_that_cannot_be_read_are_trouble_and_no_fact(void **state)
+{
+    static const struct one good = {"", SERIAL, {APPLE}, NULL};
+    AUTO_STRUCT(request, rq) = request_new();
+    struct world world = make_world(rq->arena, &good.shape);
+    struct proof proof = proof_of(rq->arena, &good, &world, attestation_object(&world));
+
+    proof.attestation_roots[0]->pem = arena_format(rq->arena, "%s-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", world.root_pem);
+    assert_int_equal(device_attest_01(NULL, rq, &proof), ERR_BAD_REQUEST);
+    assert_string_equal(rq->failure.reason, "");
+}
+
 int
 main(void)
 {
-    struct CMUnitTest tests[2 + COUNT_OF(cases)] = {cmocka_unit_test(every_beginning_of_an_object_is_refused),
-                                                    cmocka_unit_test(roots_that_are_none_are_trouble_and_no_fact)};
+    struct CMUnitTest tests[3 + COUNT_OF(cases)] = {cmocka_unit_test(every_beginning_of_an_object_is_refused),
+                                                    cmocka_unit_test(roots_that_are_none_are_trouble_and_no_fact),
+                                                    cmocka_unit_test(lists_that_cannot_be_read_are_trouble_and_no_fact)};
 
     for (size_t i = 0; i < COUNT_OF(cases); i++)
-        tests[2 + i] = (struct CMUnitTest){.name = cases[i].name, .test_func = checks, .initial_state = (void *)&cases[i]};
+        tests[3 + i] = (struct CMUnitTest){.name = cases[i].name, .test_func = checks, .initial_state = (void *)&cases[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
