@@ -225,11 +225,13 @@ issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply)
 
 /* ---- one turn at an order that is ours by lease ---- */
 
+/* With the trace, by which the logs of ra, signer and validator tell what they keep to themselves. */
 const char *
 trouble_of_failure(struct request *rq)
 {
-    return arena_format(rq->arena, "%s: %s%s%s", error_name(rq->failure.kind), rq->failure.message, rq->failure.detail[0] != '\0' ? "; " : "",
-                        rq->failure.detail);
+    (void)request_traceparent(rq);
+    return arena_format(rq->arena, "%s: %s%s%s (trace %s)", error_name(rq->failure.kind), rq->failure.message,
+                        rq->failure.detail[0] != '\0' ? "; " : "", rq->failure.detail, rq->trace_id);
 }
 
 static enum error

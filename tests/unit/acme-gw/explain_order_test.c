@@ -87,7 +87,7 @@ a_processing_order_tells_the_last_trouble(void **state)
 {
     struct made_order made = finalize_in_vain(ERR_UNAVAILABLE, false);
 
-    assert_says(made.url, "processing", "unavailable: ra says unavailable", "any replica of acme-gw takes the next attempt, due at ");
+    assert_says(made.url, "processing", "unavailable: ra says unavailable (trace ", "any replica of acme-gw takes the next attempt, due at ");
     postgres_kit_run(postgres, "UPDATE acme.orders SET lease_holder = 'replica-7', leased_until = now() + interval '10 seconds'");
     assert_says(made.url, "processing", "ra says unavailable", "replica-7 is at it until ");
 }

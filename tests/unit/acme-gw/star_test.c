@@ -411,7 +411,7 @@ a_disabled_policy_makes_it_wait(void **state)
     assert_int_equal(turn_stars(), 1);
     run_and_reload("UPDATE acme.policy SET disabled = false");
     assert_int_equal(beyond.enrolments, 1);
-    assert_string_equal(asked("SELECT trouble LIKE '%is disabled' AND due_at > now() FROM acme.star"), "t");
+    assert_string_equal(asked("SELECT trouble LIKE '%is disabled (trace %' AND due_at > now() FROM acme.star"), "t");
     postgres_kit_run(postgres, "UPDATE acme.star SET due_at = now()");
     assert_int_equal(turn_stars(), 1);
     assert_int_equal(beyond.enrolments, 2);
@@ -427,7 +427,7 @@ an_approval_that_was_taken_back_makes_it_wait(void **state)
     assert_int_equal(turn_stars(), 1);
     run_and_reload("UPDATE acme.policy SET preapproved_names = '{host.example}'");
     assert_int_equal(beyond.enrolments, 1);
-    assert_string_equal(asked("SELECT trouble LIKE '%nobody has proven it' AND due_at > now() FROM acme.star"), "t");
+    assert_string_equal(asked("SELECT trouble LIKE '%nobody has proven it (trace %' AND due_at > now() FROM acme.star"), "t");
     postgres_kit_run(postgres, "UPDATE acme.star SET due_at = now()");
     assert_int_equal(turn_stars(), 1);
     assert_int_equal(beyond.enrolments, 2);
