@@ -59,6 +59,7 @@ GRANT SELECT, INSERT, DELETE, UPDATE (settings, ndes, passphrase, admin_password
 GRANT SELECT, INSERT, DELETE, UPDATE (used_at) ON scep.challenge TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (round, principal_kind, principal_id, notified, created_at) ON scep.transaction TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (every_minutes, due_at, leased_until, lease_holder, attempts) ON scep.revocation_pull TO scep_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (due_at, leased_until, lease_holder, attempts) ON scep.retired_ra TO scep_gw;
 GRANT SELECT ON ra.enrolled_certificate, crl.current_crl TO scep_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON scep.outbox TO scep_gw;
 GRANT USAGE ON SEQUENCE scep.outbox_id_seq TO scep_gw;
@@ -92,7 +93,8 @@ GRANT SELECT, INSERT, DELETE, UPDATE (status, public_key, evidence, csr, certifi
 GRANT SELECT, INSERT ON ca.chain, ca.alternate_chain, ca.template TO signer;
 GRANT SELECT, INSERT, UPDATE (number) ON ca.crl_number TO signer;
 GRANT SELECT, INSERT, UPDATE (number, sha256, der, signed_at) ON ca.crl TO signer;
-GRANT SELECT, INSERT, UPDATE (key_uri, begun_at, public_key, evidence) ON ca.service_key TO signer;
+GRANT SELECT, INSERT, UPDATE (key_uri, begun_at, public_key, evidence, retired_at, destroyed_at) ON ca.service_key TO signer;
+GRANT DELETE ON ca.scep_ra_certificate TO signer;
 GRANT SELECT, INSERT, UPDATE (certificate) ON ca.responder_certificate, ca.scep_ra_certificate TO signer;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON ca.outbox TO signer;
 GRANT USAGE ON SEQUENCE ca.outbox_id_seq TO signer;

@@ -1,11 +1,11 @@
-/* rpc DeleteScepProfile: called by `signetctl profile delete`. What it issued stays valid. The RA's key stays with the signer, and is that of a
- * profile that gets the name again. */
+/* rpc DeleteScepProfile: called by `signetctl profile delete`. What it issued stays valid; the key of its RA is destroyed a moment later
+ * (retire_ra.c). */
 #include "base/text.h"
 #include "scep.h"
 
 struct removal {
     const struct scep *scep;
-    const char *name;
+    const char *name, *operator_;
 };
 
 static enum error
@@ -17,7 +17,7 @@ remove_profile(struct db *db, struct request *rq, void *context, struct configur
 
     enum error error = store_list_profiles(&within, rq, &profiles);
     if (error == OK)
-        error = store_delete_profile(&within, rq, removal->name);
+        error = store_delete_profile(&within, rq, removal->name, removal->operator_);
     if (error != OK)
         return error;
     change->action = "deleted";
@@ -34,6 +34,7 @@ delete_scep_profile(struct scep *scep, struct request *rq, const Pb__DeleteScepP
 
     (void)ret_reply;
     request_note(rq, "profile", "%.60s", request->name);
-    enum error error = configuration_write(scep->outbox, scep->db, rq, remove_profile, &(struct removal){scep, request->name}, &change);
+    enum error error =
+        configuration_write(scep->outbox, scep->db, rq, remove_profile, &(struct removal){scep, request->name, request->operator_}, &change);
     return error == OK ? profiles_refresh(scep, rq) : error;
 }

@@ -145,7 +145,7 @@ envelope_open(struct scep *scep, struct request *rq, const struct profile *profi
                       oid_name(rq->arena, recipient->key_algorithm));
     if (recipient == NULL || recipient->encrypted_key.len == 0)
         return refuse_closed(rq);
-    input.profile = profile->about->name;
+    input.profile = profile->ra;
     input.issuer = profile->about->issuer;
     input.encrypted_key = message_data(recipient->encrypted_key);
     error = RPC_CALL(scep->bus, rq, signer, OpenScepEnvelope, &input, &reply);

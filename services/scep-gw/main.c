@@ -2,7 +2,7 @@
  * scep-gw: what devices talk to that enrol by SCEP (RFC 8894), and the challenge page of Windows' NDES.
  *
  * Serves:     HTTP, routes.c; signet.scep-gw.save_scep_profile, .list_scep_profiles, .delete_scep_profile, .rotate_scep_secret
- * Calls:      ra (enroll, revoke); signer (get_scep_ra, open_scep_envelope, sign_scep_reply, sign_scep_next_ca)
+ * Calls:      ra (enroll, revoke); signer (get_scep_ra, open_scep_envelope, sign_scep_reply, sign_scep_next_ca, destroy_scep_ra)
  * Announces:  configuration.changed (through scep.outbox)
  * Hears:      nothing; NOTIFY scep_profile of its own schema
  * Privileges: schema scep; the views ra.enrolled_certificate and crl.current_crl; no key: the RA's is in the HSM
@@ -76,6 +76,7 @@ main(int argc, char **argv)
     scep.prune = (struct prune){.db = scep.db, .forget = &store_forget_transactions, .keep_days = scep.config.keep_days};
     prune_every_hour(service, "scep.forget", &scep.prune);
     service_must(service, rq, intune_pull(service, rq, &scep));
+    service_must(service, rq, retire_ras(service, rq, &scep));
     listen_for_devices(service, &scep);
     int status = service_run(service);
     commit_queue_free(scep.admissions);

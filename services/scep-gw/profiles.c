@@ -127,6 +127,12 @@ profile_check(struct request *rq, const Pb__ScepProfile *about, struct profile *
     return OK;
 }
 
+const char *
+profile_ra(struct arena *arena, const char *name, const char *incarnation)
+{
+    return arena_format(arena, "%s%s%s", name, incarnation[0] == '\0' ? "" : ".", incarnation);
+}
+
 /* ---- the ones in force ---- */
 
 enum error

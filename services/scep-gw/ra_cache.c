@@ -26,7 +26,7 @@ struct given {
 
 struct entry {
     struct arena *arena;
-    const char *profile, *issuer;
+    const char *ra, *issuer;
     struct given given;
     int64_t read_ms;
 };
@@ -58,10 +58,10 @@ ra_cache_free(struct ra_cache *cache)
 }
 
 static struct entry *
-find_entry(struct ra_cache *cache, const Pb__ScepProfile *about)
+find_entry(struct ra_cache *cache, const struct profile *profile)
 {
     for (size_t i = 0; i < cache->count; i++)
-        if (text_equal(cache->entries[i].profile, about->name) && text_equal(cache->entries[i].issuer, about->issuer))
+        if (text_equal(cache->entries[i].ra, profile->ra) && text_equal(cache->entries[i].issuer, profile->about->issuer))
             return &cache->entries[i];
     return NULL;
 }
@@ -87,10 +87,10 @@ copy_given(struct arena *arena, const struct given *given)
 
 /* False when there is none, or only an old one and `any_age` is false. */
 static bool
-copy_cached(struct ra_cache *cache, struct arena *arena, const Pb__ScepProfile *about, bool any_age, struct given *ret_copy)
+copy_cached(struct ra_cache *cache, struct arena *arena, const struct profile *profile, bool any_age, struct given *ret_copy)
 {
     AUTO_LOCK(&cache->mutex);
-    const struct entry *entry = find_entry(cache, about);
+    const struct entry *entry = find_entry(cache, profile);
 
     if (entry == NULL || (!any_age && clock_monotonic_ms() - entry->read_ms > FRESH_MS))
         return false;
@@ -100,9 +100,9 @@ copy_cached(struct ra_cache *cache, struct arena *arena, const Pb__ScepProfile *
 
 /* Where every place is taken, the oldest goes. */
 static struct entry *
-choose_place(struct ra_cache *cache, const Pb__ScepProfile *about)
+choose_place(struct ra_cache *cache, const struct profile *profile)
 {
-    struct entry *place = find_entry(cache, about);
+    struct entry *place = find_entry(cache, profile);
 
     if (place == NULL && cache->count < ENTRIES_MAX)
         return &cache->entries[cache->count++];
@@ -117,10 +117,10 @@ choose_place(struct ra_cache *cache, const Pb__ScepProfile *about)
 }
 
 static void
-put(struct ra_cache *cache, const Pb__ScepProfile *about, const Pb__GetScepRaReply *reply)
+put(struct ra_cache *cache, const struct profile *profile, const Pb__GetScepRaReply *reply)
 {
     struct arena *arena = arena_new();
-    struct entry entry = {.arena = arena, .profile = arena_text(arena, about->name), .issuer = arena_text(arena, about->issuer)};
+    struct entry entry = {.arena = arena, .ra = arena_text(arena, profile->ra), .issuer = arena_text(arena, profile->about->issuer)};
     struct given given = {.ra = message_bytes(reply->certificate), .successor = reply->successor};
 
     for (size_t i = 0; i < reply->n_chain && i < CA_CHAIN_MAX; i++)
@@ -131,15 +131,15 @@ put(struct ra_cache *cache, const Pb__ScepProfile *about, const Pb__GetScepRaRep
     entry.given = copy_given(arena, &given);
     entry.read_ms = clock_monotonic_ms();
     AUTO_LOCK(&cache->mutex);
-    *choose_place(cache, about) = entry;
+    *choose_place(cache, profile) = entry;
 }
 
 /* Kept as long as what it was made for: a stranger's question is no signature of the CA. */
 static void
-put_next_ca(struct ra_cache *cache, const Pb__ScepProfile *about, const char *successor, struct bytes message)
+put_next_ca(struct ra_cache *cache, const struct profile *profile, const char *successor, struct bytes message)
 {
     AUTO_LOCK(&cache->mutex);
-    struct entry *entry = find_entry(cache, about);
+    struct entry *entry = find_entry(cache, profile);
 
     if (entry != NULL && text_equal(entry->given.successor, successor) && entry->given.next_ca.len == 0)
         entry->given.next_ca = bytes_copy(entry->arena, message);
@@ -151,25 +151,25 @@ ask(struct scep *scep, struct request *rq, const struct profile *profile)
     Pb__GetScepRaRequest input = PB__GET_SCEP_RA_REQUEST__INIT;
     const Pb__GetScepRaReply *reply;
 
-    input.profile = profile->about->name;
+    input.profile = profile->ra;
     input.issuer = profile->about->issuer;
     enum error error = RPC_CALL(scep->bus, rq, signer, GetScepRa, &input, &reply);
     if (error == OK && reply->n_chain == 0)
         error = fail_privately(rq, ERR_INTERNAL, "internal error", "the signer's answer has no CA");
     if (error == OK)
-        put(scep->ras, profile->about, reply);
+        put(scep->ras, profile, reply);
     return error;
 }
 
 static enum error
 load(struct scep *scep, struct request *rq, const struct profile *profile, struct given *ret_given)
 {
-    if (copy_cached(scep->ras, rq->arena, profile->about, false, ret_given))
+    if (copy_cached(scep->ras, rq->arena, profile, false, ret_given))
         return OK;
     enum error error = ask(scep, rq, profile);
     if (error != OK && error != ERR_INTERNAL && !error_is_retriable(error))
         return error; /* the signer has spoken: what it gave before does not hold against it */
-    if (copy_cached(scep->ras, rq->arena, profile->about, true, ret_given)) {
+    if (copy_cached(scep->ras, rq->arena, profile, true, ret_given)) {
         failure_clear(rq);
         return OK;
     }
@@ -230,7 +230,7 @@ next_ca_load(struct scep *scep, struct request *rq, const struct profile *profil
     *ret_message = given.next_ca;
     if (given.next_ca.len > 0)
         return OK;
-    input.profile = profile->about->name;
+    input.profile = profile->ra;
     input.issuer = profile->about->issuer;
     input.only_ra = profile->ca_only_ra;
     input.strip_root = profile->about->strip_root;
@@ -238,6 +238,6 @@ next_ca_load(struct scep *scep, struct request *rq, const struct profile *profil
     if (error != OK)
         return error;
     *ret_message = message_bytes(reply->message);
-    put_next_ca(scep->ras, profile->about, given.successor, *ret_message);
+    put_next_ca(scep->ras, profile, given.successor, *ret_message);
     return OK;
 }

@@ -9,7 +9,7 @@ send_reply(struct conversation *c, Pb__ScepStatus status, enum fail_info info, s
     Pb__SignScepReplyRequest input = PB__SIGN_SCEP_REPLY_REQUEST__INIT;
     const Pb__SignScepReplyReply *reply;
 
-    input.profile = c->profile->about->name;
+    input.profile = c->profile->ra;
     input.issuer = c->profile->about->issuer;
     input.transaction_id = c->message.transaction_id;
     input.status = status;

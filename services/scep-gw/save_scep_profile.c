@@ -1,5 +1,7 @@
 /* rpc SaveScepProfile: called by `signetctl profile`. The signer is asked for the profile's RA certificate at once, so that a CA that does not exist
- * is said now, and the first device does not wait until a key is made. */
+ * is said now, and the first device does not wait until a key is made. Before the key there is a row that will have it destroyed (retire_ra.c); the
+ * transaction that makes the profile takes the row away. */
+#include "base/clock.h"
 #include "base/text.h"
 #include "link/lease.h"
 #include "scep.h"
@@ -7,8 +9,11 @@
 struct save {
     const struct scep *scep;
     const Pb__SaveScepProfileRequest *request;
+    const struct profile *profile;
     bool changed;
 };
+
+#define RA_ANNOUNCED_S 600
 
 static enum error
 write_profile(struct db *db, struct request *rq, void *context, struct configuration_change *change)
@@ -20,7 +25,7 @@ write_profile(struct db *db, struct request *rq, void *context, struct configura
 
     enum error error = store_list_profiles(&within, rq, &profiles);
     if (error == OK)
-        error = store_save_profile(&within, rq, profile, save->request->create, &save->changed);
+        error = store_save_profile(&within, rq, profile, save->profile->incarnation, save->request->create, &save->changed);
     if (error != OK || !save->changed)
         return error;
     error = store_set_pull(&within, rq, profile->name, (int)profile->intune_revocation_minutes);
@@ -32,7 +37,27 @@ write_profile(struct db *db, struct request *rq, void *context, struct configura
             change->before = &profiles.at[i].about->base;
     change->action = change->before == NULL ? "created" : "changed";
     change->after = &profile->base;
-    return OK;
+    return change->before == NULL ? store_keep_ra(&within, rq, save->profile->ra) : OK;
+}
+
+/* Of the profile that is there, or a new one. */
+static enum error
+choose_incarnation(struct scep *scep, struct request *rq, const char *operator_, struct profile *profile)
+{
+    const char *name = profile->about->name;
+    uint8_t drawn[INCARNATION_LEN / 2];
+
+    enum error error = store_find_incarnation(scep, rq, name, &profile->incarnation);
+    if (error != OK)
+        return error;
+    if (profile->incarnation != NULL) {
+        profile->ra = profile_ra(rq->arena, name, profile->incarnation);
+        return OK;
+    }
+    random_bytes(drawn, sizeof drawn);
+    profile->incarnation = bytes_hex(rq->arena, BYTES(drawn, sizeof drawn), 0);
+    profile->ra = profile_ra(rq->arena, name, profile->incarnation);
+    return store_announce_ra(scep, rq, profile->ra, operator_, RA_ANNOUNCED_S);
 }
 
 enum error
@@ -41,7 +66,7 @@ save_scep_profile(struct scep *scep, struct request *rq, const Pb__SaveScepProfi
     struct ra_certificates ras;
     struct profile profile;
     struct configuration_change change = {.what = "scep profile", .by = request->operator_};
-    struct save save = {.scep = scep, .request = request};
+    struct save save = {.scep = scep, .request = request, .profile = &profile};
 
     if (request->profile == NULL)
         return fail(rq, ERR_BAD_REQUEST, "there is no profile in the request");
@@ -50,7 +75,9 @@ save_scep_profile(struct scep *scep, struct request *rq, const Pb__SaveScepProfi
         return error;
     change.name = request->profile->name;
     request_note(rq, "profile", "%s", request->profile->name);
-    error = ra_certificates_load(scep, rq, &profile, &ras);
+    error = choose_incarnation(scep, rq, request->operator_, &profile);
+    if (error == OK)
+        error = ra_certificates_load(scep, rq, &profile, &ras);
     if (error == OK)
         error = configuration_write(scep->outbox, scep->db, rq, write_profile, &save, &change);
     if (error == OK)

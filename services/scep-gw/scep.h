@@ -57,6 +57,7 @@ struct scep {
     struct intune_cache *intune;
     struct commit_queue *admissions;
     struct lease *pulls; /* of revocations */
+    struct lease *retired_ras;
     struct prune prune;
 };
 
@@ -76,6 +77,7 @@ enum authorization { BY_PASSPHRASE, BY_CHALLENGE, BY_WEBHOOK, BY_INTUNE, BY_APPR
 struct profile {
     const Pb__ScepProfile *about;
     const char *incarnation;
+    const char *ra; /* what the signer calls its RA */
     enum authorization authorization;
     bool ca_only_ra; /* GetCACert gives the RA certificate alone */
     struct network *request_networks, *admin_networks;
@@ -91,6 +93,8 @@ struct profiles {
 
 /* Strict: every field, and the fields among each other. What is resolved lives in rq's arena and borrows from `about`. ERR_BAD_REQUEST. */
 enum error profile_check(struct request *rq, const Pb__ScepProfile *about, struct profile *ret_profile) MUST_CHECK;
+/* What the signer calls the RA of a profile. */
+const char *profile_ra(struct arena *arena, const char *name, const char *incarnation);
 /* Reads all of them anew. */
 enum error profiles_refresh(struct scep *scep, struct request *rq) MUST_CHECK;
 /* By NOTIFY, and by a slow timer. */
@@ -332,6 +336,9 @@ enum error intune_tell_success(struct conversation *c, const Pb__EnrollReply *re
 /* What went wrong stays as it is: the device is refused in any case. */
 void intune_tell_failure(struct conversation *c);
 
+/* retire_ra.c: from now on, keys of deleted profiles are destroyed */
+enum error retire_ras(struct service *service, struct request *rq, struct scep *scep) MUST_CHECK;
+
 /* mscep_admin.c: the NDES page */
 http_handler mscep_admin, mscep_admin_of_profile;
 
@@ -339,9 +346,19 @@ http_handler mscep_admin, mscep_admin_of_profile;
 
 enum error store_list_profiles(struct scep *scep, struct request *rq, struct profiles *ret_profiles) MUST_CHECK;
 /* False in ret_changed: it was so already. ERR_CONFLICT when it exists and shall not, or when another profile has the NDES paths. */
-enum error store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile *profile, bool create, bool *ret_changed) MUST_CHECK;
+/* A new one gets the incarnation, one that is there keeps its own. */
+enum error store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile *profile, const char *incarnation, bool create,
+                              bool *ret_changed) MUST_CHECK;
 /* With everything that refers to it. ERR_NOT_FOUND. */
-enum error store_delete_profile(struct scep *scep, struct request *rq, const char *name) MUST_CHECK;
+enum error store_delete_profile(struct scep *scep, struct request *rq, const char *name, const char *operator_) MUST_CHECK;
+/* NULL: there is no such profile. */
+enum error store_find_incarnation(struct scep *scep, struct request *rq, const char *profile, const char **ret_incarnation) MUST_CHECK;
+/* Before an RA's key is made: that it is to be destroyed then, unless store_keep_ra says otherwise with its profile. */
+enum error store_announce_ra(struct scep *scep, struct request *rq, const char *name, const char *operator_, int seconds) MUST_CHECK;
+enum error store_keep_ra(struct scep *scep, struct request *rq, const char *name) MUST_CHECK;
+extern const struct db_statement store_take_retired_ras;
+enum error store_forget_retired_ra(struct scep *scep, struct request *rq, const char *name, const char *holder) MUST_CHECK;
+enum error store_delay_retired_ra(struct scep *scep, struct request *rq, const char *name, const char *holder, int seconds) MUST_CHECK;
 /* With 0 minutes the profile pulls no revocations; else the first ones at once. */
 enum error store_set_pull(struct scep *scep, struct request *rq, const char *profile, int minutes) MUST_CHECK;
 extern const struct db_statement store_take_pulls;

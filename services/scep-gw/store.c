@@ -26,6 +26,7 @@ read_profile(struct request *rq, const struct db_rows *rows, size_t row, struct 
     ret_profile->admin_password = db_bytes(rows, row, 2);
     ret_profile->changed_at_s = db_time_s(rows, row, 3);
     ret_profile->incarnation = db_text(rows, row, 4);
+    ret_profile->ra = profile_ra(rq->arena, about->name, ret_profile->incarnation);
     return OK;
 }
 
@@ -51,20 +52,20 @@ store_list_profiles(struct scep *scep, struct request *rq, struct profiles *ret_
 }
 
 static const struct db_statement create_profile = {
-    "create_profile", "INSERT INTO scep.profile (name, settings, ndes) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING"};
+    "create_profile", "INSERT INTO scep.profile (name, settings, ndes, incarnation) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING"};
 static const struct db_statement save_profile = {
     "save_profile",
-    "INSERT INTO scep.profile AS p (name, settings, ndes) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE"
+    "INSERT INTO scep.profile AS p (name, settings, ndes, incarnation) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE"
     " SET settings = excluded.settings, ndes = excluded.ndes, changed_at = now() WHERE p.settings IS DISTINCT FROM excluded.settings"};
 
 enum error
-store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile *profile, bool create, bool *ret_changed)
+store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile *profile, const char *incarnation, bool create, bool *ret_changed)
 {
     struct bytes settings = message_pack(rq->arena, &profile->base);
     struct db_rows *rows;
 
-    enum error error =
-        DB_QUERY(scep->db, rq, create ? &create_profile : &save_profile, &rows, DB_TEXT(profile->name), DB_BYTES(settings), DB_BOOL(profile->ndes));
+    enum error error = DB_QUERY(scep->db, rq, create ? &create_profile : &save_profile, &rows, DB_TEXT(profile->name), DB_BYTES(settings),
+                                DB_BOOL(profile->ndes), DB_TEXT(incarnation));
     if (error == ERR_CONFLICT) {
         failure_clear(rq);
         return fail(rq, ERR_CONFLICT, "another profile has the paths of NDES; one can have them");
@@ -78,12 +79,15 @@ store_save_profile(struct scep *scep, struct request *rq, const Pb__ScepProfile 
 }
 
 enum error
-store_delete_profile(struct scep *scep, struct request *rq, const char *name)
+store_delete_profile(struct scep *scep, struct request *rq, const char *name, const char *operator_)
 {
-    static const struct db_statement delete_profile = {"delete_profile", "DELETE FROM scep.profile WHERE name = $1"};
+    static const struct db_statement delete_profile = {
+        "delete_profile",
+        "WITH gone AS (DELETE FROM scep.profile WHERE name = $1 RETURNING name, incarnation) INSERT INTO scep.retired_ra (name, operator)"
+        " SELECT concat_ws('.', name, nullif(incarnation, '')), $2 FROM gone ON CONFLICT (name) DO UPDATE SET due_at = now()"};
     struct db_rows *rows;
 
-    enum error error = DB_QUERY(scep->db, rq, &delete_profile, &rows, DB_TEXT(name));
+    enum error error = DB_QUERY(scep->db, rq, &delete_profile, &rows, DB_TEXT(name), DB_TEXT(operator_));
     if (error == OK && db_affected(rows) == 0)
         return fail(rq, ERR_NOT_FOUND, "there is no profile %.60s", name);
     return error;
@@ -143,6 +147,64 @@ store_end_pull(struct scep *scep, struct request *rq, const char *profile, const
         " WHERE profile = $1 AND lease_holder = $2"};
 
     return DB_QUERY(scep->db, rq, &end_pull, NULL, DB_TEXT(profile), DB_TEXT(holder), DB_INT(minutes));
+}
+
+/* ---- RAs of profiles that were deleted ---- */
+
+enum error
+store_find_incarnation(struct scep *scep, struct request *rq, const char *profile, const char **ret_incarnation)
+{
+    static const struct db_statement find_incarnation = {"find_incarnation", "SELECT incarnation FROM scep.profile WHERE name = $1"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(scep->db, rq, &find_incarnation, &rows, DB_TEXT(profile));
+    if (error == OK)
+        *ret_incarnation = db_count(rows) > 0 ? db_text(rows, 0, 0) : NULL;
+    return error;
+}
+
+enum error
+store_announce_ra(struct scep *scep, struct request *rq, const char *name, const char *operator_, int seconds)
+{
+    static const struct db_statement announce_ra = {
+        "announce_ra", "INSERT INTO scep.retired_ra (name, operator, due_at) VALUES ($1, $2, now() + make_interval(secs => $3))"};
+
+    return DB_QUERY(scep->db, rq, &announce_ra, NULL, DB_TEXT(name), DB_TEXT(operator_), DB_INT(seconds));
+}
+
+enum error
+store_keep_ra(struct scep *scep, struct request *rq, const char *name)
+{
+    static const struct db_statement keep_ra = {"keep_ra", "DELETE FROM scep.retired_ra WHERE name = $1 AND lease_holder IS NULL"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(scep->db, rq, &keep_ra, &rows, DB_TEXT(name));
+    if (error == OK && db_affected(rows) == 0)
+        return fail(rq, ERR_UNAVAILABLE, "making the profile took too long; do it again");
+    return error;
+}
+
+const struct db_statement store_take_retired_ras = {
+    "take_retired_ras", "UPDATE scep.retired_ra r SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = r.attempts + 1"
+                        " WHERE name IN (SELECT name FROM scep.retired_ra WHERE due_at <= now() AND (leased_until IS NULL OR leased_until < now())"
+                        " ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING name, operator, lease_holder, attempts"};
+
+enum error
+store_forget_retired_ra(struct scep *scep, struct request *rq, const char *name, const char *holder)
+{
+    static const struct db_statement forget_retired_ra = {"forget_retired_ra", "DELETE FROM scep.retired_ra WHERE name = $1 AND lease_holder = $2"};
+
+    return DB_QUERY(scep->db, rq, &forget_retired_ra, NULL, DB_TEXT(name), DB_TEXT(holder));
+}
+
+enum error
+store_delay_retired_ra(struct scep *scep, struct request *rq, const char *name, const char *holder, int seconds)
+{
+    static const struct db_statement delay_retired_ra = {
+        "delay_retired_ra", "UPDATE scep.retired_ra SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL"
+                            " WHERE name = $1 AND lease_holder = $2"};
+
+    return DB_QUERY(scep->db, rq, &delay_retired_ra, NULL, DB_TEXT(name), DB_TEXT(holder), DB_INT(seconds));
 }
 
 /* ---- challenges ---- */

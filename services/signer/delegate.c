@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -93,7 +94,8 @@ issue(struct signer *signer, struct request *rq, const struct delegate_kind *kin
     const struct authority *authority = place->authority;
     int64_t not_after_s = longest_end_s(signer, kind, authority), not_before_s = clock_now_s() - BACKDATE_S;
     struct serial *serial = arena_alloc(rq->arena, sizeof *serial);
-    struct name_part common_name = {.type = OID_COMMON_NAME, .value = arena_format(rq->arena, "%s %s", kind->common_name, place->name)};
+    struct name_part common_name = {.type = OID_COMMON_NAME,
+                                    .value = arena_format(rq->arena, "%s %.*s", kind->common_name, (int)strcspn(place->name, "."), place->name)};
     struct public_key public_key;
     uint8_t key_id[20];
 

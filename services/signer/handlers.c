@@ -16,6 +16,7 @@ RPC_HANDLER(Signer, GetScepRa, get_scep_ra)
 RPC_HANDLER(Signer, OpenScepEnvelope, open_scep_envelope)
 RPC_HANDLER(Signer, SignScepReply, sign_scep_reply)
 RPC_HANDLER(Signer, SignScepNextCa, sign_scep_next_ca)
+RPC_HANDLER(Signer, DestroyScepRa, destroy_scep_ra)
 
 static Pb__Signer_Service table = PB__SIGNER__INIT(serve_);
 

@@ -183,6 +183,20 @@ find_or_generate(struct signer *signer, struct request *rq, struct hsm_call *cal
 }
 
 enum error
+hsm_key_destroy(struct signer *signer, struct request *rq, const char *uri)
+{
+    struct hsm_call call = {.operation = HSM_DESTROY};
+    struct hsm_answer answer;
+    enum error error = fill_call(rq, uri, &call);
+
+    if (error == OK)
+        error = hsm_pool_call(signer->hsm, rq, &call, &answer);
+    if (error != OK || answer.status == HSM_OK || answer.status == HSM_NO_KEY)
+        return error;
+    return explain(rq, &answer, uri);
+}
+
+enum error
 hsm_key_make(struct signer *signer, struct request *rq, const char *uri, const char *key_type, enum hsm_usage usage, struct made_key *ret_key)
 {
     struct hsm_call call = {.operation = HSM_FIND, .usage = usage};

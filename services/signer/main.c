@@ -2,7 +2,7 @@
  * signer: owns the HSM and every CA key.
  *
  * Serves:     signet.signer.sign_certificates, .sign_crl, .sign_ocsp, .sign_audit_head, .create_ca, .import_ca, .list_cas, .list_templates,
- *             .import_template, .get_scep_ra, .open_scep_envelope, .sign_scep_reply, .sign_scep_next_ca, .name_successor
+ *             .import_template, .get_scep_ra, .open_scep_envelope, .sign_scep_reply, .sign_scep_next_ca, .destroy_scep_ra, .name_successor
  * Calls:      nobody
  * Announces:  ca.created, configuration.changed
  * Hears:      nothing; NOTIFY ca_changed of its own schema, so that all replicas forget what they cached

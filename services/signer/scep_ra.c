@@ -8,6 +8,8 @@
 #include <openssl/sha.h>
 #include <string.h>
 
+#include "base/incarnation.h"
+
 #define LIFE_DAYS 366
 #define NAME_MAX_LEN 40
 
@@ -54,14 +56,30 @@ const struct delegate_kind scep_ra_kind = {
 };
 
 enum error
+scep_ra_check_name(struct request *rq, const char *profile)
+{
+    size_t len = strcspn(profile, "."), behind = profile[len] == '.' ? strlen(profile + len + 1) : 0;
+
+    if (len == 0 || len > NAME_MAX_LEN || strspn(profile, "abcdefghijklmnopqrstuvwxyz0123456789-") != len ||
+        (profile[len] == '.' && (behind != INCARNATION_LEN || strspn(profile + len + 1, "0123456789abcdef") != behind)))
+        return fail(rq, ERR_BAD_REQUEST, "a profile is named with at most %d of a-z, 0-9 and '-', and its incarnation", NAME_MAX_LEN);
+    request_note(rq, "profile", "%s", profile);
+    return OK;
+}
+
+const char *
+scep_ra_key_name(struct arena *arena, const char *profile)
+{
+    return arena_format(arena, "%s:%s", scep_ra_kind.key_prefix, profile);
+}
+
+enum error
 scep_ra_of(struct signer *signer, struct request *rq, const char *profile, const char *issuer, const struct delegate **ret_ra)
 {
     struct delegate_place place = {.name = profile};
-    size_t len = strlen(profile);
 
-    if (len == 0 || len > NAME_MAX_LEN || strspn(profile, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
-        return fail(rq, ERR_BAD_REQUEST, "a profile is named with at most %d of a-z, 0-9 and '-'", NAME_MAX_LEN);
-    request_note(rq, "profile", "%s", profile);
-    enum error error = authority_load(signer, rq, issuer, &place.authority);
+    enum error error = scep_ra_check_name(rq, profile);
+    if (error == OK)
+        error = authority_load(signer, rq, issuer, &place.authority);
     return error == OK ? delegate_load(signer, rq, signer->scep_ras, &place, ret_ra) : error;
 }

@@ -21,8 +21,9 @@ label_of(struct request *rq, const char *name)
 {
     const char *colon = strchr(name, ':');
 
+    /* Without what is behind a dot: labels are short, and keys are told apart by their ids. */
     return colon == NULL ? arena_format(rq->arena, "signet-%s", name)
-                         : arena_format(rq->arena, "signet-%.*s-%s", (int)(colon - name), name, colon + 1);
+                         : arena_format(rq->arena, "signet-%.*s-%.*s", (int)(colon - name), name, (int)strcspn(colon + 1, "."), colon + 1);
 }
 
 static enum error

@@ -104,6 +104,8 @@ struct made_key {
 /* ERR_BAD_REQUEST: the HSM makes no such keys. ERR_DENIED: the key is not protected as a CA's must be. */
 enum error hsm_key_make(struct signer *signer, struct request *rq, const char *uri, const char *key_type, enum hsm_usage usage,
                         struct made_key *ret_key) MUST_CHECK;
+/* And is gone, if it was there. */
+enum error hsm_key_destroy(struct signer *signer, struct request *rq, const char *uri) MUST_CHECK;
 /* A new URI on the default token with a random id. */
 const char *hsm_key_new_uri(struct signer *signer, struct request *rq, const char *label);
 bool hsm_key_type_is_known(const char *key_type);
@@ -275,6 +277,9 @@ enum error responder_load(struct signer *signer, struct request *rq, const struc
 /* scep_ra.c: the RA certificate of a SCEP profile. Its secret is what keys for envelopes that do not open are made of. ERR_BAD_REQUEST: such a name
  * no profile has. */
 extern const struct delegate_kind scep_ra_kind;
+enum error scep_ra_check_name(struct request *rq, const char *profile) MUST_CHECK;
+/* Of its row in ca.service_key. */
+const char *scep_ra_key_name(struct arena *arena, const char *profile);
 enum error scep_ra_of(struct signer *signer, struct request *rq, const char *profile, const char *issuer, const struct delegate **ret_ra) MUST_CHECK;
 
 /* cms.c: SignedData with one signer (RFC 5652 §5). */
@@ -342,6 +347,14 @@ enum error store_put_crl(struct signer *signer, struct request *rq, const char *
 
 enum error store_find_service_key(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct service_key *ret_key)
     MUST_CHECK;
+struct retired_key {
+    const char *uri; /* "": none was ever made */
+    bool being_made, destroyed;
+};
+/* From now on it is found by nobody, and claimed by nobody. */
+enum error store_retire_service_key(struct signer *signer, struct request *rq, const char *name, struct retired_key *ret_key) MUST_CHECK;
+/* False in ret_destroyed: it was already. */
+enum error store_destroy_service_key(struct db *db, struct request *rq, const char *name, const char *profile, bool *ret_destroyed) MUST_CHECK;
 enum error store_claim_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, bool *ret_claimed) MUST_CHECK;
 enum error store_set_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, const struct made_key *key) MUST_CHECK;
 
@@ -383,6 +396,7 @@ enum error get_scep_ra(struct signer *signer, struct request *rq, const Pb__GetS
 enum error open_scep_envelope(struct signer *signer, struct request *rq, const Pb__OpenScepEnvelopeRequest *request,
                               Pb__OpenScepEnvelopeReply *ret_reply);
 enum error sign_scep_reply(struct signer *signer, struct request *rq, const Pb__SignScepReplyRequest *request, Pb__SignScepReplyReply *ret_reply);
+enum error destroy_scep_ra(struct signer *signer, struct request *rq, const Pb__DestroyScepRaRequest *request, Pb__DestroyScepRaReply *ret_reply);
 enum error sign_scep_next_ca(struct signer *signer, struct request *rq, const Pb__SignScepNextCaRequest *request, Pb__SignScepNextCaReply *ret_reply);
 
 /* handlers.c: the contract bound to those files. */

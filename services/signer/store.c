@@ -69,16 +69,51 @@ enum error
 store_find_service_key(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct service_key *ret_key)
 {
     static const struct db_statement find_service_key = {"find_service_key",
-                                                         "SELECT key_uri, public_key FROM ca.service_key WHERE name = $1 AND public_key IS NOT NULL"};
+                                                         "SELECT key_uri, public_key, retired_at IS NOT NULL FROM ca.service_key"
+                                                         " WHERE name = $1 AND (public_key IS NOT NULL OR retired_at IS NOT NULL)"};
     struct db_rows *rows;
 
     enum error error = DB_QUERY(signer->db, rq, &find_service_key, &rows, DB_TEXT(name));
     if (error != OK)
         return error;
     *ret_found = db_count(rows) > 0;
+    if (*ret_found && db_bool(rows, 0, 2))
+        return fail(rq, ERR_NOT_FOUND, "the key %s was destroyed", name);
     if (*ret_found)
         *ret_key = (struct service_key){.uri = db_text(rows, 0, 0), .spki = db_bytes(rows, 0, 1)};
     return OK;
+}
+
+enum error
+store_retire_service_key(struct signer *signer, struct request *rq, const char *name, struct retired_key *ret_key)
+{
+    static const struct db_statement retire_service_key = {
+        "retire_service_key",
+        "INSERT INTO ca.service_key AS k (name, key_uri, retired_at) VALUES ($1, 'none:' || $1, now()) ON CONFLICT (name) DO UPDATE"
+        " SET retired_at = coalesce(k.retired_at, now()) RETURNING CASE WHEN k.key_uri = 'none:' || $1 THEN '' ELSE k.key_uri END,"
+        " k.public_key IS NULL AND k.key_uri <> 'none:' || $1 AND k.begun_at > now() - " ATTEMPT_LASTS ", k.destroyed_at IS NOT NULL"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(signer->db, rq, &retire_service_key, &rows, DB_TEXT(name));
+    if (error == OK)
+        *ret_key = (struct retired_key){.uri = db_text(rows, 0, 0), .being_made = db_bool(rows, 0, 1), .destroyed = db_bool(rows, 0, 2)};
+    return error;
+}
+
+enum error
+store_destroy_service_key(struct db *db, struct request *rq, const char *name, const char *profile, bool *ret_destroyed)
+{
+    static const struct db_statement forget = {"forget_scep_ra_certificates", "DELETE FROM ca.scep_ra_certificate WHERE profile = $1"};
+    static const struct db_statement destroy = {"destroy_service_key",
+                                                "UPDATE ca.service_key SET destroyed_at = now() WHERE name = $1 AND destroyed_at IS NULL"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(db, rq, &forget, NULL, DB_TEXT(profile));
+    if (error == OK)
+        error = DB_QUERY(db, rq, &destroy, &rows, DB_TEXT(name));
+    if (error == OK)
+        *ret_destroyed = db_affected(rows) > 0;
+    return error;
 }
 
 enum error
@@ -87,7 +122,7 @@ store_claim_service_key(struct signer *signer, struct request *rq, const char *n
     static const struct db_statement claim_service_key = {
         "claim_service_key",
         "INSERT INTO ca.service_key AS k (name, key_uri) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET key_uri = $2, begun_at = now() "
-        "WHERE k.public_key IS NULL AND k.begun_at < now() - " ATTEMPT_LASTS};
+        "WHERE k.public_key IS NULL AND k.retired_at IS NULL AND k.begun_at < now() - " ATTEMPT_LASTS};
     struct db_rows *rows;
 
     enum error error = DB_QUERY(signer->db, rq, &claim_service_key, &rows, DB_TEXT(name), DB_TEXT(uri));

@@ -75,7 +75,7 @@ const struct command commands[] = {
     {"profile", "create", "NAME", 1, PROFILE_OPTIONS, "a new profile, with a URL of its own", profile_run},
     {"profile", "set", "NAME", 1, PROFILE_OPTIONS, "changes what is given, and leaves the rest", profile_run},
     {"profile", "import", "FILE", 1, "kind=", "a profile, new or changed, from YAML ('-': standard input)", profile_run},
-    {"profile", "delete", "NAME", 1, "kind=", "a profile with its users and secrets; what it issued stays valid", profile_run},
+    {"profile", "delete", "NAME", 1, "kind=", "a profile with its users, secrets and RA key; what it issued stays valid", profile_run},
     {"profile", "reset-password", "NAME", 1, "kind= user=", "a new password for a user of the profile, new or old, shown this once", profile_run},
     {"profile", "rotate-passphrase", "NAME", 1, "kind= cancel", "a new passphrase for devices, shown this once; --cancel: none any more",
      profile_run},

@@ -339,3 +339,24 @@ def test_a_profile_that_is_made_again_renews_nothing_of_the_one_before(stack):
     assert (reply.status, reply.fail_info) == (FAILURE, "2")
     device.certificate, before = self_signed(device.key, "again.demo.test"), device.certificate
     assert device.enroll(passphrase, ["again.demo.test"]).certificate != before
+
+
+def test_the_key_of_a_deleted_profile_is_destroyed_also_when_the_signer_was_away(stack):
+    def state():
+        return stack.sql("SELECT retired_at IS NOT NULL, destroyed_at IS NOT NULL FROM ca.service_key WHERE name LIKE 'scep:retired.%'")
+    make_profile(stack, "retired")
+    assert state() == [["f", "f"]]
+    stack.stop("signer")
+    stack.signetctl("profile", "delete", "retired", "--kind", "scep")
+    until(lambda: stack.sql("SELECT attempts > 0 AND lease_holder IS NULL FROM scep.retired_ra WHERE name LIKE 'retired.%'") == [["t"]])
+    assert state() == [["f", "f"]]
+    stack.start("signer")
+    stack.wait("signer")
+    stack.sql("UPDATE scep.retired_ra SET due_at = now()")
+    until(lambda: state() == [["t", "t"]])
+    until(lambda: stack.sql("SELECT count(*) FROM scep.retired_ra") == [["0"]])
+    assert stack.sql("SELECT count(*) FROM ca.scep_ra_certificate WHERE profile LIKE 'retired.%'") == [["0"]]
+    until(lambda: "scep ra key" in stack.signetctl("audit", "show", "--action", "configuration", "--json").stdout)
+    # One that is made again has a key of its own.
+    make_profile(stack, "retired")
+    assert state().count(["f", "f"]) == 1 and len(state()) == 2

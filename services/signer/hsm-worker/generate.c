@@ -1,7 +1,7 @@
 /*
  * Making a key pair on the token: sensitive, non-extractable, for signing, or for SCEP's envelopes and the answers to them. libp11 has no way to say
  * that (PKCS11_generate_key is for RSA alone and marks keys for decryption too). The attributes are read back before anybody hears of the key: what
- * the token made is what counts.
+ * the token made is what counts. And destroying one.
  */
 #include "worker.h"
 
@@ -120,4 +120,35 @@ key_generate(struct worker *worker, const struct hsm_call *call, struct hsm_answ
     return answer_text(answer, HSM_KEY_UNSAFE,
                        "the token made a key with other attributes than asked (known 0x%x, set 0x%x); it was destroyed and is not used",
                        answer->facts.known, answer->facts.set);
+}
+
+static CK_RV
+destroy_one(struct worker *worker, const struct hsm_call *call, CK_OBJECT_CLASS class, bool *ret_destroyed)
+{
+    CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
+    CK_ULONG count = 0;
+
+    CK_RV rv = key_search(worker, class, call, &object, &count);
+    if (rv != CKR_OK || count == 0)
+        return rv;
+    rv = worker->pkcs11->C_DestroyObject(worker->session, object);
+    *ret_destroyed |= rv == CKR_OK;
+    return rv;
+}
+
+/* The private key first: half of a pair that is left signs nothing. */
+enum hsm_status
+key_destroy(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
+{
+    bool destroyed = false;
+
+    if (call->label[0] == '\0' || call->id_len == 0)
+        return answer_text(answer, HSM_REFUSED, "only a key that is named by label and id is destroyed");
+    key_forget(worker, call);
+    CK_RV rv = destroy_one(worker, call, CKO_PRIVATE_KEY, &destroyed);
+    if (rv == CKR_OK)
+        rv = destroy_one(worker, call, CKO_PUBLIC_KEY, &destroyed);
+    if (rv != CKR_OK)
+        return answer_failure(answer, "destroying the key", rv);
+    return destroyed ? HSM_OK : key_answer_none(worker, call, answer);
 }

@@ -51,8 +51,8 @@ key_search(struct worker *worker, CK_OBJECT_CLASS class, const struct hsm_call *
  * A token that was taken away or initialised anew shows no keys at all, and reports no error (SoftHSM). That must not be told as "this key
  * is missing" by a worker that has seen keys, or when a key is there to be used: a new worker will know better.
  */
-static enum hsm_status
-answer_no_key(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
+enum hsm_status
+key_answer_none(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
 {
     static const struct hsm_call any_key;
     CK_OBJECT_HANDLE key;
@@ -61,7 +61,7 @@ answer_no_key(struct worker *worker, const struct hsm_call *call, struct hsm_ans
     CK_RV rv = key_search(worker, CKO_PRIVATE_KEY, &any_key, &key, &count);
     if (rv != CKR_OK)
         return answer_failure(answer, "searching keys", rv);
-    if (count == 0 && (worker->has_seen_keys || call->operation == HSM_SIGN || call->operation == HSM_DECRYPT))
+    if (count == 0 && (worker->has_seen_keys || call->operation == HSM_SIGN || call->operation == HSM_DECRYPT || call->operation == HSM_DESTROY))
         return answer_text(answer, HSM_LOST, "the token holds no private key at all");
     return answer_text(answer, HSM_NO_KEY, "no private key \"%s\" with that id is on the token", call->label);
 }
@@ -77,7 +77,7 @@ load_private_key(struct worker *worker, const struct hsm_call *call, CK_OBJECT_H
     if (rv != CKR_OK)
         return answer_failure(answer, "searching the key", rv);
     if (count == 0)
-        return answer_no_key(worker, call, answer);
+        return key_answer_none(worker, call, answer);
     if (count > 1)
         return answer_text(answer, HSM_KEY_EXISTS, "more than one private key \"%s\" with that id is on the token", call->label);
     return HSM_OK;
@@ -94,6 +94,12 @@ cache_place(struct worker *worker, const struct hsm_call *call)
     for (uint32_t i = 0; i < call->id_len; i++)
         hash = (hash ^ call->id[i]) * 16777619u;
     return &worker->keys[hash % KEY_CACHE_SIZE];
+}
+
+void
+key_forget(struct worker *worker, const struct hsm_call *call)
+{
+    cache_place(worker, call)->private_key = CK_INVALID_HANDLE;
 }
 
 static enum hsm_status

@@ -1,7 +1,7 @@
 /*
  * hsm-worker: the only program that loads the PKCS#11 module.
  *
- * Serves: one signer, over the socketpair on descriptor 3 (protocol.h): sign, decrypt, generate, find, ping.
+ * Serves: one signer, over the socketpair on descriptor 3 (protocol.h): sign, decrypt, generate, destroy, find, ping.
  * Settings: SIGNET_HSM_MODULE, SIGNET_HSM_TOKEN, SIGNET_HSM_PIN_FILE, and whatever the module itself reads (SOFTHSM2_CONF).
  * Privileges: the token's PIN; no database, no bus, no other descriptor of the signer.
  * On failure: says why and exits. It never tries anything twice: how often and when is the signer's decision. It dies with its parent, and it
@@ -29,6 +29,8 @@ perform(struct worker *worker, const struct hsm_call *call, struct hsm_answer *a
         return key_generate(worker, call, answer);
     case HSM_FIND:
         return key_find(worker, call, answer);
+    case HSM_DESTROY:
+        return key_destroy(worker, call, answer);
     case HSM_DECRYPT:
         return key_decrypt(worker, call, answer);
     }

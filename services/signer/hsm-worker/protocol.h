@@ -30,6 +30,7 @@ enum hsm_operation {
     HSM_SIGN,     /* data: `count` digests (ECDSA) or DigestInfos (RSA); answer: r || s of each, or the RSA signatures, of as many as were done */
     HSM_GENERATE, /* a key pair of `kind` with this label and id; answer: facts and public key */
     HSM_FIND,     /* facts and public key of the pair with this label (and id, when one is given) */
+    HSM_DESTROY,  /* the pair with this label and id, or what is left of it; answer: HSM_NO_KEY when nothing is */
     HSM_DECRYPT,  /* data: an RSA ciphertext, padded by PKCS#1 v1.5; answer: the plaintext, HSM_REFUSED when it does not open */
 };
 

@@ -42,9 +42,14 @@ enum hsm_status key_sign(struct worker *worker, const struct hsm_call *call, str
 enum hsm_status key_decrypt(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
 enum hsm_status key_find(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
 enum hsm_status key_generate(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
+enum hsm_status key_destroy(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
 
 /* key.c: facts and public key of a pair whose private half is known. */
 enum hsm_status key_describe(struct worker *worker, const struct hsm_call *call, CK_OBJECT_HANDLE private_key, struct hsm_answer *ret_answer);
+/* key.c: that there is no such key; or that the token is not the one it was. */
+enum hsm_status key_answer_none(struct worker *worker, const struct hsm_call *call, struct hsm_answer *ret_answer);
+/* key.c: its handle is of no use any more. */
+void key_forget(struct worker *worker, const struct hsm_call *call);
 /* key.c: how many objects of this class have the call's label and id (counted up to two), and the first of them. */
 CK_RV key_search(struct worker *worker, CK_OBJECT_CLASS class, const struct hsm_call *call, CK_OBJECT_HANDLE *ret_object, CK_ULONG *ret_count);
 

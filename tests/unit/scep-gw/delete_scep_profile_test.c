@@ -42,6 +42,7 @@ it_takes_what_refers_to_it_along_and_nothing_else(void **state)
     assert_rows(everything, "2|2|2|2");
     assert_int_equal(delete_it(fixture, "phones"), OK);
     assert_rows(everything, "1|1|1|1");
+    assert_rows("SELECT concat_ws('|', name ~ '^phones\\.[0-9a-f]{16}$', operator) FROM scep.retired_ra", "t|root@keyboard");
     assert_true(text_starts_with(announced, "scep profile phones deleted by root@keyboard"));
     const struct profile *found;
     assert_int_equal(profile_find(&fixture->scep, fixture->rq, "phones", &found), ERR_NOT_FOUND);

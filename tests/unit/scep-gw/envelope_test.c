@@ -106,7 +106,7 @@ static enum error
 open_with(struct request *rq, bool legacy, struct bytes envelope, struct bytes *ret_content, Pb__ScepCipher *ret_cipher)
 {
     Pb__ScepProfile about = PB__SCEP_PROFILE__INIT;
-    struct profile profile = {.about = &about};
+    struct profile profile = {.about = &about, .ra = "phones"};
     struct scep scep = {0};
 
     about.name = "phones";

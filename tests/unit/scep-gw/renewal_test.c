@@ -54,7 +54,7 @@ renew(struct fixture *fixture, struct bytes old, bool from_predecessors)
 {
     struct request *rq = fixture->rq;
     Pb__ScepProfile about = good_profile("phones");
-    struct profile profile = {.about = &about, .incarnation = incarnation};
+    struct profile profile = {.about = &about, .incarnation = incarnation, .ra = "phones"};
     struct conversation c = {.scep = &fixture->scep, .rq = rq, .profile = &profile};
     struct transaction transaction = {0};
     EVP_PKEY *key = kit_key("p256");

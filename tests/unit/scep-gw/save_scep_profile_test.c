@@ -42,6 +42,26 @@ one_profile_has_the_paths_of_ndes(void **state)
     assert_int_equal(save(fixture, &two, true, &changed), ERR_CONFLICT);
 }
 
+/* The key that was made for it meanwhile is nobody's. */
+static void
+the_ra_of_a_profile_that_was_not_made_is_destroyed(void **state)
+{
+    static const char announced_ras[] = "SELECT coalesce(string_agg(split_part(name, '.', 1), ' '), '') FROM scep.retired_ra WHERE due_at > now()";
+    struct fixture *fixture = *state;
+    Pb__ScepProfile one = good_profile("one"), two = good_profile("two");
+    bool changed;
+
+    one.ndes = two.ndes = true;
+    assert_int_equal(save(fixture, &one, true, &changed), OK);
+    char *none = postgres_kit_ask(postgres, announced_ras);
+    assert_string_equal(none, "");
+    free(none);
+    assert_int_equal(save(fixture, &two, true, &changed), ERR_CONFLICT);
+    char *left = postgres_kit_ask(postgres, announced_ras);
+    assert_string_equal(left, "two");
+    free(left);
+}
+
 static void
 a_ca_that_the_signer_does_not_know_is_said_now(void **state)
 {
@@ -152,6 +172,7 @@ main(void)
         CASE(a_new_profile_is_in_force_at_once),
         CASE(create_makes_no_second_one_and_a_change_changes),
         CASE(one_profile_has_the_paths_of_ndes),
+        CASE(the_ra_of_a_profile_that_was_not_made_is_destroyed),
         CASE(a_ca_that_the_signer_does_not_know_is_said_now),
         CASE(one_at_a_time_pulls_revocations_and_ends_what_is_his),
         CASE(refuses_each_field_that_is_wrong_by_its_name),

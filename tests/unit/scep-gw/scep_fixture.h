@@ -104,6 +104,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/scep-gw/sql/007_delete_profile.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/008_forget.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/009_incarnation.sql");
+    postgres_kit_run_file(postgres, "services/scep-gw/sql/010_retired_ra.sql");
     postgres_kit_grant(postgres, "scep_gw");
     return 0;
 }
@@ -124,7 +125,7 @@ open_fixture(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct db_options options = {.name = "scep-gw", .url = postgres_kit_url_of_role(postgres, "scep_gw"), .password_file = "", .connections = 4};
 
-    postgres_kit_run(postgres, "TRUNCATE scep.profile, scep.challenge, scep.revocation_pull, scep.transaction, scep.outbox");
+    postgres_kit_run(postgres, "TRUNCATE scep.profile, scep.challenge, scep.revocation_pull, scep.transaction, scep.outbox, scep.retired_ra");
     fixture->rq = request_new();
     assert_int_equal(db_open(fixture->rq, &options, &fixture->scep.db), OK);
     fixture->scep.profiles = snapshot_slot_new();
