@@ -5,6 +5,9 @@
 
 #include "base/clock.h"
 
+/* Boulder's words: by them alone, not by the type of the problem, acme.sh knows that it should try again. */
+#define BAD_NONCE "JWS has an invalid anti-replay nonce: "
+
 /* Another replica answers in a millisecond or is gone, and then the client waits for nothing. */
 #define REDEEM_MS 500
 
@@ -45,9 +48,10 @@ enum error
 nonce_redeem(struct acme *acme, struct request *rq, const char *nonce)
 {
     if (nonce == NULL)
-        return refuse(rq, ERR_BAD_REQUEST, "badNonce", "the protected header has no nonce; use the one of this answer's Replay-Nonce");
+        return refuse(rq, ERR_BAD_REQUEST, "badNonce", BAD_NONCE "there is none; use the one of this answer's Replay-Nonce");
     if (!is_fresh(acme, rq, nonce))
-        return refuse(rq, ERR_BAD_REQUEST, "badNonce", "the nonce is unknown, too old or was used before; use the one of this answer's Replay-Nonce");
+        return refuse(rq, ERR_BAD_REQUEST, "badNonce",
+                      BAD_NONCE "it is unknown, too old or was used before; use the one of this answer's Replay-Nonce");
     return OK;
 }
 

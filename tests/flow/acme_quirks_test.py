@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import socket
 import threading
 
@@ -232,6 +233,43 @@ def test_contacts_are_optional_and_echoed(stack, contacts):
     answer = one.register(**({} if contacts is None else {"contact": contacts}))
     assert answer.status == 201 and answer.json()["contact"] == (contacts or [])
     assert one.must(one.kid).json()["contact"] == (contacts or [])
+
+
+# acme.sh PR#7080: Chrome's root program wants these of a CA
+def test_the_directory_has_every_resource(stack, client):
+    directory = client.http("GET", stack.acme_directory).json()
+    assert {"keyChange", "newAccount", "newNonce", "newOrder", "revokeCert"} <= set(directory)
+    assert all(directory[name].startswith(stack.acme_directory.split("/acme/")[0] + "/") for name in directory if name != "meta")
+
+
+# acme.sh takes the words for the sign to try again, not the type
+@pytest.mark.parametrize("nonce", ["AAAA", None])
+def test_a_bad_nonce_is_told_in_the_words_that_acme_sh_knows(client, nonce):
+    answer = client.post(client.kid, header={"nonce": nonce})
+    assert answer.problem == "badNonce" and b"JWS has an invalid anti-replay nonce" in answer.body
+
+
+# acme.sh reads JSON by patterns: one status in a challenge, one name in an authorisation, no braces within what it wants of a challenge
+def test_acme_sh_finds_in_each_answer_what_its_patterns_look_for(stack, client, responder, issued):
+    body = {name: answer.body.decode() for name, answer in issued.items()}
+    assert re.findall(r'"authorizations" *: *\[[^\[]*\]', body["newOrder"]) and len(re.findall(r'"finalize" *: *"[^"]*"', body["newOrder"])) == 1
+    assert re.findall(r'"value" *: *"([^"]*)"', body["authorization"]) == [f"quirks.{stack.demo_domain}"]
+    for name in ("authorization", "validated"):
+        entry, = re.findall(r'[^{]*"type":"http-01"[^}]*', body[name])
+        assert re.findall(r'"token":"([^"]*)', entry) == [first_challenge(issued[name])["token"]]
+        assert re.findall(r'"url":"([^"]*)', entry) == [first_challenge(issued[name])["url"]]
+    assert '"status":"valid"' in body["validated"] and '"status":"valid"' not in body["authorization"]
+    assert len(re.findall(r'"status":"([^"]*)', body["challenge"])) == 1
+    assert '"status":"valid"' in body["finalize"] and len(re.findall(r'"certificate" *: *"[^"]*"', body["finalize"])) == 1
+
+    made = client.order(f"wrong.{stack.demo_domain}")
+    challenge = first_challenge(client.must(made.json()["authorizations"][0]))
+    responder.answers[challenge["token"]] = "something else"
+    client.must(challenge["url"], {})
+    failed = client.poll(challenge["url"], {"invalid"}).body.decode()
+    assert re.findall(r'"status":"([^"]*)', failed) == ["invalid"]
+    error, = re.findall(r'"error":\{[^}]*', failed)
+    assert re.findall(r'"detail": *"[^"]*', error)
 
 
 # ---- what Boulder asks of requests ----
