@@ -3,7 +3,8 @@
  * next one, which one of them leads; so the batch grows with the load, and an idle queue adds no latency and needs no thread.
  *
  * Most of what a batch costs, here, at the signer and in PostgreSQL, it costs once, however many it has. Therefore a second batch sets out beside the
- * first only when it has many, or when the first one hangs; and after a batch of more than one, the next is let grow for a moment.
+ * first only when it has many, or when the first one hangs; and where batches had company lately, each is let grow for a moment, the longer the
+ * larger they were: of those who come one after the other the first would go alone each time.
  */
 #include "link/commit_queue.h"
 
@@ -16,8 +17,9 @@
 #define BATCHES_AT_ONCE 2
 #define SECOND_FROM 32      /* so many that wait do not wait for the batch before them */
 #define SECOND_AFTER_MS 200 /* nor does anybody who finds it on its way for so long */
-#define PAUSE_LEAST_MS 1    /* after a batch of more than one */
-#define LOAD_PER_MS 4       /* so many in one batch let the next one grow for a millisecond more */
+#define COMPANY_PER_MS 3    /* so many in a batch lately let the next one grow for a millisecond */
+#define PAUSE_MOST_MS 16
+#define LATELY 8 /* batches */
 #define BATCH_DEADLINE_MS 10000
 
 enum ticket_turn { TURN_LEADS = 1, TURN_IS_DONE };
@@ -36,9 +38,9 @@ struct commit_queue {
     pthread_mutex_t mutex;
     struct ticket *first, *last; /* that wait */
     size_t waiting;
-    int running;            /* batches */
-    int64_t began_ms;       /* the last of them */
-    int64_t pause_until_ms; /* until then the next one is let grow */
+    int running;      /* batches */
+    int64_t began_ms; /* the last of them */
+    double usual;     /* how many a batch has lately */
     commit_batch *commit;
     void *context;
     int batches_at_once;
@@ -177,13 +179,13 @@ wake(struct ticket *ticket, enum ticket_turn turn)
 }
 
 static void
-pause_as_told(struct commit_queue *queue)
+wait_for_company(struct commit_queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);
-    int64_t pause_ms = queue->pause_until_ms - clock_monotonic_ms();
+    int pause_ms = (int)(queue->usual / COMPANY_PER_MS);
     pthread_mutex_unlock(&queue->mutex);
     if (pause_ms > 0)
-        clock_sleep_ms((int)pause_ms);
+        clock_sleep_ms(pause_ms < PAUSE_MOST_MS ? pause_ms : PAUSE_MOST_MS);
 }
 
 /* Those that have come by now; the leader is the first of them. */
@@ -198,22 +200,16 @@ gather(struct commit_queue *queue, struct ticket *leader, struct ticket *ret_tic
     return count;
 }
 
-static int
-pause_ms_after(size_t count)
-{
-    return count == 1 ? 0 : PAUSE_LEAST_MS + (int)count / LOAD_PER_MS;
-}
-
 static void
 lead(struct commit_queue *queue, struct ticket *leader)
 {
     struct ticket *tickets[COMMIT_BATCH_MAX], *next;
 
-    pause_as_told(queue);
+    wait_for_company(queue);
     size_t count = gather(queue, leader, tickets);
     commit(queue, tickets, count);
     pthread_mutex_lock(&queue->mutex);
-    queue->pause_until_ms = clock_monotonic_ms() + pause_ms_after(count);
+    queue->usual += ((double)count - queue->usual) / LATELY;
     queue->running--;
     next = next_leader(queue);
     pthread_mutex_unlock(&queue->mutex);

@@ -6,6 +6,15 @@
 #include "base/clock.h"
 #include "link/commit_queue.h"
 
+static atomic_int pauses;
+
+void
+clock_sleep_ms(int milliseconds)
+{
+    pauses++;
+    (void)nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000L}, NULL);
+}
+
 struct item {
     bool bad;
     bool committed;
@@ -218,6 +227,38 @@ batches_in_turn_are_never_two_at_once(void **state)
     free_callers(callers);
 }
 
+static int
+pauses_of_one_item(struct commit_queue *queue)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct item item = {0};
+    int before = pauses;
+
+    assert_int_equal(commit_queue_run(queue, rq, &item), OK);
+    return pauses - before;
+}
+
+static void
+company_is_waited_for_only_where_there_was_some_lately(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .open = true};
+    AUTO_STRUCT(commit_queue, queue) = commit_queue_new_in_turn(record, &recorder);
+    struct caller callers[CALLERS] = {0};
+
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(pauses_of_one_item(queue), 0);
+    recorder.open = false;
+    start_callers(queue, callers, CALLERS);
+    wait_until_held(&recorder, 1);
+    clock_sleep_ms(50); /* the others queue */
+    open_and_join(&recorder, callers, CALLERS);
+    assert_int_equal(pauses_of_one_item(queue), 1);
+    for (int i = 0; i < 30; i++)
+        (void)pauses_of_one_item(queue);
+    assert_int_equal(pauses_of_one_item(queue), 0);
+    free_callers(callers);
+}
+
 static void
 one_bad_item_fails_alone(void **state)
 {
@@ -259,6 +300,7 @@ main(void)
         cmocka_unit_test(few_wait_for_the_batch_before_them_and_share_the_next),
         cmocka_unit_test(who_comes_while_a_batch_hangs_does_not_wait_for_it),
         cmocka_unit_test(batches_in_turn_are_never_two_at_once),
+        cmocka_unit_test(company_is_waited_for_only_where_there_was_some_lately),
         cmocka_unit_test(one_bad_item_fails_alone),
         cmocka_unit_test(trouble_outside_is_everybodys_and_not_tried_again),
     };
