@@ -138,8 +138,6 @@ give_challenge(struct scep *scep, struct http_exchange *x, const struct profile 
 static enum error
 show(struct scep *scep, struct http_exchange *x, const struct profile *profile)
 {
-    request_note(&x->rq, "profile", "%s", profile->about->name);
-    request_note(&x->rq, "client", "%s", x->peer);
     /* Before the password: an address that may not come here is not told whether it would be right. */
     if (!may_see(x, profile)) {
         request_note(&x->rq, "rule", "admin-network");
@@ -160,6 +158,7 @@ mscep_admin(void *context, struct http_exchange *x)
 {
     const struct profile *profile;
 
+    note_client(x);
     enum error error = profile_find_ndes(context, &x->rq, &profile);
     return error == OK ? show(context, x, profile) : error;
 }
@@ -169,6 +168,7 @@ mscep_admin_of_profile(void *context, struct http_exchange *x)
 {
     const struct profile *profile;
 
+    note_client(x);
     enum error error = profile_find(context, &x->rq, x->params[0], &profile);
     return error == OK ? show(context, x, profile) : error;
 }

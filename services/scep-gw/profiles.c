@@ -207,15 +207,17 @@ find(struct scep *scep, struct request *rq, const char *name, const struct profi
         bool is_it = name == NULL ? profile->about->ndes : text_equal(profile->about->name, name);
         if (!is_it || profile->about->disabled)
             continue;
+        request_note(rq, "profile", "%s", profile->about->name);
         *ret_profile = profile;
         return OK;
     }
-    return fail(rq, ERR_NOT_FOUND, "there is no such profile");
+    return refuse(rq, ERR_NOT_FOUND, FAIL_BAD_REQUEST, "profile", "there is no such profile");
 }
 
 enum error
 profile_find(struct scep *scep, struct request *rq, const char *name, const struct profile **ret_profile)
 {
+    request_note(rq, "profile", "%.60s", name);
     return find(scep, rq, name, ret_profile);
 }
 

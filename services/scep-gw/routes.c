@@ -4,22 +4,21 @@
 #include "base/text.h"
 #include "scep.h"
 
+void
+note_client(struct http_exchange *x)
+{
+    const char *agent = http_header_in(x, "User-Agent");
+
+    request_note(&x->rq, "client", "%s", x->peer);
+    request_note(&x->rq, "user_agent", "%.100s", agent != NULL ? agent : "");
+}
+
 static enum error
 check_network(struct http_exchange *x, const struct profile *profile)
 {
     if (profile->request_network_count == 0 || networks_cover_text(profile->request_networks, profile->request_network_count, x->peer))
         return OK;
     return refuse(&x->rq, ERR_DENIED, FAIL_BAD_REQUEST, "network", "clients at %s may not use this profile", x->peer);
-}
-
-static void
-note_client(struct http_exchange *x, const struct profile *profile)
-{
-    const char *agent = http_header_in(x, "User-Agent");
-
-    request_note(&x->rq, "profile", "%s", profile->about->name);
-    request_note(&x->rq, "client", "%s", x->peer);
-    request_note(&x->rq, "user_agent", "%.100s", agent != NULL ? agent : "");
 }
 
 static enum error
@@ -29,12 +28,11 @@ operate(struct scep *scep, struct http_exchange *x, const struct profile *profil
     bool is_post = text_equal(x->method, "POST");
     struct bytes message = x->body;
 
-    note_client(x, profile);
     enum error error = check_network(x, profile);
     if (error != OK)
         return error;
     if (operation == NULL)
-        return fail(&x->rq, ERR_BAD_REQUEST, "the query has no operation");
+        return refuse(&x->rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "operation", "the query has no operation");
     request_note(&x->rq, "operation", "%.40s", operation);
     if (text_equal_nocase(operation, "PKIOperation")) {
         error = is_post ? OK : get_message_decode(&x->rq, x->query, &message);
@@ -47,7 +45,7 @@ operate(struct scep *scep, struct http_exchange *x, const struct profile *profil
         return get_ca_cert(scep, x, profile);
     if (text_equal_nocase(operation, "GetNextCACert"))
         return get_next_ca_cert(scep, x, profile);
-    return fail(&x->rq, ERR_BAD_REQUEST, "there is no operation %.40s", operation);
+    return refuse(&x->rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "operation", "there is no operation %.40s", operation);
 }
 
 static enum error
@@ -55,6 +53,7 @@ by_name(void *context, struct http_exchange *x)
 {
     const struct profile *profile;
 
+    note_client(x);
     enum error error = profile_find(context, &x->rq, x->params[0], &profile);
     return error == OK ? operate(context, x, profile) : error;
 }
@@ -64,6 +63,7 @@ as_ndes(void *context, struct http_exchange *x)
 {
     const struct profile *profile;
 
+    note_client(x);
     enum error error = profile_find_ndes(context, &x->rq, &profile);
     return error == OK ? operate(context, x, profile) : error;
 }

@@ -99,7 +99,7 @@ const char *profile_ra(struct arena *arena, const char *name, const char *incarn
 enum error profiles_refresh(struct scep *scep, struct request *rq) MUST_CHECK;
 /* By NOTIFY, and by a slow timer. */
 enum error profiles_follow(struct service *service, struct scep *scep, struct request *rq) MUST_CHECK;
-/* Held until the request ends. ERR_NOT_FOUND, also for one that is disabled; ERR_UNAVAILABLE until they were read once. */
+/* Held until the request ends; noted for the log. ERR_NOT_FOUND, also for one that is disabled; ERR_UNAVAILABLE until they were read once. */
 enum error profile_find(struct scep *scep, struct request *rq, const char *name, const struct profile **ret_profile) MUST_CHECK;
 enum error profile_find_ndes(struct scep *scep, struct request *rq, const struct profile **ret_profile) MUST_CHECK;
 enum error profiles_hold(struct scep *scep, struct request *rq, const struct profiles **ret_profiles) MUST_CHECK;
@@ -249,6 +249,8 @@ struct conversation {
 extern const struct http_route scep_routes[];
 extern const size_t scep_route_count;
 void scep_render_failure(void *context, struct http_exchange *x);
+/* For the log, before anything can be refused. */
+void note_client(struct http_exchange *x);
 
 /* get.c: `message` of a GET request, escaped or not, as octets. */
 enum error get_message_decode(struct request *rq, const char *query, struct bytes *ret_message) MUST_CHECK;

@@ -60,6 +60,8 @@ def test_an_unknown_profile_and_an_unknown_operation(stack, phones):
     with pytest.raises(Refused) as unknown:
         Device(stack.scep_url + "/scep/nobody").get("operation=GetCACaps")
     assert unknown.value.status == 404
+    line = until(lambda: next((line for line in stack.log("scep-gw").splitlines() if '"profile":"nobody"' in line), None))
+    assert all(word in line for word in ('"rule":"profile"', '"client":"127.0.0.1"', '"user_agent":"scep-kit/1"'))
     for query in ("operation=Frobnicate", "", "operation=PKIOperation", "operation=PKIOperation&message=%25%25"):
         with pytest.raises(Refused) as unknown:
             Device(phones[0]).get(query)

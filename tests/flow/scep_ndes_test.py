@@ -69,6 +69,8 @@ def test_without_the_password_it_asks_for_it(stack, ndes, user, password):
     with pytest.raises(urllib.error.HTTPError) as refused:
         page(stack, ndes if password == "right" else password, user=user)
     assert refused.value.code == 401 and refused.value.headers["WWW-Authenticate"].startswith("Basic realm=")
+    line = until(lambda: next((line for line in reversed(stack.log("scep-gw").splitlines()) if '"rule":"admin-password"' in line), None))
+    assert all(word in line for word in ('"profile":"ndes"', '"client":"127.0.0.1"', '"user_agent":"Python-urllib'))
 
 
 @pytest.mark.parametrize("path", ["/certsrv/mscep/mscep.dll", "/certsrv/mscep/mscep.dll/pkiclient.exe", "/CertSrv/mscep/mscep.dll"])
