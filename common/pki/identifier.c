@@ -262,6 +262,9 @@ identifier_read(struct arena *arena, enum identifier_type type, const char *text
         wrong = identifier_read_device(arena, type, text);
         value = arena_text(arena, text);
         break;
+    case IDENTIFIER_UPN:
+        wrong = read_email(arena, text, &value);
+        break;
     }
     if (wrong == NULL)
         *ret_identifier = (struct identifier){type, value};
@@ -308,18 +311,25 @@ static const char *const type_names[] = {
     [IDENTIFIER_URI] = "uri",
     [IDENTIFIER_PERMANENT] = "permanent-identifier",
     [IDENTIFIER_HARDWARE_MODULE] = "hardware-module",
+    [IDENTIFIER_UPN] = "upn",
 };
 
 const char *
 identifier_type_name(enum identifier_type type)
 {
-    return type >= IDENTIFIER_DNS && type <= IDENTIFIER_HARDWARE_MODULE ? type_names[type] : "unknown";
+    return type >= IDENTIFIER_DNS && type <= IDENTIFIER_UPN ? type_names[type] : "unknown";
+}
+
+bool
+identifier_is_provable(enum identifier_type type)
+{
+    return type != IDENTIFIER_EMAIL && type != IDENTIFIER_URI && type != IDENTIFIER_UPN;
 }
 
 bool
 identifier_type_find(const char *name, enum identifier_type *ret_type)
 {
-    for (enum identifier_type type = IDENTIFIER_DNS; type <= IDENTIFIER_HARDWARE_MODULE; type++) {
+    for (enum identifier_type type = IDENTIFIER_DNS; type <= IDENTIFIER_UPN; type++) {
         if (!text_equal(name, type_names[type]))
             continue;
         *ret_type = type;

@@ -1,7 +1,8 @@
 /*
  * Identifiers: what a certificate names in subjectAltName. Text forms are canonical, so that equality is strcmp:
  * DNS names lower case A-labels without final dot; IPv4 dotted; IPv6 as RFC 5952; e-mail with lower-case domain; devices as their maker numbers them,
- * with the object identifier of who assigned the number behind a slash ("ABCDEF123456/1.2.3.4": draft-ietf-acme-device-attest).
+ * with the object identifier of who assigned the number behind a slash ("ABCDEF123456/1.2.3.4": draft-ietf-acme-device-attest); user principal names,
+ * by which Windows and what talks to it know users and computers, as e-mail.
  */
 #ifndef SIGNET_PKI_IDENTIFIER_H
 #define SIGNET_PKI_IDENTIFIER_H
@@ -16,7 +17,8 @@ enum identifier_type {
     IDENTIFIER_EMAIL = 3,
     IDENTIFIER_URI = 4,
     IDENTIFIER_PERMANENT = 5,
-    IDENTIFIER_HARDWARE_MODULE = 6
+    IDENTIFIER_HARDWARE_MODULE = 6,
+    IDENTIFIER_UPN = 7
 };
 
 struct identifier {
@@ -44,16 +46,18 @@ bool identifier_equal(const struct identifier *a, const struct identifier *b);
 /* The same set, in any order. */
 bool identifiers_equal(const struct identifier *a, size_t a_count, const struct identifier *b, size_t b_count);
 
-/* "dns", "ip", "email", "uri", "permanent-identifier", "hardware-module" */
+/* "dns", "ip", "email", "uri", "permanent-identifier", "hardware-module", "upn" */
 const char *identifier_type_name(enum identifier_type type);
+/* To others, by a challenge: not e-mail, URIs and user principal names. */
+bool identifier_is_provable(enum identifier_type type);
 bool identifier_type_find(const char *name, enum identifier_type *ret_type);
 
-/* ---- identifier_device.c ---- */
+/* ---- identifier_other.c ---- */
 
 bool identifier_is_device(enum identifier_type type);
 /* NULL, or what is wrong with the text. */
 const char *identifier_read_device(struct arena *arena, enum identifier_type type, const char *text);
-/* The content of an otherName; false when it is of another kind, or has no canonical text. */
+/* The content of an otherName: a device, or a user principal name; false when it is of another kind, or has no canonical text. */
 bool identifier_decode_other(struct arena *arena, struct bytes other_name, struct identifier *ret_identifier);
 void identifier_encode_other(struct buffer *out, const struct identifier *identifier);
 /* The devices that somebody else's certificate names, whatever else stands in its subjectAltName. False when that is malformed. */

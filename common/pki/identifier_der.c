@@ -60,10 +60,11 @@ decode_one(struct request *rq, struct der *names, struct identifier *ret_identif
     case OTHER_NAME:
         if (identifier_decode_other(rq->arena, content, ret_identifier))
             return OK;
-        return fail(rq, ERR_BAD_NAME,
-                    "subjectAltName has an otherName that is neither a permanentIdentifier nor a hardwareModuleName in printable characters");
+        return fail(
+            rq, ERR_BAD_NAME,
+            "subjectAltName has an otherName that is no user principal name, permanentIdentifier or hardwareModuleName in printable characters");
     default:
-        return fail(rq, ERR_BAD_NAME, "subjectAltName has a name of the form %s, only dns, ip, email, uri and names of devices are certified",
+        return fail(rq, ERR_BAD_NAME, "subjectAltName has a name of the form %s, only dns, ip, email, uri, upn and names of devices are certified",
                     number < sizeof other_forms / sizeof other_forms[0] && other_forms[number] != NULL ? other_forms[number] : "unknown");
     }
 }
@@ -137,6 +138,7 @@ identifiers_encode(struct arena *arena, const struct identifier *identifiers, si
             break;
         case IDENTIFIER_PERMANENT:
         case IDENTIFIER_HARDWARE_MODULE:
+        case IDENTIFIER_UPN:
             identifier_encode_other(&out, &identifiers[i]);
             break;
         }

@@ -95,6 +95,7 @@
     X(CHANGE_SUBJECT_NAME, "1.3.6.1.5.5.7.7.36", "changeSubjectName")                       \
     X(PERMANENT_IDENTIFIER, "1.3.6.1.5.5.7.8.3", "permanentIdentifier")                     \
     X(HARDWARE_MODULE_NAME, "1.3.6.1.5.5.7.8.4", "hardwareModuleName")                      \
+    X(USER_PRINCIPAL_NAME, "1.3.6.1.4.1.311.20.2.3", "userPrincipalName")                   \
     X(TCG_AK_CERTIFICATE, "2.23.133.8.3", "tcg-kp-AIKCertificate")
 
 #define OID_DECLARE_(name, dotted, text) extern const struct bytes OID_##name;

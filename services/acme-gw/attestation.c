@@ -80,7 +80,7 @@ check_types(struct request *rq, const Pb__AcmePolicy *policy)
         return fail(rq, ERR_TOO_LARGE, "identifier_types: at most %d can be given", POLICY_LIST_MAX);
     for (size_t i = 0; i < policy->n_identifier_types; i++) {
         const char *name = policy->identifier_types[i];
-        if (!identifier_type_find(name, &type) || type == IDENTIFIER_EMAIL || type == IDENTIFIER_URI)
+        if (!identifier_type_find(name, &type) || !identifier_is_provable(type))
             return fail(rq, ERR_BAD_REQUEST, "identifier_types: \"%.40s\" is none of dns, ip, permanent-identifier and hardware-module", name);
         if (identifier_is_device(type) && !takes_attestations)
             return fail(rq, ERR_BAD_REQUEST, "identifier_types: %s needs apple_roots, step_roots or tpm_roots: nobody could prove such a name", name);

@@ -14,7 +14,7 @@ type_from_json(struct request *rq, const json_t *json, enum identifier_type *ret
 
     if (type == NULL)
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "an identifier must have a \"type\" and a \"value\"");
-    if (!identifier_type_find(type, ret_type) || *ret_type == IDENTIFIER_EMAIL || *ret_type == IDENTIFIER_URI)
+    if (!identifier_type_find(type, ret_type) || !identifier_is_provable(*ret_type))
         return refuse(rq, ERR_BAD_NAME, "unsupportedIdentifier",
                       "identifiers of type \"%.30s\" are not served; \"dns\", \"ip\", and under some policies \"permanent-identifier\" and "
                       "\"hardware-module\" are",

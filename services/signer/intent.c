@@ -23,7 +23,7 @@ read_names(struct request *rq, const Pb__CertificateIntent *about, struct intent
     intent->names = arena_array(rq->arena, about->n_names, sizeof *intent->names);
     for (size_t i = 0; i < about->n_names; i++) {
         const Pb__Name *name = about->names[i];
-        if (name->type < PB__NAME_TYPE__NAME_TYPE_DNS || name->type > PB__NAME_TYPE__NAME_TYPE_HARDWARE_MODULE)
+        if (name->type < PB__NAME_TYPE__NAME_TYPE_DNS || name->type > PB__NAME_TYPE__NAME_TYPE_UPN)
             return fail(rq, ERR_BAD_REQUEST, "the intent has a name without a type");
         enum error error = identifier_parse(rq, (enum identifier_type)name->type, name->value, &intent->names[i]);
         if (error != OK)

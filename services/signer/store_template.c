@@ -21,8 +21,9 @@ static const char *const name_type_names[] = {
     [PB__NAME_TYPE__NAME_TYPE_URI] = "uri",
     [PB__NAME_TYPE__NAME_TYPE_PERMANENT_IDENTIFIER] = "permanent-identifier",
     [PB__NAME_TYPE__NAME_TYPE_HARDWARE_MODULE] = "hardware-module",
+    [PB__NAME_TYPE__NAME_TYPE_UPN] = "upn",
 };
-#define NAME_TYPE_MOST PB__NAME_TYPE__NAME_TYPE_HARDWARE_MODULE
+#define NAME_TYPE_MOST PB__NAME_TYPE__NAME_TYPE_UPN
 
 static Pb__NameType
 name_type_of(const char *name)

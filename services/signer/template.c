@@ -135,8 +135,8 @@ check_names(struct request *rq, const Pb__Template *about)
 
     for (size_t i = 0; i < about->n_name_types; i++) {
         Pb__NameType type = about->name_types[i];
-        if (type < PB__NAME_TYPE__NAME_TYPE_DNS || type > PB__NAME_TYPE__NAME_TYPE_HARDWARE_MODULE || seen & 1u << type)
-            return refuse(rq, about, "name_types must name each of dns, ip, email, uri, permanent_identifier and hardware_module at most once");
+        if (type < PB__NAME_TYPE__NAME_TYPE_DNS || type > PB__NAME_TYPE__NAME_TYPE_UPN || seen & 1u << type)
+            return refuse(rq, about, "name_types must name each of dns, ip, email, uri, permanent_identifier, hardware_module and upn at most once");
         seen |= 1u << type;
     }
     if (about->san_required && about->n_name_types == 0)

@@ -5,7 +5,8 @@ import hashlib
 import subprocess
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from scep_kit import FAILURE, RENEWAL_REQ, SUCCESS, Device, Reply, csr, integer, name, new_key, self_signed, seq, tlv
@@ -93,3 +94,55 @@ def test_a_certificate_of_rsa_is_renewed_for_a_curve(phones):
     reply = device.send(csr(curve, "to-curve.demo.test", names=["to-curve.demo.test"]), RENEWAL_REQ)
     assert reply.status == SUCCESS
     assert reply.certificate.public_key().public_numbers() == curve.public_key().public_numbers()
+
+
+# ---- names as MDM systems write them
+
+@pytest.fixture(scope="module")
+def managed(stack):
+    """(URL, passphrase) of a profile whose template takes what users and devices are called by Windows, and a subject without other names."""
+    lines = stack.signetctl("template", "export", "Device-Certificate").stdout.splitlines()
+    kept = [line for line in lines if not line.startswith(("name:", "name_types:", "san_required:"))]
+    path = stack.directory / "managed.yaml"
+    path.write_text("\n".join(kept) + "\nname: Managed\nname_types: [upn, uri, email]\nsan_required: false\n")
+    stack.signetctl("template", "import", str(path))
+    stack.signetctl("profile", "create", "managed", "--kind", "scep", "--issuer", "demo-issuing", "--template", "Managed")
+    return f"{stack.scep_url}/scep/managed", stack.signetctl("profile", "rotate-passphrase", "managed").stdout.strip()
+
+
+def request_with(device, names, challenge=None):
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name(device.common_name))
+    if challenge:
+        builder = builder.add_attribute(x509.oid.AttributeOID.CHALLENGE_PASSWORD, challenge.encode())
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+    return builder.sign(device.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def upn(text):
+    return x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), tlv(0x0C, text.encode()))
+
+
+def test_a_user_of_windows_has_its_principal_name_and_its_sid_and_keeps_them(stack, managed):
+    device = Device(managed[0], "Ada Lovelace")
+    names = [upn("ada@demo.test"), x509.RFC822Name("ada@demo.test"), x509.UniformResourceIdentifier("tag:microsoft.com,2022-09-14:sid:S-1-5-21-1-2-3-1001")]
+    reply = device.send(request_with(device, names, managed[1]))
+    assert reply.status == SUCCESS
+    assert list(reply.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value) == names
+    device.certificate = reply.certificate
+    assert device.send(request_with(device, names), RENEWAL_REQ).status == SUCCESS
+    assert device.send(request_with(device, [upn("bob@demo.test"), *names[1:]]), RENEWAL_REQ).fail_info == "2"
+    serial = f"{reply.certificate.serial_number:034x}"
+    assert "ada@demo.test" in until(lambda: stack.signetctl("cert", "show", serial, check=False).stdout)
+
+
+def test_a_device_that_is_only_a_number_in_its_common_name(managed):
+    for number in ("FCZ1234X0AB", "00:11:22:33:44:55", "iPhone of Ada"):
+        device = Device(managed[0], number)
+        assert device.send(request_with(device, [], managed[1])).status == SUCCESS
+
+
+def test_a_principal_name_where_the_template_has_none(phones):
+    device = Device(phones[0], "upn.demo.test")
+    reply = device.send(request_with(device, [upn("admin@demo.test")], phones[1]))
+    assert (reply.status, reply.fail_info) == (FAILURE, "2")

@@ -62,6 +62,24 @@ reads_and_encodes_the_names_of_devices(void **state)
 }
 
 static void
+reads_and_encodes_user_principal_names(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct bytes der = openssl_names(rq->arena, "otherName:1.3.6.1.4.1.311.20.2.3;UTF8:Ada.L@corp.example,DNS:pc1.corp.example");
+    struct identifier *names;
+    size_t count;
+
+    assert_int_equal(identifiers_decode(rq, der, &names, &count), OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(names[0].type, IDENTIFIER_UPN);
+    assert_string_equal(names[0].value, "Ada.L@corp.example");
+    assert_true(bytes_equal(identifiers_encode(rq->arena, names, count), der));
+    /* A user is no device. */
+    assert_true(identifiers_find_devices(rq->arena, der, &names, &count));
+    assert_int_equal(count, 0);
+}
+
+static void
 finds_devices_among_other_names(void **state)
 {
     AUTO_STRUCT(arena, arena) = arena_new();
@@ -121,7 +139,9 @@ refuses_what_is_not_certified(void **state)
     static const struct {
         const char *names, *why;
     } cases[] = {
-        {"otherName:1.3.6.1.4.1.311.20.2.3;UTF8:me@example.org", "otherName"},
+        {"otherName:1.3.6.1.4.1.311.20.2.3;UTF8:nobody", "otherName"},
+        {"otherName:1.3.6.1.4.1.311.20.2.3;IA5:me@example.org", "otherName"},
+        {"otherName:1.3.6.1.5.2.2;UTF8:me@example.org", "otherName"},
         {"RID:1.2.3", "registeredID"},
         {"DNS:192.0.2.1", "IP address"},
         {"DNS:a_b.example", "a_b.example"},
@@ -202,6 +222,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_all_forms_in_their_order_and_encodes_the_same),
         cmocka_unit_test(reads_and_encodes_the_names_of_devices),
+        cmocka_unit_test(reads_and_encodes_user_principal_names),
         cmocka_unit_test(finds_devices_among_other_names),
         cmocka_unit_test(names_of_devices_that_are_not_as_they_must_be_are_refused),
         cmocka_unit_test(the_same_name_in_two_spellings_is_one),

@@ -11,6 +11,7 @@
 #define URI IDENTIFIER_URI
 #define DEVICE IDENTIFIER_PERMANENT
 #define MODULE IDENTIFIER_HARDWARE_MODULE
+#define UPN IDENTIFIER_UPN
 
 #define LABEL_63 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff123"
 #define NAME_253 LABEL_63 "." LABEL_63 "." LABEL_63 ".aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff1"
@@ -162,6 +163,10 @@ wrong_texts_are_refused_by_name_and_rule(void **state)
         {DEVICE, "A\xc3\xa4", "printable"},
         {DEVICE, LABEL_63 LABEL_63 "123", "too long"},
         {MODULE, "ABCD", "type of the hardware module"},
+        {UPN, "", "empty"},
+        {UPN, "ada", "local@domain"},
+        {UPN, "CORP\\ada@corp.example", "in front of the @"},
+        {UPN, "ada@*", "wildcard"},
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

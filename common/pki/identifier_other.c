@@ -1,6 +1,7 @@
 /*
- * Names of devices in subjectAltName: PermanentIdentifier (RFC 4043) and HardwareModuleName (RFC 4108 §5), two forms of otherName. Their text is that
- * of ACME (draft-ietf-acme-device-attest §3, §4): "ABCDEF123456", "ABCDEF123456/1.2.3.4". Octet for octet: what makers number has its own rules.
+ * The forms of otherName in subjectAltName: names of devices, which are PermanentIdentifier (RFC 4043) and HardwareModuleName (RFC 4108 §5), and the
+ * user principal name of Windows. The text of devices is that of ACME (draft-ietf-acme-device-attest §3, §4): "ABCDEF123456", "ABCDEF123456/1.2.3.4".
+ * Octet for octet: what makers number has its own rules.
  */
 #include "pki/identifier.h"
 
@@ -91,6 +92,16 @@ decode_module(struct arena *arena, struct der *in)
     return join(arena, IDENTIFIER_HARDWARE_MODULE, serial, type);
 }
 
+/* UTF8String, although Windows compares without case. */
+static bool
+decode_upn(struct arena *arena, struct der *wrapped, struct identifier *ret_identifier)
+{
+    struct bytes text;
+
+    return der_take(wrapped, DER_UTF8_STRING, &text) && der_at_end(wrapped) && text_is_printable_ascii(text) &&
+           identifier_read(arena, IDENTIFIER_UPN, bytes_text(arena, text), ret_identifier) == NULL;
+}
+
 bool
 identifier_decode_other(struct arena *arena, struct bytes other_name, struct identifier *ret_identifier)
 {
@@ -98,8 +109,11 @@ identifier_decode_other(struct arena *arena, struct bytes other_name, struct ide
     struct identifier identifier = {.value = NULL};
     struct bytes type;
 
-    if (!der_take_oid(&outer, &type) || !der_enter(&outer, OTHER_VALUE, &wrapped) || !der_at_end(&outer) || !der_enter(&wrapped, DER_SEQUENCE, &in) ||
-        !der_at_end(&wrapped))
+    if (!der_take_oid(&outer, &type) || !der_enter(&outer, OTHER_VALUE, &wrapped) || !der_at_end(&outer))
+        return false;
+    if (oid_is(type, OID_USER_PRINCIPAL_NAME))
+        return decode_upn(arena, &wrapped, ret_identifier);
+    if (!der_enter(&wrapped, DER_SEQUENCE, &in) || !der_at_end(&wrapped))
         return false;
     if (oid_is(type, OID_PERMANENT_IDENTIFIER))
         identifier = (struct identifier){IDENTIFIER_PERMANENT, decode_permanent(arena, &in)};
@@ -111,8 +125,20 @@ identifier_decode_other(struct arena *arena, struct bytes other_name, struct ide
     return true;
 }
 
-void
-identifier_encode_other(struct buffer *out, const struct identifier *identifier)
+static void
+encode_upn(struct buffer *out, const char *value)
+{
+    size_t name = der_open(out, OTHER_NAME);
+
+    der_put_oid(out, OID_USER_PRINCIPAL_NAME);
+    size_t wrapped = der_open(out, OTHER_VALUE);
+    der_put(out, DER_UTF8_STRING, bytes_of_text(value));
+    der_close(out, wrapped);
+    der_close(out, name);
+}
+
+static void
+encode_device(struct buffer *out, const struct identifier *identifier)
 {
     bool is_module = identifier->type == IDENTIFIER_HARDWARE_MODULE;
     const char *slash = strchr(identifier->value, '/');
@@ -133,6 +159,15 @@ identifier_encode_other(struct buffer *out, const struct identifier *identifier)
     der_close(out, name);
 }
 
+void
+identifier_encode_other(struct buffer *out, const struct identifier *identifier)
+{
+    if (identifier->type == IDENTIFIER_UPN)
+        encode_upn(out, identifier->value);
+    else
+        encode_device(out, identifier);
+}
+
 bool
 identifiers_find_devices(struct arena *arena, struct bytes general_names, struct identifier **ret_identifiers, size_t *ret_count)
 {
@@ -147,7 +182,7 @@ identifiers_find_devices(struct arena *arena, struct bytes general_names, struct
         unsigned tag = der_peek(&names);
         if (seen == NAMES_MAX || !der_take(&names, tag, &content))
             return false;
-        if (tag == OTHER_NAME && identifier_decode_other(arena, content, &found[count]))
+        if (tag == OTHER_NAME && identifier_decode_other(arena, content, &found[count]) && identifier_is_device(found[count].type))
             count++;
     }
     *ret_identifiers = found;
