@@ -1,167 +1,17 @@
-/*
- * The asking end of a call. Handlers come here through RPC_CALL; the other end is rpc_serve.c in another process.
- *
- * A request that found nobody was not executed and is sent again until patience or deadline runs out. One whose connection broke while its answer was
- * awaited may have been executed: it is sent again too, because every contract is safe to repeat, but when that fails the outcome is unknown.
- */
-#include "link/rpc.h"
+/* One call in a message of its own. Handlers come here through RPC_CALL; tests put their own in its place. */
+#include <stdlib.h>
 
-#include <limits.h>
-#include <stdio.h>
-
-#include "base/clock.h"
-#include "base/text.h"
 #include "link/message.h"
+#include "link/rpc.h"
 #include "link/rpc_wire.h"
-
-/* Long enough for a NATS server or a callee to be restarted, short enough for an HTTP client to be told. */
-#define RPC_PATIENCE_MS 2000
-#define RPC_PAUSE_FIRST_MS 5
-#define RPC_PAUSE_MOST_MS 100
-#define RPC_RETRY_AFTER_S 2
-
-struct call {
-    struct bus *bus;
-    struct request *rq;
-    const char *subject;
-    const ProtobufCMessageDescriptor *reply_type;
-    natsMsg *message;
-    bool outcome_unknown; /* an attempt was under way when the connection broke */
-};
-
-static const ProtobufCMethodDescriptor *
-find_method(const ProtobufCServiceDescriptor *callee, const char *name)
-{
-    const ProtobufCMethodDescriptor *method = protobuf_c_service_descriptor_get_method_by_name(callee, name);
-    if (method == NULL)
-        abort(); /* RPC_CALL named a method that the contract does not have */
-    return method;
-}
-
-static natsStatus
-make_message(struct call *call, struct bytes body, natsMsg **ret_message)
-{
-    struct arena *arena = call->rq->arena;
-    AUTO(natsMsg, message) = NULL;
-    natsStatus status = natsMsg_Create(&message, call->subject, NULL, (const char *)body.at, (int)body.len);
-    if (status == NATS_OK)
-        status = rpc_set_header(arena, message, HEADER_TRACE, request_traceparent(call->rq));
-    if (status == NATS_OK)
-        status = rpc_set_header(arena, message, HEADER_CALLER, bus_name(call->bus));
-    if (status == NATS_OK)
-        *ret_message = TAKE(message);
-    return status;
-}
-
-/* One attempt. NATS_NOT_YET_CONNECTED: nothing was sent. */
-static natsStatus
-ask(struct call *call, int time_left_ms, natsMsg **ret_answer)
-{
-    AUTO_STRUCT(bus_link, link) = bus_hold(call->bus);
-    if (!bus_link_is_up(link))
-        return NATS_NOT_YET_CONNECTED;
-    char deadline[16];
-    (void)snprintf(deadline, sizeof(deadline), "%d", time_left_ms);
-    natsStatus status = natsMsgHeader_Set(call->message, HEADER_DEADLINE, deadline);
-    if (status == NATS_OK)
-        status = natsConnection_RequestMsg(ret_answer, link->nats, call->message, time_left_ms);
-    if (status == NATS_CONNECTION_DISCONNECTED)
-        call->outcome_unknown = true;
-    return status;
-}
-
-static bool
-is_worth_another_attempt(natsStatus status)
-{
-    return status == NATS_NO_RESPONDERS || status == NATS_NOT_YET_CONNECTED || status == NATS_CONNECTION_DISCONNECTED ||
-           status == NATS_CONNECTION_CLOSED;
-}
-
-static enum error
-fail_without_answer(struct call *call, natsStatus status)
-{
-    struct request *rq = call->rq;
-    const char *why = natsStatus_GetText(status);
-    if (status == NATS_TIMEOUT || call->outcome_unknown) {
-        (void)fail_privately(rq, ERR_TIMEOUT, "no answer came in time; the request may still be carried out: repeat it", "%s: %s", call->subject,
-                             why);
-        return fail_retry_after(rq, RPC_RETRY_AFTER_S);
-    }
-    if (is_worth_another_attempt(status)) {
-        (void)fail_privately(rq, ERR_UNAVAILABLE, "a service that is needed cannot be reached now; try again later", "%s: %s", call->subject, why);
-        return fail_retry_after(rq, RPC_RETRY_AFTER_S);
-    }
-    return fail_privately(rq, ERR_INTERNAL, "an internal call could not be made", "%s: %s", call->subject, why);
-}
-
-/* The remote refusal, recorded as if it had happened here. */
-static enum error
-fail_as_told(struct request *rq, natsMsg *answer, const char *error)
-{
-    enum error kind = error_from_name(error);
-    int64_t retry_after_s = 0;
-    (void)text_parse_number(rpc_header(answer, HEADER_RETRY_AFTER), 0, RPC_RETRY_AFTER_MOST_S, &retry_after_s);
-    (void)fail(rq, kind == OK ? ERR_INTERNAL : kind, "%s", rpc_header(answer, HEADER_MESSAGE));
-    (void)fail_layer(rq, rpc_header(answer, HEADER_LAYER));
-    (void)fail_reason(rq, rpc_header(answer, HEADER_REASON));
-    return fail_retry_after(rq, (int)retry_after_s);
-}
-
-static enum error
-read_answer(struct call *call, natsMsg *answer, const ProtobufCMessage **ret_reply)
-{
-    const char *error = rpc_header(answer, HEADER_ERROR);
-    if (!text_is_empty(error))
-        return fail_as_told(call->rq, answer, error);
-    const ProtobufCMessage *reply =
-        message_unpack(call->rq->arena, call->reply_type, BYTES(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer)));
-    if (reply == NULL)
-        return fail_privately(call->rq, ERR_INTERNAL, "an internal answer could not be read", "%s: not a %s", call->subject, call->reply_type->name);
-    *ret_reply = reply;
-    return OK;
-}
-
-static enum error
-exchange(struct call *call, const ProtobufCMessage **ret_reply)
-{
-    const struct request *rq = call->rq;
-    int64_t deadline_ms = rq->deadline_ms != 0 ? rq->deadline_ms : clock_monotonic_ms() + RPC_DEADLINE_MS;
-    int64_t patience_ms = clock_monotonic_ms() + RPC_PATIENCE_MS;
-    natsStatus status = NATS_TIMEOUT;
-    for (int pause_ms = RPC_PAUSE_FIRST_MS;; pause_ms = pause_ms * 2 < RPC_PAUSE_MOST_MS ? pause_ms * 2 : RPC_PAUSE_MOST_MS) {
-        int64_t left_ms = deadline_ms - clock_monotonic_ms();
-        if (left_ms <= 0)
-            return fail_without_answer(call, status);
-        AUTO(natsMsg, answer) = NULL;
-        status = ask(call, (int)(left_ms < RPC_DEADLINE_MOST_MS ? left_ms : RPC_DEADLINE_MOST_MS), &answer);
-        if (status == NATS_OK) {
-            enum error error = read_answer(call, answer, ret_reply);
-            bus_bin_take(bus_bin(call->bus), TAKE(answer));
-            return error;
-        }
-        if (!is_worth_another_attempt(status) || clock_monotonic_ms() + pause_ms >= patience_ms)
-            return fail_without_answer(call, status);
-        clock_sleep_ms(pause_ms);
-    }
-}
 
 enum error
 rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *callee, const char *subject_suffix, const char *method_name,
          const ProtobufCMessage *input, const ProtobufCMessage **ret_reply)
 {
-    const ProtobufCMethodDescriptor *method = find_method(callee, method_name);
-    const char *subject =
-        arena_format(rq->arena, "%s.%s", rpc_subject_of_service(rq->arena, callee, subject_suffix), rpc_split_words(rq->arena, method_name, '_'));
-    struct bytes body = message_pack(rq->arena, input);
-    if (body.len > RPC_BODY_MAX)
-        return fail(rq, ERR_TOO_LARGE, "the request is larger than %d bytes", RPC_BODY_MAX);
-    struct call call = {.bus = bus, .rq = rq, .subject = subject, .reply_type = method->output};
-    AUTO(natsMsg, message) = NULL;
-    natsStatus status = make_message(&call, body, &message);
-    if (status != NATS_OK)
-        return fail_without_answer(&call, status);
-    call.message = message;
-    enum error error = exchange(&call, ret_reply);
-    bus_bin_take(bus_bin(bus), TAKE(message));
-    return error;
+    const struct rpc_letter letter = {.subject = rpc_subject_of_method(rq->arena, callee, subject_suffix, method_name),
+                                      .body = message_pack(rq->arena, input),
+                                      .reply_type = rpc_method(callee, method_name)->output};
+
+    return rpc_post(bus, rq, &letter, ret_reply);
 }

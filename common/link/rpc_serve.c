@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "link/message.h"
+#include "link/rpc_bundle.h"
 #include "link/rpc_wire.h"
 #include "link/workers.h"
 
@@ -45,15 +46,20 @@ struct rpc_server {
     int subscriptions; /* that may still deliver, of all connections */
 };
 
+/* One call: a message, or a part of one. */
 struct delivery {
     const struct served_method *method;
     natsMsg *message;
+    struct rpc_bundle *bundle; /* NULL: it came alone */
+    size_t part;               /* of the bundle */
     int64_t arrived_ms;
 };
 
 struct rpc_incoming {
     const struct served_method *method;
     natsMsg *message;
+    struct rpc_bundle *bundle;
+    size_t part;
     bool answered;
     enum error result;
     struct request rq;
@@ -74,7 +80,7 @@ rpc_incoming_context(void *incoming)
 /* ---- answering ---- */
 
 static natsStatus
-send_body(struct rpc_incoming *incoming, struct bytes body)
+send_body(const struct rpc_incoming *incoming, struct bytes body)
 {
     AUTO_STRUCT(bus_link, link) = bus_hold(incoming->method->server->bus);
     return natsConnection_Publish(link->nats, natsMsg_GetReply(incoming->message), body.at, (int)body.len);
@@ -116,6 +122,14 @@ rpc_incoming_answer(void *context, enum error error, const ProtobufCMessage *rep
         error = fail(rq, ERR_TOO_LARGE, "the answer is larger than %d bytes; ask for less", RPC_BODY_MAX);
     }
     incoming->result = error;
+    if (incoming->bundle != NULL && error == OK) {
+        rpc_bundle_answer(incoming->bundle, incoming->part, body);
+        return;
+    }
+    if (incoming->bundle != NULL) {
+        rpc_bundle_refuse(incoming->bundle, incoming->part, error, &rq->failure);
+        return;
+    }
     natsStatus status = error == OK ? send_body(incoming, body) : send_refusal(incoming, error);
     if (status != NATS_OK)
         request_note(rq, "answer_lost", "%s", natsStatus_GetText(status));
@@ -123,25 +137,61 @@ rpc_incoming_answer(void *context, enum error error, const ProtobufCMessage *rep
 
 /* ---- one request ---- */
 
+static const char *
+trace_of(const struct delivery *delivery)
+{
+    return delivery->bundle != NULL ? rpc_bundle_call(delivery->bundle, delivery->part)->traceparent : rpc_header(delivery->message, HEADER_TRACE);
+}
+
+static int64_t
+time_left_ms(const struct delivery *delivery)
+{
+    int64_t left_ms = RPC_DEADLINE_MS;
+
+    if (delivery->bundle != NULL)
+        left_ms = rpc_bundle_call(delivery->bundle, delivery->part)->deadline_ms;
+    else
+        (void)text_parse_number(rpc_header(delivery->message, HEADER_DEADLINE), 0, RPC_DEADLINE_MOST_MS, &left_ms);
+    return left_ms < RPC_DEADLINE_MOST_MS ? left_ms : RPC_DEADLINE_MOST_MS;
+}
+
 static void
 begin(struct rpc_incoming *incoming, const struct delivery *delivery)
 {
     struct request *rq = &incoming->rq;
     incoming->method = delivery->method;
     incoming->message = delivery->message;
+    incoming->bundle = delivery->bundle;
+    incoming->part = delivery->part;
     incoming->answered = false;
-    request_begin(rq, "rpc", delivery->method->step, rpc_header(delivery->message, HEADER_TRACE));
+    request_begin(rq, "rpc", delivery->method->step, trace_of(delivery));
     rq->caller = arena_text(rq->arena, rpc_header(delivery->message, HEADER_CALLER));
-    int64_t left_ms = RPC_DEADLINE_MS;
-    (void)text_parse_number(rpc_header(delivery->message, HEADER_DEADLINE), 0, RPC_DEADLINE_MOST_MS, &left_ms);
-    rq->deadline_ms = delivery->arrived_ms + left_ms;
+    rq->deadline_ms = delivery->arrived_ms + time_left_ms(delivery);
 }
 
 static void
 end(struct rpc_incoming *incoming)
 {
+    struct bytes answers;
+
     request_end(&incoming->rq, incoming->result);
+    if (incoming->bundle != NULL) {
+        if (!rpc_bundle_end_call(incoming->bundle, &answers))
+            return;
+        (void)send_body(incoming, answers); /* when it is lost, the callers ask again */
+        rpc_bundle_close(incoming->bundle);
+    }
     bus_bin_take(bus_bin(incoming->method->server->bus), incoming->message);
+}
+
+static struct bytes
+body_of(const struct rpc_incoming *incoming)
+{
+    natsMsg *message = incoming->message;
+
+    if (incoming->bundle != NULL)
+        return message_bytes(rpc_bundle_call(incoming->bundle, incoming->part)->body);
+    return BYTES(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message));
 }
 
 static void
@@ -150,8 +200,7 @@ run(struct rpc_incoming *incoming)
     const struct served_method *method = incoming->method;
     ProtobufCService *table = method->server->table;
     struct request *rq = &incoming->rq;
-    natsMsg *message = incoming->message;
-    if (text_is_empty(natsMsg_GetReply(message))) {
+    if (text_is_empty(natsMsg_GetReply(incoming->message))) {
         incoming->result = fail(rq, ERR_BAD_REQUEST, "a call without an address for the answer");
         return;
     }
@@ -160,8 +209,7 @@ run(struct rpc_incoming *incoming)
         incoming->result = fail(rq, ERR_TIMEOUT, "the deadline passed before the work began; it was dropped");
         return;
     }
-    struct bytes body = BYTES(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message));
-    const ProtobufCMessage *input = message_unpack(rq->arena, method->input, body);
+    const ProtobufCMessage *input = message_unpack(rq->arena, method->input, body_of(incoming));
     if (input == NULL) {
         rpc_incoming_answer(incoming, fail(rq, ERR_BAD_REQUEST, "the body is not a valid %s", method->input->short_name), NULL);
         return;
@@ -181,30 +229,49 @@ serve(void *argument)
     end(&incoming);
 }
 
+/* Without a worker. */
 static void
-refuse(const struct delivery *delivery)
+refuse(const struct delivery *delivery, enum error kind, const char *message)
 {
     struct rpc_incoming incoming;
     begin(&incoming, delivery);
-    (void)fail(&incoming.rq, ERR_BUSY, "too many requests are waiting; try again shortly");
-    incoming.result = fail_retry_after(&incoming.rq, BUSY_RETRY_AFTER_S);
+    (void)fail(&incoming.rq, kind, "%s", message);
+    incoming.result = fail_retry_after(&incoming.rq, kind == ERR_BUSY ? BUSY_RETRY_AFTER_S : 0);
     if (!text_is_empty(natsMsg_GetReply(incoming.message)))
         rpc_incoming_answer(&incoming, incoming.result, NULL);
     end(&incoming);
 }
 
 static void
-deliver(natsConnection *nats, natsSubscription *subscription, natsMsg *message, void *context)
+hand_over(const struct delivery *call)
 {
-    const struct served_method *method = context;
     struct delivery *delivery = malloc(sizeof(*delivery));
     if (delivery == NULL)
         abort();
-    *delivery = (struct delivery){.method = method, .message = message, .arrived_ms = clock_monotonic_ms()};
-    if (workers_try(method->server->workers, serve, delivery))
+    *delivery = *call;
+    if (workers_try(call->method->server->workers, serve, delivery))
         return;
-    refuse(delivery);
+    refuse(delivery, ERR_BUSY, "too many requests are waiting; try again shortly");
     free(delivery);
+}
+
+static void
+deliver(natsConnection *nats, natsSubscription *subscription, natsMsg *message, void *context)
+{
+    struct delivery call = {.method = context, .message = message, .arrived_ms = clock_monotonic_ms()};
+    if (text_is_empty(rpc_header(message, HEADER_BUNDLE))) {
+        hand_over(&call);
+        return;
+    }
+    struct rpc_bundle *bundle = rpc_bundle_open(BYTES(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)));
+    if (bundle == NULL) {
+        refuse(&call, ERR_BAD_REQUEST, "the body is no valid bundle of calls");
+        return;
+    }
+    call.bundle = bundle;
+    /* With the last call's end the bundle may be gone. */
+    for (size_t count = rpc_bundle_count(bundle); call.part < count; call.part++)
+        hand_over(&call);
 }
 
 /* ---- the table's life ---- */

@@ -1,7 +1,8 @@
-/* Subjects and headers of calls. Used by rpc_call.c, rpc_serve.c and rpc_survey.c. */
+/* Subjects and headers of calls. Used by both ends of all kinds of calls. */
 #include "link/rpc_wire.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -24,6 +25,33 @@ char *
 rpc_subject_of_service(struct arena *arena, const ProtobufCServiceDescriptor *service, const char *suffix)
 {
     return arena_format(arena, "signet.%s%s", rpc_split_words(arena, service->short_name, '-'), suffix == NULL ? "" : suffix);
+}
+
+char *
+rpc_subject_of_method(struct arena *arena, const ProtobufCServiceDescriptor *service, const char *suffix, const char *method)
+{
+    return arena_format(arena, "%s.%s", rpc_subject_of_service(arena, service, suffix), rpc_split_words(arena, method, '_'));
+}
+
+const ProtobufCMethodDescriptor *
+rpc_method(const ProtobufCServiceDescriptor *service, const char *name)
+{
+    const ProtobufCMethodDescriptor *method = protobuf_c_service_descriptor_get_method_by_name(service, name);
+
+    if (method == NULL)
+        abort(); /* RPC_CALL named a method that the contract does not have */
+    return method;
+}
+
+enum error
+rpc_fail_as_told(struct request *rq, const char *error, const char *message, const char *layer, const char *reason, int retry_after_s)
+{
+    enum error kind = error_from_name(error);
+
+    (void)fail(rq, kind == OK ? ERR_INTERNAL : kind, "%s", message);
+    (void)fail_layer(rq, layer);
+    (void)fail_reason(rq, reason);
+    return fail_retry_after(rq, retry_after_s);
 }
 
 const char *

@@ -66,7 +66,7 @@ call_ra(struct est *est, const struct http_exchange *x, struct request *rq, cons
     input.change_names = client->renews;
     if (settings->validity_days > 0)
         input.not_after_s = clock_now_s() + settings->validity_days * DAY_S;
-    return RPC_CALL(est->bus, rq, ra, Enroll, &input, ret_reply);
+    return RPC_CALL_GATHERED(est->enrolments, rq, Enroll, &input, ret_reply);
 }
 
 static bool

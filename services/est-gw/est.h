@@ -20,7 +20,7 @@
 #include "link/http_server.h"
 #include "link/message.h"
 #include "link/prune.h"
-#include "link/rpc.h"
+#include "link/rpc_gather.h"
 #include "link/service.h"
 #include "pki/certificate.h"
 #include "pki/cms.h"
@@ -64,6 +64,7 @@ struct est {
     struct service_loop *profiles_loop;
     struct trust *trust;
     struct commit_queue *logins;
+    struct rpc_gather *enrolments;
     struct prune prune;
 };
 

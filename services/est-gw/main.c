@@ -63,6 +63,7 @@ main(int argc, char **argv)
     est.client_crls = snapshot_slot_new();
     est.trust = trust_new();
     est.logins = commit_queue_new(store_find_users, &est);
+    est.enrolments = rpc_gather_new(est.bus, &pb__ra__descriptor, "Enroll");
     listen_for_devices(&est);
     service_at_drain(service, trust_stop, &est);
     service_must(service, rq, rpc_serve(est.bus, rq, est_handlers(), &est, &(struct rpc_options){.threads = 2, .queue_limit = 64}));
@@ -73,6 +74,7 @@ main(int argc, char **argv)
     service_ready_when(service, "profiles", profiles_ready, &est);
     service_ready_when(service, "authorities", authorities_ready, &est);
     int status = service_run(service);
+    rpc_gather_free(est.enrolments);
     commit_queue_free(est.logins);
     trust_free(est.trust);
     snapshot_slot_free(est.profiles);

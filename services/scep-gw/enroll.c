@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "link/rpc.h"
 #include "scep.h"
 
 #define WAITING_RETRY_AFTER_S 3600
@@ -43,7 +42,7 @@ ask_ra(struct conversation *c, const struct transaction *transaction, const Pb__
     Pb__Principal principal;
     Pb__EnrollRequest input = enroll_input(c, transaction, &principal);
 
-    return RPC_CALL(c->scep->bus, c->rq, ra, Enroll, &input, ret_reply);
+    return RPC_CALL_GATHERED(c->scep->enrolments, c->rq, Enroll, &input, ret_reply);
 }
 
 /* The same request after its certificate has ended is a new one. */

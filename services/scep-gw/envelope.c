@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "link/rpc.h"
 #include "pki/oid.h"
 
 #define KEY_LEN_MAX 32
@@ -148,7 +147,7 @@ envelope_open(struct scep *scep, struct request *rq, const struct profile *profi
     input.profile = profile->ra;
     input.issuer = profile->about->issuer;
     input.encrypted_key = message_data(recipient->encrypted_key);
-    error = RPC_CALL(scep->bus, rq, signer, OpenScepEnvelope, &input, &reply);
+    error = RPC_CALL_GATHERED(scep->openings, rq, OpenScepEnvelope, &input, &reply);
     return error == OK ? envelope_decrypt(rq, enveloped, input.cipher, message_bytes(reply->key), ret_content) : error;
 }
 

@@ -70,6 +70,9 @@ main(int argc, char **argv)
     scep.admissions = commit_queue_new(store_add_transactions, &scep);
     scep.db = service_database(service);
     scep.bus = service_bus(service);
+    scep.enrolments = rpc_gather_new(scep.bus, &pb__ra__descriptor, "Enroll");
+    scep.openings = rpc_gather_new(scep.bus, &pb__signer__descriptor, "OpenScepEnvelope");
+    scep.replies = rpc_gather_new(scep.bus, &pb__signer__descriptor, "SignScepReply");
     service_must(service, rq, outbox_open(service, rq, scep.bus, scep.db, "scep", &scep.outbox));
     service_must(service, rq, profiles_follow(service, &scep, rq));
     service_must(service, rq, rpc_serve(scep.bus, rq, scep_handlers(), &scep, &(struct rpc_options){.threads = 2, .queue_limit = 16}));
@@ -79,6 +82,9 @@ main(int argc, char **argv)
     service_must(service, rq, retire_ras(service, rq, &scep));
     listen_for_devices(service, &scep);
     int status = service_run(service);
+    rpc_gather_free(scep.replies);
+    rpc_gather_free(scep.openings);
+    rpc_gather_free(scep.enrolments);
     commit_queue_free(scep.admissions);
     intune_cache_free(scep.intune);
     ra_cache_free(scep.ras);

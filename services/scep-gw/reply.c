@@ -1,6 +1,5 @@
 /* CertRep (RFC 8894 §3.3.2): success, pending, failure. The signer encodes and signs; here the envelope is sealed and the refusal is told to the log.
  */
-#include "link/rpc.h"
 #include "scep.h"
 
 static enum error
@@ -19,7 +18,7 @@ send_reply(struct conversation *c, Pb__ScepStatus status, enum fail_info info, s
     input.digest = c->message.digest;
     if (input.digest == PB__SCEP_DIGEST__SCEP_DIGEST_SHA1 && !c->profile->about->legacy)
         input.digest = PB__SCEP_DIGEST__SCEP_DIGEST_SHA256; /* only to say that SHA-1 is not allowed */
-    enum error error = RPC_CALL(c->scep->bus, c->rq, signer, SignScepReply, &input, &reply);
+    enum error error = RPC_CALL_GATHERED(c->scep->replies, c->rq, SignScepReply, &input, &reply);
     return error == OK ? http_answer(c->x, 200, "application/x-pki-message", message_bytes(reply->message)) : error;
 }
 

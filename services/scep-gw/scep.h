@@ -22,6 +22,7 @@
 #include "link/http_server.h"
 #include "link/message.h"
 #include "link/prune.h"
+#include "link/rpc_gather.h"
 #include "link/service.h"
 #include "pki/certificate.h"
 #include "pki/cms.h"
@@ -56,6 +57,7 @@ struct scep {
     struct ra_cache *ras;
     struct intune_cache *intune;
     struct commit_queue *admissions;
+    struct rpc_gather *enrolments, *openings, *replies;
     struct lease *pulls; /* of revocations */
     struct lease *retired_ras;
     struct prune prune;

@@ -2,14 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "link/rpc.h"
 #include "scep.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum error
-rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *callee, const char *subject_suffix, const char *method,
-         const ProtobufCMessage *input, const ProtobufCMessage **ret_reply)
+rpc_call_gathered(struct rpc_gather *gather, struct request *rq, const ProtobufCMessageDescriptor *type, const ProtobufCMessage *input,
+                  const ProtobufCMessage **ret_reply)
 {
     abort();
 }

@@ -57,6 +57,7 @@ open_fixture(void **state)
     fixture->est.authorities = snapshot_slot_new();
     fixture->est.client_crls = snapshot_slot_new();
     fixture->est.trust = trust_new();
+    fixture->est.enrolments = rpc_gather_new(NULL, &pb__ra__descriptor, "Enroll");
     *state = fixture;
     return 0;
 }
@@ -67,6 +68,7 @@ close_fixture(void **state)
     struct fixture *fixture = *state;
 
     request_free(fixture->rq);
+    rpc_gather_free(fixture->est.enrolments);
     trust_free(fixture->est.trust);
     snapshot_slot_free(fixture->est.profiles);
     snapshot_slot_free(fixture->est.authorities);

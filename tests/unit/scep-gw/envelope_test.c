@@ -107,7 +107,8 @@ open_with(struct request *rq, bool legacy, struct bytes envelope, struct bytes *
 {
     Pb__ScepProfile about = PB__SCEP_PROFILE__INIT;
     struct profile profile = {.about = &about, .ra = "phones"};
-    struct scep scep = {0};
+    AUTO_STRUCT(rpc_gather, openings) = rpc_gather_new(NULL, &pb__signer__descriptor, "OpenScepEnvelope");
+    struct scep scep = {.openings = openings};
 
     about.name = "phones";
     about.issuer = "issuing";

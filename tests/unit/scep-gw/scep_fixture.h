@@ -131,6 +131,9 @@ open_fixture(void **state)
     fixture->scep.profiles = snapshot_slot_new();
     fixture->scep.ras = ra_cache_new();
     fixture->scep.admissions = commit_queue_new(store_add_transactions, &fixture->scep);
+    fixture->scep.enrolments = rpc_gather_new(NULL, &pb__ra__descriptor, "Enroll");
+    fixture->scep.openings = rpc_gather_new(NULL, &pb__signer__descriptor, "OpenScepEnvelope");
+    fixture->scep.replies = rpc_gather_new(NULL, &pb__signer__descriptor, "SignScepReply");
     signer_failing = OK;
     signer_successor = "";
     signer_predecessor = BYTES_NONE;
@@ -146,6 +149,9 @@ close_fixture(void **state)
 
     request_free(fixture->rq);
     commit_queue_free(fixture->scep.admissions);
+    rpc_gather_free(fixture->scep.enrolments);
+    rpc_gather_free(fixture->scep.openings);
+    rpc_gather_free(fixture->scep.replies);
     ra_cache_free(fixture->scep.ras);
     snapshot_slot_free(fixture->scep.profiles);
     db_close(fixture->scep.db);
