@@ -7,8 +7,8 @@
  */
 #include "acme.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@
 #define KEY_MAX 64
 
 struct nonces {
-    struct secret *key;
+    EVP_MAC_CTX *mac; /* with its key, for one after the other: guarded by mutex */
     uint8_t prefix[PREFIX_OCTETS];
     char prefix_text[NONCE_PREFIX_LEN + 1];
     pthread_mutex_t mutex;
@@ -32,13 +32,27 @@ struct nonces {
     uint8_t used[RING_BITS / 8];
 };
 
+/* Made once: to find the algorithm and to set the key costs several times the HMAC itself. */
+static EVP_MAC_CTX *
+keyed_hmac(struct bytes key)
+{
+    OSSL_PARAM digest[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0), OSSL_PARAM_construct_end()};
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *mac = EVP_MAC_CTX_new(hmac);
+
+    if (mac == NULL || EVP_MAC_init(mac, key.at, key.len, digest) != 1)
+        abort();
+    EVP_MAC_free(hmac);
+    return mac;
+}
+
 struct nonces *
 nonces_new(struct bytes key)
 {
     struct nonces *nonces = calloc(1, sizeof *nonces);
     if (nonces == NULL)
         abort();
-    nonces->key = secret_copy(BYTES(key.at, key.len < KEY_MAX ? key.len : KEY_MAX));
+    nonces->mac = keyed_hmac(BYTES(key.at, key.len < KEY_MAX ? key.len : KEY_MAX));
     random_bytes(nonces->prefix, PREFIX_OCTETS);
     AUTO_STRUCT(arena, arena) = arena_new();
     memcpy(nonces->prefix_text, base64url_encode(arena, BYTES(nonces->prefix, PREFIX_OCTETS)), NONCE_PREFIX_LEN);
@@ -49,7 +63,7 @@ nonces_new(struct bytes key)
 void
 nonces_free(struct nonces *nonces)
 {
-    secret_free(nonces->key);
+    EVP_MAC_CTX_free(nonces->mac);
     pthread_mutex_destroy(&nonces->mutex);
     free(nonces);
 }
@@ -61,12 +75,14 @@ nonces_prefix(const struct nonces *nonces)
 }
 
 static void
-authenticate(const struct nonces *nonces, const uint8_t *octets, uint8_t ret_mac[MAC_OCTETS])
+authenticate(struct nonces *nonces, const uint8_t *octets, uint8_t ret_mac[MAC_OCTETS])
 {
     uint8_t mac[EVP_MAX_MD_SIZE];
-    unsigned len;
+    size_t len;
 
-    if (HMAC(EVP_sha256(), nonces->key->at, (int)nonces->key->len, octets, PREFIX_OCTETS + COUNTER_OCTETS, mac, &len) == NULL)
+    AUTO_LOCK(&nonces->mutex);
+    if (EVP_MAC_init(nonces->mac, NULL, 0, NULL) != 1 || EVP_MAC_update(nonces->mac, octets, PREFIX_OCTETS + COUNTER_OCTETS) != 1 ||
+        EVP_MAC_final(nonces->mac, mac, &len, sizeof mac) != 1)
         abort();
     memcpy(ret_mac, mac, MAC_OCTETS);
 }
@@ -107,7 +123,7 @@ nonce_mint(struct nonces *nonces, struct arena *arena)
 
 /* A nonce of the suite, minted by whichever replica; its octets, or NULL. */
 static const uint8_t *
-octets_of(const struct nonces *nonces, struct arena *arena, const char *nonce)
+octets_of(struct nonces *nonces, struct arena *arena, const char *nonce)
 {
     uint8_t mac[MAC_OCTETS];
     struct bytes octets;
