@@ -91,7 +91,7 @@ http_defer(struct http_exchange *x)
 {
     assert(x->on_loop && x->route->where == ON_LOOP_OR_WORKER);
     work_of(x)->deferred = true;
-    return OK;
+    return ERR_BUSY;
 }
 
 int

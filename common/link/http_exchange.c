@@ -55,6 +55,7 @@ http_work_release(struct http_work *work)
     answer->body = BYTES_NONE;
     answer->held = NULL;
     answer->release = NULL;
+    work->x.kept = NULL;
     work->deferred = work->head_only = false;
     work->wanted_status = 0;
     work->sent = 0;
@@ -283,7 +284,7 @@ on_request(h2o_handler_t *self, h2o_req_t *request)
     }
     if (error == OK)
         error = run_on_loop(work);
-    if (error == OK && work->deferred) {
+    if (work->deferred) {
         http_worker_hand_over(work);
         return 0;
     }

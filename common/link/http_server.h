@@ -9,8 +9,8 @@
  *
  * A handler fills `x->answer` and returns OK, or returns an error; then `render_failure` of the service makes the protocol's error out of
  * x->rq.failure; it finds the usual status in x->answer.status (405 for a wrong method, whatever the kind says). ON_LOOP handlers must not wait. An
- * ON_LOOP_OR_WORKER handler runs on the loop first with x->on_loop set and may return http_defer(x) to be called again on a worker. HEAD is answered
- * by the GET route without its body; other methods get 405 with Allow; unknown paths 404. Paths are matched raw (percent-encoding kept), `{name}` is
+ * ON_LOOP_OR_WORKER handler runs on the loop first with x->on_loop set and may return http_defer(x) to be called again on a worker, where it finds what
+ * it left in x->kept. HEAD is answered by the GET route without its body; other methods get 405 with Allow; unknown paths 404. Paths are matched raw (percent-encoding kept), `{name}` is
  * one segment, `{name*}` the rest with slashes.
  *
  * Limits are in http_server_options; a slow client is closed, a client that vanishes is survived, a full worker queue is ERR_BUSY, a handler that
@@ -71,6 +71,7 @@ struct http_exchange {
     int loop;                 /* which one took the request: from 0 */
     struct bytes client_cert; /* DER of the verified client certificate, or none */
     struct http_answer answer;
+    const void *kept; /* NULL, or what the handler has left on the loop for itself on a worker, in the request's arena */
     void *internal;
 };
 
@@ -130,7 +131,8 @@ struct bytes http_tls_exporter(const struct http_exchange *x);
 void http_header_out(struct http_exchange *x, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 enum error http_answer(struct http_exchange *x, int status, const char *content_type, struct bytes body);
 enum error http_answer_text(struct http_exchange *x, int status, const char *content_type, const char *text);
-enum error http_defer(struct http_exchange *x);
+/* An error, so that a handler ends with it like with any other, wherever in it the need to wait was seen. To the server it is none. */
+enum error http_defer(struct http_exchange *x) MUST_CHECK;
 
 /* 400, 401, 403, 404, 409, 413, 429, 500, 503, 504 for a kind of error: the usual mapping, for gateways that have no better one. */
 int http_status_of(enum error kind);

@@ -94,6 +94,7 @@ http_worker_hand_over(struct http_work *work)
     copy_what_is_borrowed(work);
     x->on_loop = false;
     x->answer.header_count = 0; /* of a handler that looked first and deferred then */
+    failure_clear(&x->rq);
     x->rq.deadline_ms = clock_monotonic_ms() + options->handler_timeout_ms - head_start_ms;
     /* Draws the ids now: on_deadline reads them while the worker has the exchange. */
     (void)request_traceparent(&x->rq);

@@ -47,6 +47,8 @@ enum error contacts_check(struct request *rq, const json_t *payload, const char 
 struct account_cache *account_cache_new(void);
 void account_cache_free(struct account_cache *cache);
 DEFINE_AUTO_STRUCT(account_cache, account_cache_free);
+/* One that is remembered; false: it has to be loaded. Held until rq ends. */
+bool account_cache_find(struct account_cache *cache, struct request *rq, const char *id, const struct account **ret_account);
 /* Held until rq ends. ERR_NOT_FOUND when there is no such account. */
 enum error account_cache_load(struct acme *acme, struct request *rq, const char *id, const struct account **ret_account) MUST_CHECK;
 void account_cache_forget(struct account_cache *cache, const char *id);

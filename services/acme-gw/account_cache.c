@@ -166,6 +166,19 @@ load(struct acme *acme, struct request *rq, const char *id, struct entry **ret_e
     return OK;
 }
 
+bool
+account_cache_find(struct account_cache *cache, struct request *rq, const char *id, const struct account **ret_account)
+{
+    uint64_t changes;
+    struct entry *entry = find(cache, id, &changes);
+
+    if (entry == NULL)
+        return false;
+    arena_defer(rq->arena, let_go, entry);
+    *ret_account = &entry->account;
+    return true;
+}
+
 enum error
 account_cache_load(struct acme *acme, struct request *rq, const char *id, const struct account **ret_account)
 {

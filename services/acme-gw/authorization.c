@@ -75,10 +75,13 @@ authorization(void *context, struct http_exchange *x)
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (error)
         return error;
-    if (signed_.payload != NULL)
-        return deactivate_authorization(acme, x, &signed_);
-    if (authorization_cache_tell(acme->authorizations, x->rq.arena, signed_.account->id, x->params[0], &found))
+    bool is_read = signed_.payload == NULL;
+    if (is_read && authorization_cache_tell(acme->authorizations, x->rq.arena, signed_.account->id, x->params[0], &found))
         return authorization_answer(acme, x, 200, &found);
+    if (x->on_loop)
+        return http_defer(x);
+    if (!is_read)
+        return deactivate_authorization(acme, x, &signed_);
     error = store_load_authorization(acme, &x->rq, signed_.account->id, x->params[0], &found);
     return error ? error : authorization_answer(acme, x, 200, &found);
 }

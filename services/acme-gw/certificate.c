@@ -19,8 +19,10 @@ certificate_pem(struct arena *arena, struct bytes leaf, const char *chain_pem)
 }
 
 static enum error
-load(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, int64_t which, const char **ret_pem, size_t *ret_count)
+load(struct acme *acme, struct http_exchange *x, const char *account_id, int64_t which, const char **ret_pem, size_t *ret_count)
 {
+    struct request *rq = &x->rq;
+    const char *order_id = x->params[0];
     struct bytes leaf;
     const char *const *chains = NULL;
     size_t count = 0;
@@ -31,6 +33,8 @@ load(struct acme *acme, struct request *rq, const char *account_id, const char *
         *ret_count = 1;
         return OK;
     }
+    if (x->on_loop)
+        return http_defer(x);
     enum error error = store_load_certificate(acme, rq, account_id, order_id, &leaf, &chains, &count);
     if (error)
         return error;
@@ -76,7 +80,7 @@ certificate(void *context, struct http_exchange *x)
         return error;
     if (x->params[1] != NULL && !text_parse_number(x->params[1], 1, ALTERNATE_MAX, &which))
         return fail(rq, ERR_NOT_FOUND, "this certificate has no such chain");
-    error = load(acme, rq, signed_.account->id, x->params[0], which, &pem, &count);
+    error = load(acme, x, signed_.account->id, which, &pem, &count);
     if (error)
         return error;
     link_alternates(acme, x, which, count);

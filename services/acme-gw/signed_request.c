@@ -1,6 +1,7 @@
 /*
  * What every POST goes through before its handler looks at it (RFC 8555 §6): media type, JWS, url, key, signature, nonce, account, payload.
- * The nonce is used up only by a request whose signature verifies.
+ * The nonce is used up only by a request whose signature verifies. On the loop, where nothing may wait, what would ask the database or another
+ * replica is left to a worker; what could be checked there is not checked again.
  */
 #include "acme.h"
 
@@ -36,12 +37,15 @@ check_url(struct acme *acme, struct http_exchange *x, const struct jws *jws)
 }
 
 static enum error
-load_account(struct acme *acme, struct request *rq, const char *kid, const struct account **ret_account)
+load_account(struct acme *acme, struct http_exchange *x, const char *kid, const struct account **ret_account)
 {
+    struct request *rq = &x->rq;
     const char *prefix = acme_url(acme, rq->arena, "account", "");
 
     if (!text_starts_with(kid, prefix) || strlen(kid + strlen(prefix)) != ACME_ID_LEN)
         return refuse(rq, ERR_BAD_REQUEST, "accountDoesNotExist", "the kid %.200s is no account URL of this server", kid);
+    if (x->on_loop)
+        return account_cache_find(acme->accounts, rq, kid + strlen(prefix), ret_account) ? OK : http_defer(x);
     enum error error = account_cache_load(acme, rq, kid + strlen(prefix), ret_account);
     if (error != ERR_NOT_FOUND)
         return error;
@@ -50,12 +54,14 @@ load_account(struct acme *acme, struct request *rq, const char *kid, const struc
 }
 
 static enum error
-find_key(struct acme *acme, struct request *rq, const struct jws *jws, enum signed_by by, struct signed_request *signed_)
+find_key(struct acme *acme, struct http_exchange *x, const struct jws *jws, enum signed_by by, struct signed_request *signed_)
 {
+    struct request *rq = &x->rq;
+
     if (jws->kid != NULL) {
         if (by == BY_NEW_KEY)
             return refuse(rq, ERR_BAD_REQUEST, "malformed", "this request must carry its key as \"jwk\", not name an account as \"kid\"");
-        enum error error = load_account(acme, rq, jws->kid, &signed_->account);
+        enum error error = load_account(acme, x, jws->kid, &signed_->account);
         if (error)
             return error;
         signed_->jwk = &signed_->account->jwk;
@@ -70,16 +76,20 @@ find_key(struct acme *acme, struct request *rq, const struct jws *jws, enum sign
 
 /* The key that we remember may be the one before the last: another replica has changed it a moment ago. */
 static enum error
-verify(struct acme *acme, struct request *rq, const struct jws *jws, struct signed_request *signed_)
+verify(struct acme *acme, struct http_exchange *x, const struct jws *jws, struct signed_request *signed_)
 {
+    struct request *rq = &x->rq;
+
     enum error error = jws_verify(rq, jws, signed_->jwk);
     if (error == OK || signed_->account == NULL)
         return error;
+    if (x->on_loop)
+        return http_defer(x);
     struct failure failure = rq->failure;
     failure_clear(rq);
     const char *canonical = signed_->jwk->canonical;
     account_cache_forget(acme->accounts, signed_->account->id);
-    if (load_account(acme, rq, jws->kid, &signed_->account) != OK)
+    if (load_account(acme, x, jws->kid, &signed_->account) != OK)
         return rq->failure.kind;
     signed_->jwk = &signed_->account->jwk;
     if (!text_equal(signed_->jwk->canonical, canonical))
@@ -119,8 +129,14 @@ take_payload(struct request *rq, struct bytes payload, const json_t **ret_payloa
     return OK;
 }
 
-enum error
-signed_request_check(struct acme *acme, struct http_exchange *x, enum signed_by by, struct signed_request *ret_signed)
+static bool
+is_of_another_replica(const struct acme *acme, const char *nonce)
+{
+    return nonce != NULL && !text_starts_with(nonce, nonces_prefix(acme->nonces));
+}
+
+static enum error
+check(struct acme *acme, struct http_exchange *x, enum signed_by by, struct signed_request *ret_signed)
 {
     struct request *rq = &x->rq;
     struct signed_request signed_ = {0};
@@ -131,10 +147,12 @@ signed_request_check(struct acme *acme, struct http_exchange *x, enum signed_by 
         error = jws_parse(rq, x->body, &jws);
     if (!error)
         error = check_url(acme, x, &jws);
+    if (!error && x->on_loop && is_of_another_replica(acme, jws.nonce))
+        error = http_defer(x);
     if (!error)
-        error = find_key(acme, rq, &jws, by, &signed_);
+        error = find_key(acme, x, &jws, by, &signed_);
     if (!error)
-        error = verify(acme, rq, &jws, &signed_);
+        error = verify(acme, x, &jws, &signed_);
     if (!error)
         error = nonce_redeem(acme, rq, jws.nonce);
     if (!error)
@@ -145,6 +163,21 @@ signed_request_check(struct acme *acme, struct http_exchange *x, enum signed_by 
     if (!error)
         *ret_signed = signed_;
     return error;
+}
+
+/* Once: a handler that began on the loop and goes on in a worker has used up the nonce. */
+enum error
+signed_request_check(struct acme *acme, struct http_exchange *x, enum signed_by by, struct signed_request *ret_signed)
+{
+    if (x->kept == NULL) {
+        struct signed_request *checked = arena_alloc(x->rq.arena, sizeof *checked);
+        enum error error = check(acme, x, by, checked);
+        if (error)
+            return error;
+        x->kept = checked;
+    }
+    *ret_signed = *(const struct signed_request *)x->kept;
+    return OK;
 }
 
 enum error

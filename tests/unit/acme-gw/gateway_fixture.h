@@ -62,6 +62,7 @@ static struct {
     char attestation[64], attestation_roots[128]; /* what the validator was given: the object, "format=PEM …" */
     struct bytes attested_key;
     char enrolled_attested[64];
+    char redeemer[16]; /* the thread that asked another replica for a nonce */
 } beyond;
 
 static sem_t validator_gate;
@@ -216,6 +217,18 @@ play_check_caa(struct request *rq, const Pb__CheckCaaRequest *input, const Proto
     return OK;
 }
 
+static inline enum error
+play_redeem_nonce(struct request *rq, const ProtobufCMessage **ret_reply)
+{
+    Pb__RedeemNonceReply *reply = arena_alloc(rq->arena, sizeof *reply);
+
+    pthread_getname_np(pthread_self(), beyond.redeemer, sizeof beyond.redeemer);
+    pb__redeem_nonce_reply__init(reply);
+    reply->fresh = true;
+    *ret_reply = &reply->base;
+    return OK;
+}
+
 enum error
 rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *callee, const char *subject_suffix, const char *method,
          const ProtobufCMessage *input, const ProtobufCMessage **ret_reply)
@@ -228,6 +241,8 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
         return play_validate(rq, (const Pb__ValidateChallengeRequest *)input, ret_reply);
     if (text_equal(method, "CheckCaa"))
         return play_check_caa(rq, (const Pb__CheckCaaRequest *)input, ret_reply);
+    if (text_equal(method, "RedeemNonce"))
+        return play_redeem_nonce(rq, ret_reply);
     return fail(rq, ERR_UNAVAILABLE, "nobody serves %s", method);
 }
 

@@ -102,6 +102,46 @@ a_bad_signature_does_not_use_up_the_nonce(void **state)
     assert_status(client_send(&me, my_path(), "application/jose+json", jose_jws(me.arena, me.key, "ES256", header, "")), 200);
 }
 
+/* What is remembered is answered by the loop itself; the rest begins there, too, and must not wait there. */
+static const struct http_kit_reply *
+read_with_nonce(const char *url, EVP_PKEY *key, const char *nonce)
+{
+    const char *header = arena_format(me.arena, "{\"alg\":\"ES256\",\"nonce\":\"%s\",\"url\":\"%s\",\"kid\":\"%s\"}", nonce, url, me.kid);
+    return client_send(&me, path_of(url), "application/jose+json", jose_jws(me.arena, key, "ES256", header, ""));
+}
+
+static void
+another_replica_is_asked_for_its_nonce_by_a_worker(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+    AUTO_STRUCT(nonces, other) = nonces_new(bytes_of_text("0123456789abcdef0123456789abcdef"));
+
+    assert_status(read_with_nonce(made.authorization, me.key, nonce_mint(other, me.arena)), 200);
+    assert_string_equal(beyond.redeemer, "acme");
+}
+
+static void
+what_is_left_to_a_worker_is_not_checked_again(void **state)
+{
+    struct made_order made = client_order(&me, "host.example"); /* its authorisation was told: now it is read from the database */
+    const char *nonce = client_nonce(&me);
+
+    assert_status(read_with_nonce(made.authorization, me.key, nonce), 200);
+    assert_problem(&me, read_with_nonce(made.authorization, me.key, nonce), 400, "badNonce");
+}
+
+static void
+accounts_that_are_not_remembered_and_bad_signatures_are_left_to_a_worker(void **state)
+{
+    struct made_order made = client_order(&me, "host.example");
+    AUTO(EVP_PKEY, other) = kit_key("p256");
+
+    account_cache_forget(gateway.accounts, strrchr(me.kid, '/') + 1);
+    assert_status(read_with_nonce(made.authorization, me.key, client_nonce(&me)), 200);
+    assert_problem(&me, read_with_nonce(made.authorization, other, client_nonce(&me)), 400, "malformed");
+    assert_status(read_with_nonce(made.authorization, me.key, client_nonce(&me)), 200);
+}
+
 static void
 rejects_other_media_types(void **state)
 {
@@ -283,7 +323,7 @@ an_absent_database_is_503_with_retry_after(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 15
+#define CASES_BY_HAND 18
 
 int
 main(void)
@@ -292,6 +332,9 @@ main(void)
         CASE(accepts_a_proper_request),
         CASE(rejects_a_nonce_that_was_used),
         CASE(a_bad_signature_does_not_use_up_the_nonce),
+        CASE(another_replica_is_asked_for_its_nonce_by_a_worker),
+        CASE(what_is_left_to_a_worker_is_not_checked_again),
+        CASE(accounts_that_are_not_remembered_and_bad_signatures_are_left_to_a_worker),
         CASE(rejects_other_media_types),
         CASE(rejects_a_replay_nonce_header_in_a_request),
         CASE(rejects_a_query_that_was_not_signed),

@@ -47,12 +47,16 @@ quick(void *context, struct http_exchange *x)
 static enum error
 maybe(void *context, struct http_exchange *x)
 {
-    if (x->on_loop && x->params[0][0] == 'd')
+    if (x->on_loop)
+        x->kept = x->kept == NULL ? "loop" : "stale";
+    if (x->on_loop && x->params[0][0] == 'd') {
+        x->kept = "worker";
+        (void)fail(&x->rq, ERR_INTERNAL, "nothing that counts");
         return http_defer(x);
+    }
     const char *header = http_header_in(x, "X-Given");
-    return http_answer_text(
-        x, 200, "text/plain",
-        arena_format(x->rq.arena, "%s %s %.*s", x->on_loop ? "loop" : "worker", header, (int)x->body.len, (const char *)x->body.at));
+    return http_answer_text(x, 200, "text/plain",
+                            arena_format(x->rq.arena, "%s %s %.*s", (const char *)x->kept, header, (int)x->body.len, (const char *)x->body.at));
 }
 
 static const struct http_route routes[] = {
