@@ -18,8 +18,7 @@
 #include "signet/v1/event.pb-c.h"
 
 #define BATCH 256
-#define LOAD_FROM_OCTETS 4096 /* so much in one turn says that more is coming */
-#define LOAD_PAUSE_MS 30      /* then, between two turns: fewer transactions for the same rows */
+#define GATHER_MS 200 /* after a turn, for events that nobody waits for: what a turn costs hardly depends on how many it has */
 #define SWEEP_MS 1000
 #define TURN_MS 10000
 #define ACK_WAIT_MS 3000
@@ -43,12 +42,13 @@ struct outbox {
     /* The thread's own. */
     struct bus_link *link; /* held between batches, with js; NULL after trouble */
     jsCtx *js;
-    size_t taken, stored; /* of the last batch: rows */
-    size_t octets;        /* and what was published */
+    size_t taken, stored; /* rows of the last batch */
+    int64_t gather_until_ms;
 
     pthread_mutex_t mutex; /* for what follows */
     pthread_cond_t woken;
-    bool wanted; /* a commit happened, or there is more than a batch */
+    bool wanted; /* a commit happened */
+    bool urgent; /* and somebody waits for its event */
     bool stopping;
     pthread_cond_t acknowledged;
     struct publish publishes[BATCH];
@@ -190,17 +190,14 @@ relay_batch(struct db *db, struct request *rq, void *context)
 {
     struct outbox *outbox = context;
     struct db_rows *rows;
-    outbox->taken = outbox->stored = outbox->octets = 0;
+    outbox->taken = outbox->stored = 0;
     enum error error = DB_QUERY(db, rq, &outbox->take, &rows, DB_INT(BATCH));
     if (error || db_count(rows) == 0)
         return error;
     outbox->taken = db_count(rows);
     forget_publishes(outbox);
-    for (size_t i = 0; i < outbox->taken; i++) {
-        struct bytes body = db_bytes(rows, i, 3);
-        publish(outbox, db_text(rows, i, 1), db_text(rows, i, 2), body);
-        outbox->octets += body.len;
-    }
+    for (size_t i = 0; i < outbox->taken; i++)
+        publish(outbox, db_text(rows, i, 1), db_text(rows, i, 2), db_bytes(rows, i, 3));
     wait_for_acks(outbox);
     struct db_value ids = stored_ids(outbox, rq, rows);
     if (outbox->stored == 0)
@@ -227,12 +224,12 @@ static bool
 turn(struct outbox *outbox)
 {
     AUTO_STRUCT(bus_link, link) = bus_hold_streams(outbox->bus);
+    outbox->taken = 0;
     if (!bus_link_is_up(link))
         return false;
     struct request rq;
     request_begin(&rq, "outbox", outbox->step, NULL);
     rq.deadline_ms = clock_monotonic_ms() + TURN_MS;
-    outbox->taken = outbox->octets = 0;
     enum error error = relay(outbox, &rq);
     if (error == OK)
         request_drop(&rq); /* each event had its line where it was committed, and has one where it is heard */
@@ -247,12 +244,12 @@ turn(struct outbox *outbox)
 static bool
 wait_for_commit(struct outbox *outbox)
 {
-    int64_t until_ms = clock_monotonic_ms() + SWEEP_MS;
+    int64_t sweep_ms = clock_monotonic_ms() + SWEEP_MS;
     AUTO_LOCK(&outbox->mutex);
-    while (!outbox->wanted && !outbox->stopping)
-        if (!clock_wait(&outbox->woken, &outbox->mutex, until_ms))
+    while (!outbox->urgent && !outbox->stopping)
+        if (!clock_wait(&outbox->woken, &outbox->mutex, outbox->wanted ? outbox->gather_until_ms : sweep_ms))
             break;
-    outbox->wanted = false;
+    outbox->wanted = outbox->urgent = false;
     return !outbox->stopping;
 }
 
@@ -263,8 +260,7 @@ run(void *context)
     do {
         while (turn(outbox))
             ;
-        if (outbox->octets >= LOAD_FROM_OCTETS)
-            clock_sleep_ms(LOAD_PAUSE_MS);
+        outbox->gather_until_ms = outbox->taken > 0 ? clock_monotonic_ms() + GATHER_MS : 0;
     } while (wait_for_commit(outbox));
     while (turn(outbox))
         ;
@@ -357,12 +353,27 @@ outbox_bundle_part(struct arena *arena, const char *event_id, const ProtobufCMes
     return message_pack(arena, &bundle.base);
 }
 
+static void
+wake(struct outbox *outbox, bool urgent)
+{
+    AUTO_LOCK(&outbox->mutex);
+    if ((urgent && outbox->urgent) || (!urgent && outbox->wanted))
+        return; /* it knows */
+    outbox->wanted = true;
+    outbox->urgent = outbox->urgent || urgent;
+    pthread_cond_signal(&outbox->woken);
+}
+
 void
 outbox_wake(struct outbox *outbox)
 {
-    AUTO_LOCK(&outbox->mutex);
-    outbox->wanted = true;
-    pthread_cond_signal(&outbox->woken);
+    wake(outbox, true);
+}
+
+void
+outbox_wake_soon(struct outbox *outbox)
+{
+    wake(outbox, false);
 }
 
 int64_t

@@ -190,7 +190,7 @@ issue_batch(void *context, struct request *rq, void *const *items, size_t count)
     if (some == 0)
         return OK;
     if (store_certificates(ra, rq, issues, some) == OK)
-        outbox_wake(ra->outbox);
+        outbox_wake_soon(ra->outbox);
     else if (fail_all(rq, issues, some) != OK)
         return rq->failure.kind;
     return OK;

@@ -146,6 +146,25 @@ publishes_after_the_commit_with_id_and_body(void **state)
     pb__certificate_revoked__free_unpacked(event, NULL);
 }
 
+/* Events that nobody waits for leave by themselves, one turn after the other, and with the first that somebody does wait for. */
+static void
+events_that_nobody_waits_for_are_published_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outbox *outbox = open_outbox(fixture->bus, fixture->rq);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(commit_event(fixture->rq, outbox, arena_format(fixture->rq->arena, "soon-%d", i)), OK);
+        outbox_wake_soon(outbox);
+        WAIT_FOR(events_in_stream(fixture->bus) == i);
+    }
+    assert_int_equal(commit_event(fixture->rq, outbox, "later"), OK);
+    outbox_wake_soon(outbox);
+    assert_int_equal(commit_event(fixture->rq, outbox, "now"), OK);
+    outbox_wake(outbox);
+    WAIT_FOR(events_in_stream(fixture->bus) == 5);
+    WAIT_FOR(table_is_empty());
+}
+
 static void
 publishes_rows_that_nobody_announced(void **state)
 {
@@ -375,6 +394,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(publishes_after_the_commit_with_id_and_body),
+        CASE(events_that_nobody_waits_for_are_published_too),
         CASE(publishes_rows_that_nobody_announced),
         CASE(publishes_more_than_a_batch_at_once),
         CASE(replicas_publish_every_event_once),

@@ -29,7 +29,7 @@ issues_stores_audits_and_announces(void **state)
     assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate_status WHERE issuer = '" ISSUER "' AND revoked_at IS NULL"), 2);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'certificate.issued' AND principal = 'acme-account:alice'"), 2);
     assert_int_equal(count_announced(fixture), 2);
-    assert_int_equal(outbox_wakes, 2);
+    assert_int_equal(outbox_soon_wakes, 2);
     const char *where = arena_format(rq->arena, "SELECT count(*) FROM ra.issued_certificate WHERE expiry_month = %d AND serial = '\\x%s'",
                                      serial_month_of(reply.not_after_s), bytes_hex(rq->arena, certificate.serial, 0));
     assert_int_equal(ask_number(where), 1);

@@ -69,7 +69,7 @@ many_intents_are_one_call_and_two_round_trips(void **state)
         assert_stored(batch, i);
     assert_int_equal(signer.calls, 1);
     assert_int_equal(rq->sql_round_trips, 2);
-    assert_int_equal(outbox_wakes, 1);
+    assert_int_equal(outbox_soon_wakes, 1);
     assert_int_equal(ask_number("SELECT count(*) FROM ra.certificate"), MANY);
     assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'issued'"), MANY);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'certificate.issued'"), MANY);

@@ -50,12 +50,18 @@ struct fake_signer {
 };
 
 static struct fake_signer signer = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-static int outbox_wakes;
+static int outbox_wakes, outbox_soon_wakes;
 
 void
 outbox_wake(struct outbox *outbox)
 {
     __atomic_add_fetch(&outbox_wakes, 1, __ATOMIC_SEQ_CST);
+}
+
+void
+outbox_wake_soon(struct outbox *outbox)
+{
+    __atomic_add_fetch(&outbox_soon_wakes, 1, __ATOMIC_SEQ_CST);
 }
 
 static inline Pb__Template *
@@ -401,7 +407,7 @@ open_fixture(void **state)
     signer.most_at_once = 0;
     signer.answers_another = false;
     signer.before_answer = NULL;
-    signer.calls = signer.signed_certificates = signer.signed_heads = outbox_wakes = 0;
+    signer.calls = signer.signed_certificates = signer.signed_heads = outbox_wakes = outbox_soon_wakes = 0;
     *state = fixture;
     return 0;
 }
