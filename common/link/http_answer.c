@@ -23,16 +23,26 @@ http_trimmed(h2o_iovec_t value)
     return BYTES(value.base, value.len);
 }
 
+#define HEADER_NAME_MAX 64
+
+static size_t
+to_lower(const char *name, char ret_lower[HEADER_NAME_MAX])
+{
+    size_t len = strlen(name);
+
+    assert(len < HEADER_NAME_MAX);
+    for (size_t i = 0; i <= len; i++)
+        ret_lower[i] = (char)tolower((unsigned char)name[i]);
+    return len;
+}
+
 const char *
 http_header_in(const struct http_exchange *x, const char *name)
 {
     struct http_work *work = work_of(x);
-    char lower[64];
-    size_t len = strlen(name);
+    char lower[HEADER_NAME_MAX];
+    size_t len = to_lower(name, lower);
 
-    assert(len < sizeof lower);
-    for (size_t i = 0; i <= len; i++)
-        lower[i] = (char)tolower((unsigned char)name[i]);
     for (size_t i = 0; i < work->header_count; i++)
         if (strcmp(work->headers[i].name, lower) == 0)
             return work->headers[i].value;
@@ -43,6 +53,25 @@ http_header_in(const struct http_exchange *x, const char *name)
     if (at < 0)
         return NULL;
     return bytes_text(x->rq.arena, http_trimmed(headers->entries[at].value));
+}
+
+const char *
+http_headers_in(const struct http_exchange *x, const char *name)
+{
+    struct http_work *work = work_of(x);
+    char lower[HEADER_NAME_MAX];
+    size_t len = to_lower(name, lower), found = 0;
+    struct buffer joined = buffer_in(x->rq.arena);
+
+    for (size_t i = 0; i < work->header_count; i++)
+        if (strcmp(work->headers[i].name, lower) == 0)
+            buffer_append_format(&joined, "%s%s", found++ > 0 ? "," : "", work->headers[i].value);
+    if (!work->at_worker && work->request != NULL) {
+        const h2o_headers_t *headers = &work->request->headers;
+        for (ssize_t at = -1; (at = h2o_find_header_by_str(headers, lower, len, at)) >= 0;)
+            buffer_append_format(&joined, "%s%s", found++ > 0 ? "," : "", bytes_text(x->rq.arena, http_trimmed(headers->entries[at].value)));
+    }
+    return found == 0 ? NULL : buffer_text(&joined);
 }
 
 /* A value with a line end in it would be two headers to the client (CWE-113). */

@@ -112,6 +112,8 @@ void http_server_close(struct http_server *server, int most_ms);
 
 /* Request side. NULL when absent. Host is x->host; Content-Length, Transfer-Encoding, Expect and Upgrade are the server's own and not shown. */
 const char *http_header_in(const struct http_exchange *x, const char *name);
+/* Of a header that may be there several times, all values in their order, with commas between (RFC 9110 §5.3). NULL when absent. */
+const char *http_headers_in(const struct http_exchange *x, const char *name);
 /* Percent-decodes into the arena; false when malformed or NUL inside. */
 bool http_percent_decode(struct arena *arena, const char *raw, struct bytes *ret_bytes);
 /* The value of a query parameter, decoded, or NULL. */

@@ -50,6 +50,7 @@ struct acme_config {
     int requests_per_minute;
     int requests_burst;
     const char *unlimited_networks;
+    const char *proxy_networks;
     int keep_days;
     const char *template_name;
     const char *issuer;
@@ -73,6 +74,7 @@ struct acme {
     const char *terms_url;
     struct secret_box *secrets;
     struct request_limiter *requests;
+    struct proxies proxies;
     struct snapshot_slot *policies;
     struct service_loop *policy_loop;
     struct db *db;

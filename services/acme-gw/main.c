@@ -47,7 +47,9 @@ static const struct setting settings[] = {
                    "requests of one address, an IPv6 /64 counting as one, at this replica; 0: as many as come"),
     SETTING_NUMBER(struct acme_config, requests_burst, "SIGNET_ACME_REQUESTS_BURST", "500", 1, 1000000, "how many of them may come at once"),
     SETTING_TEXT(struct acme_config, unlimited_networks, "SIGNET_ACME_UNLIMITED_NETWORKS", "",
-                 "whose requests are not counted, comma-separated CIDR: proxies in front, monitoring"),
+                 "whose requests are not counted, comma-separated CIDR: monitoring"),
+    SETTING_TEXT(struct acme_config, proxy_networks, "SIGNET_ACME_PROXY_NETWORKS", "",
+                 "reverse proxies in front, comma-separated CIDR: the client is the one that their X-Forwarded-For names"),
     SETTING_NUMBER(struct acme_config, keep_days, "SIGNET_ACME_KEEP_DAYS", "90", 0, 36500,
                    "days after which orders that expired without a certificate, and authorisations without an order, are forgotten; 0: never"),
     SETTING_NUMBER(struct acme_config, loops, "SIGNET_ACME_LOOPS", "1", 1, 64, "event loops"),
@@ -181,7 +183,7 @@ listen_for_clients(struct service *service, struct acme *acme)
                                           .context = acme,
                                           .render_failure = problem_render,
                                           .decorate = acme_decorate,
-                                          .admit = limit_request,
+                                          .admit = admit_client,
                                           .loops = acme->config.loops,
                                           .workers = acme->config.workers,
                                           .body_max = ACME_BODY_MAX,
@@ -199,6 +201,7 @@ main(int argc, char **argv)
 
     service_must(service, rq, challenge_types_check(rq, &acme.config));
     service_must(service, rq, perspectives_check(rq, acme.config.perspectives));
+    service_must(service, rq, proxies_parse(rq, acme.config.proxy_networks, &acme.proxies));
     open_nonces(service, rq, &acme);
     open_secrets(service, rq, &acme);
     open_profiles(service, rq, &acme);

@@ -14,7 +14,7 @@ def second(stack):
     """The port of a second replica, under the first one's URL, that counts requests from loopback, too: 60 a minute, 40 at once."""
     port = int(stack.env["SIGNET_ACME_PORT"])
     stack.env["SIGNET_EXTRA_acme_gw"] = (f"SIGNET_ACME_URL=https://127.0.0.1:{port} SIGNET_ACME_UNLIMITED_NETWORKS= SIGNET_ACME_REQUESTS_PER_MINUTE=60 "
-                                         "SIGNET_ACME_REQUESTS_BURST=40")
+                                         "SIGNET_ACME_REQUESTS_BURST=40 SIGNET_ACME_PROXY_NETWORKS=127.0.0.0/8")
     try:
         stack.start("acme-gw@2")
         stack.wait("acme-gw@2")
@@ -124,6 +124,22 @@ def test_requests_of_an_address_are_counted_at_each_replica(stack, second):
     assert answers[-1].headers["Replay-Nonce"]
     other = client_of(stack, None)
     assert all(other.http("GET", client.base.geturl()).status == 200 for _ in range(60))
+
+
+def test_behind_a_proxy_the_client_is_counted_and_judged(stack, second):
+    stack.signetctl("acme", "policy", "create", "branch", "--client-networks", "192.0.2.0/24")
+    directory = stack.acme_directory.replace("/acme/", "/acme/branch/")
+    client, direct = client_of(stack, None, second), client_of(stack, None)
+    ask = lambda *addresses: client.http("GET", directory, headers={"X-Forwarded-For": ", ".join(addresses)})  # noqa: E731
+    until(lambda: ask("192.0.2.1").status == 200)
+    assert ask("198.51.100.1").problem == "unauthorized" and "198.51.100.1" in ask("198.51.100.1").json()["detail"]
+    assert ask("192.0.2.1", "198.51.100.1").problem == "unauthorized"  # the first one is made up by the client
+    # Nobody is believed where no proxies are named.
+    assert direct.http("GET", directory, headers={"X-Forwarded-For": "192.0.2.1"}).problem == "unauthorized"
+    assert any(ask("192.0.2.2").status == 429 for _ in range(60))
+    assert ask("192.0.2.3").status == 200
+    line = next(json.loads(line) for line in stack.log("acme-gw@2").splitlines() if '"caller":"198.51.100.1"' in line)
+    assert line["status"] == "403"
 
 
 def test_operators_see_and_change_limits(stack):

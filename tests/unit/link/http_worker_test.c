@@ -59,11 +59,22 @@ maybe(void *context, struct http_exchange *x)
                             arena_format(x->rq.arena, "%s %s %.*s", (const char *)x->kept, header, (int)x->body.len, (const char *)x->body.at));
 }
 
+static enum error
+list(void *context, struct http_exchange *x)
+{
+    if (x->on_loop && x->params[0][0] == 'd')
+        return http_defer(x);
+    const char *values = http_headers_in(x, "X-Given");
+    return http_answer_text(x, 200, "text/plain",
+                            arena_format(x->rq.arena, "%s %s", x->on_loop ? "loop" : "worker", values == NULL ? "none" : values));
+}
+
 static const struct http_route routes[] = {
     {"POST", "/wait/{name}", wait_at_gate, ON_WORKER},
     {"GET", "/quick", quick, ON_WORKER},
     {"GET", "/loop", quick, ON_LOOP},
     {"POST", "/maybe/{name}", maybe, ON_LOOP_OR_WORKER},
+    {"GET", "/list/{name}", list, ON_LOOP_OR_WORKER},
 };
 
 static int
@@ -149,6 +160,20 @@ a_deferred_handler_runs_again_with_the_same_request(void **state)
                          "POST /maybe/defer HTTP/1.1\r\n" HEAD "X-Given: h\r\nContent-Length: 3\r\n\r\ntwo");
     assert_memory_equal(http_kit_reply(client)->body, "loop g one", 10);
     assert_memory_equal(http_kit_reply(client)->body, "worker h two", 12);
+    http_kit_free(client);
+}
+
+static void
+a_header_that_is_there_several_times_is_read_whole(void **state)
+{
+    struct http_kit *client = http_kit_connect(port);
+
+    http_kit_say(client, "GET /list/now HTTP/1.1\r\n" HEAD "X-Given: a, b\r\nX-Other: o\r\nx-given: c\r\n\r\n"
+                         "GET /list/defer HTTP/1.1\r\n" HEAD "X-Given: a, b\r\nX-Other: o\r\nx-given: c\r\n\r\n"
+                         "GET /list/none HTTP/1.1\r\n" HEAD "\r\n");
+    assert_memory_equal(http_kit_reply(client)->body, "loop a, b,c", 11);
+    assert_memory_equal(http_kit_reply(client)->body, "worker a, b,c", 13);
+    assert_memory_equal(http_kit_reply(client)->body, "loop none", 9);
     http_kit_free(client);
 }
 
@@ -268,6 +293,7 @@ main(void)
         TEST(a_worker_has_the_whole_request),
         TEST(the_loop_serves_others_meanwhile),
         TEST(a_deferred_handler_runs_again_with_the_same_request),
+        TEST(a_header_that_is_there_several_times_is_read_whole),
         IMPATIENT_TEST(a_handler_that_takes_too_long_is_504_and_its_late_answer_is_dropped),
         IMPATIENT_TEST(a_late_answer_after_its_client_is_gone_is_dropped),
         TEST(a_client_that_resets_while_its_handler_works_is_survived),
