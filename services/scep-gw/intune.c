@@ -53,20 +53,24 @@ intune_validate(struct conversation *c)
     return OK;
 }
 
+/* Of the certificate as it is: what was begun before a rollover the CA of then has issued. */
 enum error
 intune_tell_success(struct conversation *c, const Pb__EnrollReply *reply)
 {
     struct arena *arena = c->rq->arena;
     uint8_t sha1[SHA_DIGEST_LENGTH];
+    struct peer issued;
     const char *code = "";
 
+    if (!peer_read(message_bytes(reply->certificate), &issued))
+        return fail_privately(c->rq, ERR_INTERNAL, "internal error", "ra's certificate cannot be read");
     (void)SHA1(reply->certificate.data, reply->certificate.len, sha1);
     const char *until = clock_format_rfc3339(arena, reply->not_after_s);
     json_t *notification = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "transactionId", c->message.transaction_id, "certificateRequest",
         base64_encode(arena, c->content), "certificateThumbprint", bytes_hex(arena, BYTES(sha1, sizeof sha1), 0), "certificateSerialNumber",
         bytes_hex(arena, message_bytes(reply->serial), 0), "certificateExpirationDateUtc",
-        arena_format(arena, "%.*s.000Z", (int)strcspn(until, "Z"), until), "issuingCertificateAuthority", name_format(arena, c->ras.issuer.subject),
+        arena_format(arena, "%.*s.000Z", (int)strcspn(until, "Z"), until), "issuingCertificateAuthority", name_format(arena, issued.issuer),
         "callerInfo", caller_info(arena), "caConfiguration", reply->issuer, "certificateAuthority", reply->issuer);
     enum error error = post_action(c, "successNotification", outside_text(arena, json_pack("{s:o}", "notification", notification)), &code);
     if (error == OK && !text_equal(code, "Success"))

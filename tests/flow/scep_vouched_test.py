@@ -112,6 +112,25 @@ def test_a_success_that_cannot_be_told_waits_and_the_certificate_stays_one(stack
     assert stack.sql("SELECT count(*) FROM ra.intent WHERE channel = 'scep/intune' AND position('intune-late.demo.test'::bytea in csr) > 0") == [["1"]]
 
 
+def test_it_is_told_who_issued_the_certificate_when_another_ca_has_taken_over_meanwhile(stack, intune, intune_url):
+    enrol(intune_url, "intune-warm.demo.test")
+    intune.spoil["successNotification"] = [(500, (), "")]
+    device = Device(intune_url, "intune-rolled.demo.test")
+    message = device.message(csr(device.key, device.common_name, "challenge"))
+    with pytest.raises(Refused):
+        device.post(message)
+    stack.signetctl("ca", "create", "intune-next", "--common-name", "Next CA", "--key-type", "p256", "--parent", "demo-root", "--days", "700")
+    stack.signetctl("profile", "set", "intune", "--kind", "scep", "--issuer", "intune-next")
+    try:
+        reply = Reply(device.post(message), device.key)
+        assert reply.certificate.issuer.rfc4514_string() == intune.told["issuingCertificateAuthority"] == "CN=Signet Demo Issuing CA,O=Signet Demo"
+        assert intune.told["certificateAuthority"] == "demo-issuing"
+        enrol(intune_url, "intune-next.demo.test")
+        assert (intune.told["issuingCertificateAuthority"], intune.told["certificateAuthority"]) == ("CN=Next CA", "intune-next")
+    finally:
+        stack.signetctl("profile", "set", "intune", "--kind", "scep", "--issuer", "demo-issuing")
+
+
 def test_a_refusal_of_the_authority_is_told(stack, intune, intune_url):
     stack.signetctl("profile", "set", "intune", "--kind", "scep", "--template", "Code-Signing")
     try:
