@@ -16,10 +16,14 @@
 
 #define DRAWN_SECRET_LEN 31
 #define DRAWN_SECRET_HASH_LEN 48
+#define DRAWN_SECRET_SALT_LEN 16
+#define DRAWN_SECRET_MAC_LEN 32
 
 /* 140 bits in letters and digits that nobody mistakes, in groups that people can read to each other: "ABCDEFG-HJKLMNP-…". */
 char *drawn_secret_new(struct arena *arena);
 struct bytes drawn_secret_hash(struct arena *arena, struct bytes secret);
+/* Where one of many is looked up: the HMAC alone, under a salt that they share. */
+struct bytes drawn_secret_mac(struct arena *arena, struct bytes salt, struct bytes secret);
 /* False when `hash` is none of ours, or BYTES_NONE: there is no such secret. It takes as long. */
 bool drawn_secret_is(struct bytes hash, struct bytes given);
 

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 
 #define DAY_S INT64_C(86400)
-#define ASKS_MOST 10 /* the first, the last that is known, the next; and those that others have asked for meanwhile */
+#define ASKS_MOST 14 /* the first, the last that is known, the next; and those that were forgotten, or that others have asked for meanwhile */
 
 enum error
 enroll_read_csr(struct request *rq, struct bytes body, struct csr *ret_csr)
@@ -103,8 +103,15 @@ check_repeated(struct est *est, struct request *rq, const Pb__EnrollReply *reply
         return error;
     *ret_good = past.generation <= delivery->generation && past.is_good;
     delivery->waited = past.generation == delivery->generation && past.waits;
-    if (!*ret_good)
-        delivery->generation = past.generation > delivery->generation ? past.generation : delivery->generation + 1;
+    if (*ret_good)
+        return OK;
+    if (past.generation > delivery->generation) {
+        delivery->generation = past.generation;
+        return OK;
+    }
+    /* Many may have been given and forgotten since: each step is twice the last. */
+    delivery->generation += delivery->step;
+    delivery->step *= 2;
     return OK;
 }
 
@@ -135,7 +142,7 @@ enroll_ask(struct est *est, struct http_exchange *x, const struct profile *profi
            const Pb__EnrollReply **ret_reply)
 {
     struct request *rq = &x->rq;
-    struct delivery delivery = {.request_sha256 = request_digest(rq->arena, profile, client, csr)};
+    struct delivery delivery = {.request_sha256 = request_digest(rq->arena, profile, client, csr), .step = 1};
     const Pb__EnrollReply *reply = NULL;
 
     enum error error = ask_for_the_last(est, x, rq, profile, client, csr, &delivery, &reply);

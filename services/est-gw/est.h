@@ -101,8 +101,8 @@ struct enrolled {
 /* Which generation of a request is asked for. */
 struct delivery {
     struct bytes request_sha256;
-    int generation;
-    bool waited; /* for a person, until now */
+    int generation, step; /* to the next one that may be free */
+    bool waited;          /* for a person, until now */
 };
 
 /* What became of a generation, and what is known of its request. */

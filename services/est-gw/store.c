@@ -333,6 +333,6 @@ store_record_delivery(struct est *est, struct request *rq, const struct delivery
     return DB_QUERY(est->db, rq, &record_delivery, NULL, DB_BYTES(delivery->request_sha256), DB_INT(delivery->generation), DB_BOOL(waits));
 }
 
-/* Of those that waited for a person. Not where a request has come again: then it will once more. */
-const struct db_statement store_forget_deliveries = {
-    "forget_deliveries", PRUNE_ROWS("est.delivery", "generation = 0 AND NOT waits AND delivered_at < now() - make_interval(days => $1)")};
+/* Not of those that still wait for a person. */
+const struct db_statement store_forget_deliveries = {"forget_deliveries",
+                                                     PRUNE_ROWS("est.delivery", "NOT waits AND delivered_at < now() - make_interval(days => $1)")};

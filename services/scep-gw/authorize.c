@@ -17,28 +17,23 @@ by_passphrase(struct conversation *c, const struct csr *csr, struct transaction 
     return OK;
 }
 
-/* The challenge is a matter between the device and who vouches for it: here it names the principal. */
-static void
+/* The challenge is a matter between the device and who vouches for it: here it names the principal, by its HMAC, so that the log gives none away. */
+static struct bytes
 name_by_challenge(struct conversation *c, const struct csr *csr, struct transaction *transaction)
 {
-    uint8_t sha256[SHA256_DIGEST_LENGTH];
+    struct bytes mac = drawn_secret_mac(c->rq->arena, c->profile->challenge_salt, csr->challenge_password);
 
-    (void)SHA256(csr->challenge_password.at, csr->challenge_password.len, sha256);
     transaction->principal_kind = "scep-challenge";
-    transaction->principal_id = arena_format(c->rq->arena, "%s:%s", c->profile->about->name, bytes_hex(c->rq->arena, BYTES(sha256, 8), 0));
+    transaction->principal_id = arena_format(c->rq->arena, "%s:%s", c->profile->about->name, bytes_hex(c->rq->arena, BYTES(mac.at, 8), 0));
+    return mac;
 }
 
-/* The principal is the challenge: by its hash, so that the log gives none away. */
 static enum error
 by_challenge(struct conversation *c, const struct csr *csr, struct transaction *transaction, struct bytes *ret_challenge)
 {
-    uint8_t *sha256 = arena_alloc(c->rq->arena, SHA256_DIGEST_LENGTH);
-
     if (csr->challenge_password.len == 0)
         return refuse(c->rq, ERR_DENIED, FAIL_BAD_REQUEST, "challenge", "the request has no challenge password");
-    (void)SHA256(csr->challenge_password.at, csr->challenge_password.len, sha256);
-    name_by_challenge(c, csr, transaction);
-    *ret_challenge = BYTES(sha256, SHA256_DIGEST_LENGTH);
+    *ret_challenge = name_by_challenge(c, csr, transaction);
     return OK;
 }
 
@@ -87,10 +82,10 @@ authorize(struct conversation *c, const struct csr *csr, struct transaction *tra
     case BY_CHALLENGE:
         return by_challenge(c, csr, transaction, ret_challenge);
     case BY_WEBHOOK:
-        name_by_challenge(c, csr, transaction);
+        (void)name_by_challenge(c, csr, transaction);
         return webhook_ask(c, csr);
     case BY_INTUNE:
-        name_by_challenge(c, csr, transaction);
+        (void)name_by_challenge(c, csr, transaction);
         return intune_validate(c);
     case BY_APPROVAL:
         return by_approval(c, csr, transaction);

@@ -3,7 +3,6 @@
  * once. The texts are Windows' own to the last blank, because they are searched for octet by octet.
  */
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,15 +107,14 @@ static enum error
 give_challenge(struct scep *scep, struct http_exchange *x, const struct profile *profile)
 {
     const char *challenge = new_challenge(x->rq.arena);
-    uint8_t sha256[SHA256_DIGEST_LENGTH];
     struct ra_certificates ras;
     bool added;
 
     enum error error = ra_certificates_load(scep, &x->rq, profile, &ras);
     if (error != OK)
         return error;
-    (void)SHA256((const uint8_t *)challenge, strlen(challenge), sha256);
-    error = store_add_challenge(scep, &x->rq, profile, BYTES(sha256, sizeof sha256), &added);
+    struct bytes mac = drawn_secret_mac(x->rq.arena, profile->challenge_salt, bytes_of_text(challenge));
+    error = store_add_challenge(scep, &x->rq, profile, mac, &added);
     if (error != OK)
         return error;
     if (!added) {

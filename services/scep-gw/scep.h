@@ -85,6 +85,7 @@ struct profile {
     struct network *request_networks, *admin_networks;
     size_t request_network_count, admin_network_count;
     struct bytes passphrase, admin_password; /* salted hashes; none: there is none */
+    struct bytes challenge_salt;
     int64_t changed_at_s;
 };
 
@@ -371,7 +372,7 @@ enum error store_set_passphrase(struct scep *scep, struct request *rq, const cha
 enum error store_set_admin_password(struct scep *scep, struct request *rq, const char *profile, struct bytes hash, bool *ret_found) MUST_CHECK;
 
 /* False in ret_added: there are too many that nobody has used. */
-enum error store_add_challenge(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes sha256, bool *ret_added) MUST_CHECK;
+enum error store_add_challenge(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes mac, bool *ret_added) MUST_CHECK;
 enum error store_find_transaction(struct scep *scep, struct request *rq, const char *profile, struct transaction *transaction, bool *ret_found)
     MUST_CHECK;
 /* The newest with this id and this key. */

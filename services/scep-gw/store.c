@@ -26,6 +26,7 @@ read_profile(struct request *rq, const struct db_rows *rows, size_t row, struct 
     ret_profile->admin_password = db_bytes(rows, row, 2);
     ret_profile->changed_at_s = db_time_s(rows, row, 3);
     ret_profile->incarnation = db_text(rows, row, 4);
+    ret_profile->challenge_salt = db_bytes(rows, row, 5);
     ret_profile->ra = profile_ra(rq->arena, about->name, ret_profile->incarnation);
     return OK;
 }
@@ -34,7 +35,7 @@ enum error
 store_list_profiles(struct scep *scep, struct request *rq, struct profiles *ret_profiles)
 {
     static const struct db_statement list_profiles = {
-        "list_profiles", "SELECT settings, passphrase, admin_password, changed_at, incarnation FROM scep.profile ORDER BY name"};
+        "list_profiles", "SELECT settings, passphrase, admin_password, changed_at, incarnation, challenge_salt FROM scep.profile ORDER BY name"};
     struct profiles profiles = {0};
     struct db_rows *rows;
 
@@ -212,11 +213,11 @@ store_delay_retired_ra(struct scep *scep, struct request *rq, const char *name, 
 static const struct db_statement forget_challenges = {"forget_challenges",
                                                       "DELETE FROM scep.challenge WHERE profile = $1 AND expires_at < now() - interval '7 days'"};
 static const struct db_statement add_challenge = {
-    "add_challenge", "INSERT INTO scep.challenge (profile, sha256, expires_at) SELECT $1, $2, now() + $3 * interval '1 minute'"
+    "add_challenge", "INSERT INTO scep.challenge (profile, mac, expires_at) SELECT $1, $2, now() + $3 * interval '1 minute'"
                      " WHERE (SELECT count(*) FROM scep.challenge WHERE profile = $1 AND used_at IS NULL AND expires_at > now()) < $4"};
 
 enum error
-store_add_challenge(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes sha256, bool *ret_added)
+store_add_challenge(struct scep *scep, struct request *rq, const struct profile *profile, struct bytes mac, bool *ret_added)
 {
     const Pb__ScepProfile *about = profile->about;
     int minutes = about->challenge_minutes > 0 ? (int)about->challenge_minutes : MINUTES_DEFAULT;
@@ -224,7 +225,7 @@ store_add_challenge(struct scep *scep, struct request *rq, const struct profile 
     struct db_rows *rows = NULL;
     const struct db_step steps[] = {
         DB_STEP(&forget_challenges, NULL, DB_TEXT(about->name)),
-        DB_STEP(&add_challenge, &rows, DB_TEXT(about->name), DB_BYTES(sha256), DB_INT(minutes), DB_INT(most)),
+        DB_STEP(&add_challenge, &rows, DB_TEXT(about->name), DB_BYTES(mac), DB_INT(minutes), DB_INT(most)),
     };
 
     enum error error = db_atomic(scep->db, rq, steps, 2);
@@ -303,7 +304,7 @@ static const struct db_statement add_transactions = {
 /* Of two that come with one challenge at one moment, the second waits for the first's commit and then finds it used. */
 static const struct db_statement use_challenge = {
     "use_challenge",
-    "WITH used AS (UPDATE scep.challenge SET used_at = now() WHERE profile = $1 AND sha256 = $10 AND used_at IS NULL AND expires_at > now()"
+    "WITH used AS (UPDATE scep.challenge SET used_at = now() WHERE profile = $1 AND mac = $10 AND used_at IS NULL AND expires_at > now()"
     " RETURNING profile) INSERT INTO scep.transaction AS t (" ADD_TRANSACTION_COLUMNS ") SELECT " ADD_TRANSACTION_VALUES " FROM used" NEXT_ROUND};
 
 enum error

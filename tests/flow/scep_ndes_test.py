@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import hashlib
 import re
 import urllib.error
 import urllib.request
@@ -101,6 +102,7 @@ def test_an_expired_one_and_none_and_one_made_up(stack, ndes):
     for wrong in (password, None, "0123456789ABCDEF"):
         assert Device(url).enroll(wrong).status == FAILURE
     assert password not in str(stack.sql("SELECT * FROM scep.challenge")) and password not in stack.log("scep-gw")
+    assert hashlib.sha256(password.encode()).hexdigest()[:16] not in str(stack.sql("SELECT mac FROM scep.challenge")) + stack.log("ra") + stack.log("scep-gw")
 
 
 def test_a_full_cache_and_no_permission_are_said_in_windows_words(stack):

@@ -66,10 +66,24 @@ no_hash_and_broken_hashes_let_nobody_in(void **state)
     assert_false(drawn_secret_is(BYTES("", 0), bytes_of_text("")));
 }
 
+static void
+what_is_looked_up_has_another_mac_under_another_salt(void **state)
+{
+    static const uint8_t one[DRAWN_SECRET_SALT_LEN] = {1}, other[DRAWN_SECRET_SALT_LEN] = {2};
+    AUTO_STRUCT(arena, arena) = arena_new();
+    struct bytes secret = bytes_of_text("1ED0DD50F7459D6E"), mac = drawn_secret_mac(arena, BYTES(one, sizeof one), secret);
+
+    assert_int_equal(mac.len, DRAWN_SECRET_MAC_LEN);
+    assert_true(bytes_equal(mac, drawn_secret_mac(arena, BYTES(one, sizeof one), secret)));
+    assert_false(bytes_equal(mac, drawn_secret_mac(arena, BYTES(other, sizeof other), secret)));
+    assert_false(bytes_equal(mac, drawn_secret_mac(arena, BYTES(one, sizeof one), bytes_of_text("1ED0DD50F7459D6F"))));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_looked_up_has_another_mac_under_another_salt),
         cmocka_unit_test(each_is_another_one_in_groups),
         cmocka_unit_test(only_the_same_secret_is_it),
         cmocka_unit_test(the_form_stays),

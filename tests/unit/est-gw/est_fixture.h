@@ -33,6 +33,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/est-gw/sql/005_client_crls.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/006_repetitions.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/007_incarnation.sql");
+    postgres_kit_run_file(postgres, "services/est-gw/sql/008_forget_all.sql");
     postgres_kit_grant(postgres, "est_gw");
     return 0;
 }

@@ -105,6 +105,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/scep-gw/sql/008_forget.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/009_incarnation.sql");
     postgres_kit_run_file(postgres, "services/scep-gw/sql/010_retired_ra.sql");
+    postgres_kit_run_file(postgres, "services/scep-gw/sql/011_challenge_mac.sql");
     postgres_kit_grant(postgres, "scep_gw");
     return 0;
 }
