@@ -41,8 +41,14 @@ ask_ra(struct conversation *c, const struct transaction *transaction, const Pb__
 {
     Pb__Principal principal;
     Pb__EnrollRequest input = enroll_input(c, transaction, &principal);
+    enum error error = RPC_CALL_GATHERED(c->scep->enrolments, c->rq, Enroll, &input, ret_reply);
 
-    return RPC_CALL_GATHERED(c->scep->enrolments, c->rq, Enroll, &input, ret_reply);
+    if (error != ERR_NOT_FOUND)
+        return error;
+    /* A template or a CA that is not there is the operator's affair: the device comes again. */
+    struct failure why = c->rq->failure;
+    failure_clear(c->rq);
+    return fail_privately(c->rq, ERR_UNAVAILABLE, "this profile cannot issue certificates now; come again", "%s", why.message);
 }
 
 /* The same request after its certificate has ended is a new one. */

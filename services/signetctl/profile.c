@@ -69,6 +69,40 @@ check_options(struct ctl *ctl, struct request *rq, const struct profile_kind *ki
 }
 
 static enum error
+check_template(struct ctl *ctl, struct request *rq, const char *name)
+{
+    Pb__ListTemplatesRequest request = PB__LIST_TEMPLATES_REQUEST__INIT;
+    const Pb__ListTemplatesReply *reply;
+
+    request.name = name;
+    enum error error = CTL_CALL(ctl, rq, signer, ListTemplates, &request, &reply);
+    if (error || reply->n_templates > 0)
+        return error;
+    return fail(rq, ERR_NOT_FOUND, "template: there is none named \"%s\": see signetctl template list", name);
+}
+
+static enum error
+check_issuer(struct ctl *ctl, struct request *rq, const char *name)
+{
+    Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
+    const Pb__ListCasReply *reply;
+
+    request.name = name;
+    enum error error = CTL_CALL(ctl, rq, signer, ListCas, &request, &reply);
+    if (error || reply->n_cas > 0)
+        return error;
+    return fail(rq, ERR_NOT_FOUND, "issuer: there is no CA named \"%s\": see signetctl ca list", name);
+}
+
+enum error
+profile_check_names(struct ctl *ctl, struct request *rq, const char *template, const char *issuer)
+{
+    enum error error = text_is_empty(template) ? OK : check_template(ctl, rq, template);
+
+    return error || text_is_empty(issuer) ? error : check_issuer(ctl, rq, issuer);
+}
+
+static enum error
 list_all(struct ctl *ctl, struct request *rq)
 {
     enum error error = OK;

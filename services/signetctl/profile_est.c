@@ -200,6 +200,8 @@ create(struct ctl *ctl, struct request *rq)
 
     profile.name = ctl->arguments.words[0];
     if (!error)
+        error = profile_check_names(ctl, rq, profile.template_, profile.issuer);
+    if (!error)
         error = store(ctl, rq, &profile, true);
     return error ? error : set_crls(ctl, rq, profile.name, argument(ctl, "crl"));
 }
@@ -217,6 +219,8 @@ set(struct ctl *ctl, struct request *rq)
     Pb__EstProfile *profile = reply->profiles[0]->profile;
     struct bytes before = message_pack(rq->arena, &profile->base);
     error = set_fields(ctl, rq, profile);
+    if (!error)
+        error = profile_check_names(ctl, rq, argument(ctl, "template"), argument(ctl, "issuer"));
     if (!error && (crls == NULL || !bytes_equal(before, message_pack(rq->arena, &profile->base))))
         error = store(ctl, rq, profile, false);
     return error ? error : set_crls(ctl, rq, profile->name, crls);
@@ -228,6 +232,8 @@ import(struct ctl *ctl, struct request *rq)
     Pb__EstProfile profile = PB__EST_PROFILE__INIT;
     enum error error = yaml_import(ctl, rq, PROFILE_FILE_MAX, "an EST profile", &profile.base);
 
+    if (!error)
+        error = profile_check_names(ctl, rq, profile.template_, profile.issuer);
     return error ? error : store(ctl, rq, &profile, false);
 }
 

@@ -90,6 +90,8 @@ create(struct ctl *ctl, struct request *rq)
     Pb__ScepProfile profile = new_profile();
     enum error error = message_from_options(ctl, rq, &profile.base);
     profile.name = ctl->arguments.words[0];
+    if (!error)
+        error = profile_check_names(ctl, rq, profile.template_, profile.issuer);
     return error ? error : save(ctl, rq, &profile, true);
 }
 
@@ -103,6 +105,8 @@ set(struct ctl *ctl, struct request *rq)
         return error;
     Pb__ScepProfile *profile = reply->profiles[0]->profile;
     error = message_from_options(ctl, rq, &profile->base);
+    if (!error)
+        error = profile_check_names(ctl, rq, argument(ctl, "template"), argument(ctl, "issuer"));
     return error ? error : save(ctl, rq, profile, false);
 }
 
@@ -112,6 +116,8 @@ import(struct ctl *ctl, struct request *rq)
     Pb__ScepProfile profile = new_profile();
     enum error error = yaml_import(ctl, rq, PROFILE_FILE_MAX, "a SCEP profile", &profile.base);
 
+    if (!error)
+        error = profile_check_names(ctl, rq, profile.template_, profile.issuer);
     return error ? error : save(ctl, rq, &profile, false);
 }
 

@@ -467,8 +467,10 @@ def test_refusals_of_ra_name_their_layer(est):
 
 
 def test_a_template_that_is_not_there_is_the_operators_affair(est):
-    est.profile("broken", template="No Such Template")
-    assert est.enroll("broken", new_key(), "CN=a.example", auth=est.password("broken")).status == 500
+    est.profile("broken")
+    user = est.password("broken")
+    est.stack.sql("UPDATE est.profile SET template = 'No Such Template' WHERE name = 'broken'")
+    until(lambda: est.enroll("broken", new_key(), "CN=a.example", auth=user).status == 500)
 
 
 def test_a_disabled_profile_serves_nothing_and_a_deleted_one_is_gone(est):
@@ -480,7 +482,8 @@ def test_a_disabled_profile_serves_nothing_and_a_deleted_one_is_gone(est):
 
 def test_what_is_wrong_with_a_profile_is_said_with_its_field(est):
     for option, value, says in (("server-key-type", "dsa", "server_key_type: "), ("csr-key-type", "dsa", "csr_key_type: "),
-                                ("validity-days", "99999", "validity_days: "), ("template", "", "template: ")):
+                                ("validity-days", "99999", "validity_days: "), ("template", "", "template: "), ("template", "None", "template: "),
+                                ("issuer", "nobody", "issuer: ")):
         refused = est.stack.signetctl("profile", "set", "plain", "--kind", "est", f"--{option}", value, check=False)
         assert refused.returncode != 0 and says in refused.stderr
 
@@ -492,7 +495,7 @@ def test_a_profile_travels_as_yaml(est):
     path.write_text(exported.replace("origin", "copy"))
     est.stack.signetctl("profile", "import", str(path), "--kind", "est")
     assert est.stack.signetctl("profile", "export", "copy", "--kind", "est").stdout == exported.replace("origin", "copy")
-    assert est.stack.signetctl("profile", "create", "copy", "--kind", "est", "--template", "x", "--authentication", "basic", check=False).returncode == 1
+    assert est.stack.signetctl("profile", "create", "copy", "--kind", "est", "--template", "Device-Certificate", "--authentication", "basic", check=False).returncode == 1
 
 
 def test_every_replica_has_a_new_profile_and_forgets_what_is_taken_away(est, maker):

@@ -286,6 +286,23 @@ def test_the_certificate_is_in_the_catalogue_with_its_profile(stack, phones):
         assert (serial in stack.signetctl("cert", "list", "--protocol", protocol, "--name", device.common_name).stdout) == is_listed
 
 
+def test_a_template_or_a_ca_that_is_not_there_is_the_operators_affair(stack):
+    for option, says in (("--template", "template: "), ("--issuer", "issuer: ")):
+        words = {"--issuer": "demo-issuing", "--template": "Device-Certificate", option: "nobody"}
+        refused = stack.signetctl("profile", "create", "broken", "--kind", "scep", *(word for pair in words.items() for word in pair), check=False)
+        assert refused.returncode != 0 and says in refused.stderr
+    device = Device(make_profile(stack, "broken", "--authorization", "approval"), "broken.demo.test")
+    stack.sql("UPDATE scep.profile SET settings = decode(replace(encode(settings, 'hex'), encode('Device-Cert', 'hex'), encode('Nobody-Cert', 'hex')), 'hex')"
+              " WHERE name = 'broken'")
+
+    def come_again():
+        try:
+            return device.enroll(names=["broken.demo.test"]) and None
+        except Refused as refused:
+            return refused.status == 503
+    until(come_again)
+
+
 def test_a_file_that_says_little_makes_what_create_makes(stack, tmp_path):
     make_profile(stack, "by-options")
     little = tmp_path / "little.yaml"
