@@ -212,6 +212,8 @@ store_delay_retired_ra(struct scep *scep, struct request *rq, const char *name, 
 
 static const struct db_statement forget_challenges = {"forget_challenges",
                                                       "DELETE FROM scep.challenge WHERE profile = $1 AND expires_at < now() - interval '7 days'"};
+/* Of many visits at one moment each counts what those before it have added. */
+static const struct db_statement lock_challenges = {"lock_challenges", "SELECT 1 FROM scep.profile WHERE name = $1 FOR NO KEY UPDATE"};
 static const struct db_statement add_challenge = {
     "add_challenge", "INSERT INTO scep.challenge (profile, mac, expires_at) SELECT $1, $2, now() + $3 * interval '1 minute'"
                      " WHERE (SELECT count(*) FROM scep.challenge WHERE profile = $1 AND used_at IS NULL AND expires_at > now()) < $4"};
@@ -224,11 +226,12 @@ store_add_challenge(struct scep *scep, struct request *rq, const struct profile 
     int most = about->challenges_most > 0 ? (int)about->challenges_most : CHALLENGES_DEFAULT;
     struct db_rows *rows = NULL;
     const struct db_step steps[] = {
+        DB_STEP(&lock_challenges, NULL, DB_TEXT(about->name)),
         DB_STEP(&forget_challenges, NULL, DB_TEXT(about->name)),
         DB_STEP(&add_challenge, &rows, DB_TEXT(about->name), DB_BYTES(mac), DB_INT(minutes), DB_INT(most)),
     };
 
-    enum error error = db_atomic(scep->db, rq, steps, 2);
+    enum error error = db_atomic(scep->db, rq, steps, sizeof steps / sizeof steps[0]);
     if (error == OK)
         *ret_added = db_affected(rows) == 1;
     return error;
