@@ -7,7 +7,7 @@ static int
 begin(void **state)
 {
     memset(&beyond, 0, sizeof beyond);
-    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.chain, acme.limit_state");
+    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.limit_state");
     gateway.config.workers = 4;
     me = client_new();
     client_register(&me);

@@ -23,9 +23,8 @@ end(void **state)
 {
     client_free(&me);
     beyond.validate_problem = NULL;
-    postgres_kit_run(postgres,
-                     "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.chain, acme.limit_state, acme.failing_name;"
-                     "UPDATE acme.policy SET (orders_per_account, certificates_per_account) = (0, 0)");
+    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.limit_state, acme.failing_name;"
+                               "UPDATE acme.policy SET (orders_per_account, certificates_per_account) = (0, 0)");
     set_limits("(new_accounts_per_address, new_orders_per_account, failed_authorizations_per_name, certificates_per_domain, failures_before_pause) "
                "= (0, 0, 0, 0, 0)");
     return 0;

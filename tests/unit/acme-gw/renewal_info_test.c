@@ -17,7 +17,8 @@ static int
 end(void **state)
 {
     client_free(&me);
-    postgres_kit_run(postgres, "TRUNCATE acme.account CASCADE; TRUNCATE acme.renewal_window, ra.issued_certificate, ra.certificate_status");
+    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge; TRUNCATE acme.renewal_window, "
+                               "ra.issued_certificate, ra.certificate_status");
     return 0;
 }
 

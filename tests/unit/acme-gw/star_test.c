@@ -22,7 +22,8 @@ static int
 end(void **state)
 {
     client_free(&me);
-    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.star, acme.star_certificate, ra.certificate_status, ra.issued_certificate CASCADE");
+    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.star, acme.star_certificate, "
+                               "ra.certificate_status, ra.issued_certificate");
     run_and_reload("UPDATE acme.policy SET star_max_duration_s = 0, star_min_lifetime_s = 0, star_certificate_get = false, caa = false, "
                    "preapproved_names = '{}', disabled = false, client_networks = '{}'");
     return 0;

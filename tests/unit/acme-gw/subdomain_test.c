@@ -17,7 +17,7 @@ static int
 end(void **state)
 {
     client_free(&me);
-    postgres_kit_run(postgres, "TRUNCATE acme.account CASCADE");
+    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge");
     run_and_reload("UPDATE acme.policy SET subdomain_auth = false, caa = false, challenge_types = '{}', preapproved_names = '{}'");
     return 0;
 }
