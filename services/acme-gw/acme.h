@@ -84,6 +84,7 @@ struct acme {
     struct commit_queue *new_orders, *moves;
     struct account_cache *accounts;
     struct certificate_cache *certificates;
+    struct stored_chains *stored_chains;
     struct authorization_cache *authorizations;
     atomic_int looks;               /* challenges that are looked at before anything is written down */
     const struct profile *profiles; /* of the setting */

@@ -210,6 +210,7 @@ main(int argc, char **argv)
     acme.moves = commit_queue_new_in_turn(store_move_batch, &acme);
     acme.accounts = account_cache_new();
     acme.certificates = certificate_cache_new();
+    acme.stored_chains = stored_chains_new();
     acme.authorizations = authorization_cache_new();
     acme.policies = snapshot_slot_new();
     acme.db = service_database(service);
@@ -224,6 +225,7 @@ main(int argc, char **argv)
     listen_for_clients(service, &acme);
     int status = service_run(service);
     snapshot_slot_free(acme.policies);
+    stored_chains_free(acme.stored_chains);
     certificate_cache_free(acme.certificates);
     authorization_cache_free(acme.authorizations);
     account_cache_free(acme.accounts);

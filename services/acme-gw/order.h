@@ -158,6 +158,15 @@ struct order_move {
 };
 commit_batch store_move_batch; /* items are struct order_move, context is struct acme */
 
+/* ---- stored_chains.c: which the database has ---- */
+
+struct stored_chains *stored_chains_new(void);
+void stored_chains_free(struct stored_chains *chains);
+DEFINE_AUTO_STRUCT(stored_chains, stored_chains_free);
+bool stored_chains_have(struct stored_chains *chains, struct bytes sha256);
+/* Of a chain whose transaction has ended well; for a minute. */
+void stored_chains_add(struct stored_chains *chains, struct bytes sha256);
+
 /* ---- store_order.c ---- */
 
 extern const struct db_statement store_take_finalizations, store_leave_finalizations;

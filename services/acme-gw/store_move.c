@@ -19,19 +19,14 @@ static const struct db_statement claim_orders = {
     "make_interval(secs => $6), lease_holder = $7 FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bytea[]) WITH ORDINALITY AS w "
     "(id, account_id, csr, names, key_sha256, n) WHERE o.id = w.id AND o." ACCOUNT_IS "w.account_id AND o.status = 'ready' AND o.expires_at > now() "
     "AND o.names = string_to_array(w.names, ' ') AND NOT EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) "
-    "AND (a.status <> 'valid' OR a.attested_key <> w.key_sha256)) RETURNING w.n"};
-static const struct db_statement load_claimed = {
-    "load_claimed", "SELECT " ORDER_COLUMNS ", NULL::bytea, w.n FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (id, account_id, n) "
-                    "JOIN acme.orders o ON o.id = w.id AND o." ACCOUNT_IS "w.account_id"};
+    "AND (a.status <> 'valid' OR a.attested_key <> w.key_sha256)) RETURNING " ORDER_COLUMNS ", NULL::bytea, w.n"};
 
-static const enum db_type end_types[] = {DB_IS_TEXT, DB_IS_BYTES, DB_IS_INT, DB_IS_BYTES};
-static const enum db_type alternate_types[] = {DB_IS_BIGINT, DB_IS_BYTES};
-#define END_ORDERS                                                                                                                   \
-    "UPDATE acme.orders o SET status = 'valid', serial = w.serial, expiry_month = w.expiry_month, chain_sha256 = w.chain_sha256, "   \
-    "alternate_chains = ARRAY(SELECT a.sha256 FROM unnest($5::bigint[], $6::bytea[]) WITH ORDINALITY AS a (n, sha256, place) "       \
-    "WHERE a.n = w.n ORDER BY a.place), leased_until = NULL, lease_holder = NULL "                                                   \
-    "FROM unnest($1::text[], $2::bytea[], $3::int[], $4::bytea[]) WITH ORDINALITY AS w (id, serial, expiry_month, chain_sha256, n) " \
-    "WHERE o.id = w.id AND o.lease_holder = $7 AND o.status = 'processing' RETURNING w.n"
+static const enum db_type end_types[] = {DB_IS_TEXT, DB_IS_BYTES, DB_IS_INT, DB_IS_BYTES, DB_IS_TEXT};
+#define END_ORDERS                                                                                                                 \
+    "UPDATE acme.orders o SET status = 'valid', serial = w.serial, expiry_month = w.expiry_month, chain_sha256 = w.chain_sha256, " \
+    "alternate_chains = string_to_array(w.alternate_chains, ' ')::bytea[], leased_until = NULL, lease_holder = NULL "              \
+    "FROM unnest($1::text[], $2::bytea[], $3::int[], $4::bytea[], $5::text[]) WITH ORDINALITY AS w (id, serial, expiry_month, "    \
+    "chain_sha256, alternate_chains, n) WHERE o.id = w.id AND o.lease_holder = $6 AND o.status = 'processing' RETURNING w.n"
 static const struct db_statement end_orders = {"end_orders", END_ORDERS};
 static const enum db_type chain_types[] = {DB_IS_BYTES, DB_IS_TEXT};
 static const struct db_statement insert_chains = {
@@ -45,7 +40,7 @@ static const struct db_statement end_and_spend = {
     "end_and_spend",
     "WITH ended AS (" END_ORDERS "), spent AS (INSERT INTO acme.limit_state AS s (key, tat, period) SELECT w.key, now() + least(count(*) * "
     "make_interval(secs => max(w.step_us) / 1e6), make_interval(secs => max(w.period_s))), make_interval(secs => max(w.period_s)) "
-    "FROM unnest($8::bigint[], $9::text[], $10::bigint[], $11::int[]) AS w (n, key, step_us, period_s) JOIN ended e ON e.n = w.n "
+    "FROM unnest($7::bigint[], $8::text[], $9::bigint[], $10::int[]) AS w (n, key, step_us, period_s) JOIN ended e ON e.n = w.n "
     "GROUP BY w.key ORDER BY w.key ON CONFLICT (key) DO UPDATE SET period = excluded.period, "
     "tat = least(greatest(s.tat, now()) + (excluded.tat - now()), now() + excluded.period)) SELECT n FROM ended"};
 
@@ -84,7 +79,7 @@ static const struct db_statement end_validations = {
 
 /* ---- a batch ---- */
 
-enum { STEPS_MAX = 5 };
+enum { STEPS_MAX = 4 };
 
 /* Those of one kind, in the order in which their statement numbers them. */
 struct part {
@@ -97,6 +92,8 @@ struct batch {
     struct request *rq;
     struct db_step steps[STEPS_MAX];
     size_t step_count;
+    struct bytes *chains; /* that it stores */
+    size_t chain_count;
 };
 
 static struct part
@@ -132,6 +129,13 @@ move_of_row(const struct part *part, const struct db_rows *rows, size_t row, siz
     return part->moves[n - 1];
 }
 
+static void
+mark_done(const struct part *part, const struct db_rows *rows)
+{
+    for (size_t row = 0; part->count > 0 && row < db_count(rows); row++)
+        move_of_row(part, rows, row, 0)->done = true;
+}
+
 /* ---- claims ---- */
 
 /* An array of arrays is none of unnest's: they come apart again by string_to_array. */
@@ -146,7 +150,7 @@ join(struct arena *arena, const char *const *names, size_t count)
 }
 
 static void
-add_claims(struct batch *batch, const struct part *part, struct db_rows **ret_claimed, struct db_rows **ret_found)
+add_claims(struct batch *batch, const struct part *part, struct db_rows **ret_claimed)
 {
     struct db_columns *columns = db_columns_new(batch->rq->arena, claim_types, COUNT_OF(claim_types));
 
@@ -161,36 +165,53 @@ add_claims(struct batch *batch, const struct part *part, struct db_rows **ret_cl
     db_columns_take(columns, values);
     values[COUNT_OF(claim_types)] = DB_INT(FINALIZATION_LEASE_S);
     values[COUNT_OF(claim_types) + 1] = DB_TEXT(lease_holder(batch->acme->finalizations));
-    struct db_value *keys = add_step(batch, &load_claimed, 2, ret_found);
-    keys[0] = values[0];
-    keys[1] = values[1];
 }
 
 static void
-take_claims(const struct part *part, const struct db_rows *claimed, const struct db_rows *found)
+take_claims(const struct part *part, const struct db_rows *rows)
 {
-    if (part->count == 0)
-        return;
-    for (size_t row = 0; row < db_count(found); row++) {
-        struct order_move *move = move_of_row(part, found, row, ORDER_COLUMN_COUNT + 1);
-        move->order = store_order_of_row(move->rq->arena, found, row);
+    for (size_t row = 0; part->count > 0 && row < db_count(rows); row++) {
+        struct order_move *move = move_of_row(part, rows, row, ORDER_COLUMN_COUNT + 1);
+        move->order = store_order_of_row(move->rq->arena, rows, row);
         move->order.csr = move->claim->csr;
+        move->done = true;
     }
-    for (size_t row = 0; row < db_count(claimed); row++)
-        move_of_row(part, claimed, row, 0)->done = true;
 }
 
 /* ---- ends ---- */
 
+/* Nearly all certificates have a chain that is stored already. */
 static void
 add_chains(struct batch *batch, const struct part *part)
 {
-    struct db_columns *chains = db_columns_new(batch->rq->arena, chain_types, COUNT_OF(chain_types));
+    struct db_columns *columns = db_columns_new(batch->rq->arena, chain_types, COUNT_OF(chain_types));
+    size_t most = 0;
 
     for (size_t i = 0; i < part->count; i++)
-        for (size_t c = 0; c < part->moves[i]->issued->chain_count; c++)
-            DB_ADD(chains, DB_BYTES(part->moves[i]->issued->chain_sha256[c]), DB_TEXT(part->moves[i]->issued->chain_pem[c]));
-    db_columns_take(chains, add_step(batch, &insert_chains, COUNT_OF(chain_types), NULL));
+        most += part->moves[i]->issued->chain_count;
+    batch->chains = arena_array(batch->rq->arena, most, sizeof *batch->chains);
+    for (size_t i = 0; i < part->count; i++) {
+        const struct issued *issued = part->moves[i]->issued;
+        for (size_t c = 0; c < issued->chain_count; c++) {
+            if (stored_chains_have(batch->acme->stored_chains, issued->chain_sha256[c]))
+                continue;
+            DB_ADD(columns, DB_BYTES(issued->chain_sha256[c]), DB_TEXT(issued->chain_pem[c]));
+            batch->chains[batch->chain_count++] = issued->chain_sha256[c];
+        }
+    }
+    if (batch->chain_count > 0)
+        db_columns_take(columns, add_step(batch, &insert_chains, COUNT_OF(chain_types), NULL));
+}
+
+/* "\x… \x…", in their order; a column of unnest's cannot be arrays. */
+static const char *
+alternates_text(struct arena *arena, const struct issued *issued)
+{
+    struct buffer text = buffer_in(arena);
+
+    for (size_t c = 1; c < issued->chain_count; c++)
+        buffer_append_format(&text, "%s\\x%s", c == 1 ? "" : " ", bytes_hex(arena, issued->chain_sha256[c], 0));
+    return buffer_text(&text);
 }
 
 static size_t
@@ -208,34 +229,32 @@ static void
 add_ends(struct batch *batch, const struct part *part, struct db_rows **ret_ended)
 {
     struct db_columns *ends = db_columns_new(batch->rq->arena, end_types, COUNT_OF(end_types));
-    struct db_columns *alternates = db_columns_new(batch->rq->arena, alternate_types, COUNT_OF(alternate_types));
     struct db_columns *spent = db_columns_new(batch->rq->arena, spent_types, COUNT_OF(spent_types));
-    size_t width = COUNT_OF(end_types) + COUNT_OF(alternate_types), spendings = 0;
+    size_t width = COUNT_OF(end_types), spendings = 0;
 
     if (part->count == 0)
         return;
     add_chains(batch, part);
     for (size_t i = 0; i < part->count; i++) {
         const struct issued *issued = part->moves[i]->issued;
-        DB_ADD(ends, DB_TEXT(part->moves[i]->id), DB_BYTES(issued->serial), DB_INT(issued->expiry_month), DB_BYTES(issued->chain_sha256[0]));
-        for (size_t c = 1; c < issued->chain_count; c++)
-            DB_ADD(alternates, DB_BIGINT((int64_t)i + 1), DB_BYTES(issued->chain_sha256[c]));
+        DB_ADD(ends, DB_TEXT(part->moves[i]->id), DB_BYTES(issued->serial), DB_INT(issued->expiry_month), DB_BYTES(issued->chain_sha256[0]),
+               DB_TEXT(alternates_text(batch->rq->arena, issued)));
         spendings += add_spendings(spent, i, issued);
     }
     struct db_value *values = spendings == 0 ? add_step(batch, &end_orders, width + 1, ret_ended)
                                              : add_step(batch, &end_and_spend, width + 1 + COUNT_OF(spent_types), ret_ended);
     db_columns_take(ends, values);
-    db_columns_take(alternates, values + COUNT_OF(end_types));
     values[width] = DB_TEXT(lease_holder(batch->acme->finalizations));
     if (spendings > 0)
         db_columns_take(spent, values + width + 1);
 }
 
 static void
-mark_done(const struct part *part, const struct db_rows *rows)
+take_ends(const struct batch *batch, const struct part *part, const struct db_rows *rows)
 {
-    for (size_t row = 0; part->count > 0 && row < db_count(rows); row++)
-        move_of_row(part, rows, row, 0)->done = true;
+    mark_done(part, rows);
+    for (size_t i = 0; i < batch->chain_count; i++)
+        stored_chains_add(batch->acme->stored_chains, batch->chains[i]);
 }
 
 /* ---- verdicts ---- */
@@ -278,16 +297,16 @@ store_move_batch(void *context, struct request *rq, void *const *items, size_t c
 {
     struct batch batch = {.acme = context, .rq = rq};
     struct part claims = part_of(items, count, MOVE_CLAIM), ends = part_of(items, count, MOVE_END), verdicts = part_of(items, count, MOVE_VERDICT);
-    struct db_rows *claimed = NULL, *found = NULL, *ended = NULL, *decided = NULL;
+    struct db_rows *claimed = NULL, *ended = NULL, *decided = NULL;
 
-    add_claims(&batch, &claims, &claimed, &found);
+    add_claims(&batch, &claims, &claimed);
     add_ends(&batch, &ends, &ended);
     add_verdicts(&batch, &verdicts, &decided);
     enum error error = db_atomic(batch.acme->db, rq, batch.steps, batch.step_count);
     if (error)
         return error;
-    take_claims(&claims, claimed, found);
-    mark_done(&ends, ended);
+    take_claims(&claims, claimed);
+    take_ends(&batch, &ends, ended);
     take_verdicts(&verdicts, decided);
     return OK;
 }
@@ -303,10 +322,10 @@ store_claim_order(struct acme *acme, struct request *rq, const char *account_id,
     enum error error = commit_queue_run(acme->moves, rq, &move);
     if (error)
         return error;
-    if (move.order.id == NULL)
-        return fail(rq, ERR_NOT_FOUND, "there is no such order of this account");
-    *ret_order = move.order;
     *ret_claimed = move.done;
+    if (!move.done) /* what it is instead */
+        return store_load_order(acme, rq, account_id, id, ret_order);
+    *ret_order = move.order;
     return OK;
 }
 

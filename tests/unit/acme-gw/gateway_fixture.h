@@ -431,6 +431,15 @@ open_database(void)
     assert_int_equal(db_open(process_rq, &options, &gateway.db), OK);
 }
 
+/* Here and in the database. */
+static inline void
+gateway_forget_chains(void)
+{
+    postgres_kit_run(postgres, "TRUNCATE acme.chain");
+    stored_chains_free(gateway.stored_chains);
+    gateway.stored_chains = stored_chains_new();
+}
+
 static inline int
 open_gateway(void **state)
 {
@@ -450,6 +459,7 @@ open_gateway(void **state)
     gateway.moves = commit_queue_new_in_turn(store_move_batch, &gateway);
     gateway.accounts = account_cache_new();
     gateway.certificates = certificate_cache_new();
+    gateway.stored_chains = stored_chains_new();
     gateway.authorizations = authorization_cache_new();
     gateway.policies = snapshot_slot_new();
     gateway.secrets = secret_box_new(bytes_of_text("fedcba9876543210fedcba9876543210"));
@@ -482,6 +492,7 @@ close_gateway(void **state)
     workers_free(gateway.validators);
     snapshot_slot_free(gateway.policies);
     secret_box_free(gateway.secrets);
+    stored_chains_free(gateway.stored_chains);
     certificate_cache_free(gateway.certificates);
     authorization_cache_free(gateway.authorizations);
     db_close(gateway.db);

@@ -9,7 +9,8 @@ static int
 begin(void **state)
 {
     memset(&beyond, 0, sizeof beyond);
-    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.chain, acme.limit_state");
+    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.limit_state");
+    gateway_forget_chains();
     me = client_new();
     client_register(&me);
     return 0;
@@ -71,20 +72,35 @@ of_two_claims_of_one_order_one_wins(void **state)
     moves[3].account_id = "a stranger";
     assert_int_equal(store_move_batch(&gateway, rq, items, COUNT_OF(items)), OK);
     assert_int_equal(moves[0].done + moves[1].done, 1);
-    for (size_t i = 0; i < 2; i++) {
-        assert_string_equal(moves[i].order.id, id_of(one.url));
-        assert_int_equal(moves[i].order.status, ORDER_PROCESSING);
-    }
+    const struct order *won = moves[0].done ? &moves[0].order : &moves[1].order;
+    assert_string_equal(won->id, id_of(one.url));
+    assert_int_equal(won->status, ORDER_PROCESSING);
     assert_true(moves[2].done);
     assert_string_equal(moves[2].order.names[0].value, "two.example");
     assert_true(bytes_equal(moves[2].order.csr, bytes_of_text("csr c")));
     assert_false(moves[3].done);
-    assert_null(moves[3].order.id);
     assert_false(moves[4].done);
-    assert_string_equal(moves[4].order.id, id_of(one.url));
     char *stored = postgres_kit_ask(postgres, "SELECT string_agg(convert_from(csr, 'UTF8'), ', ' ORDER BY names) FROM acme.orders");
     assert_string_equal(stored, moves[0].done ? "csr a, csr c" : "csr b, csr c");
     free(stored);
+}
+
+static void
+who_does_not_get_an_order_is_told_what_it_is(void **state)
+{
+    struct made_order one = client_ready_order(&me, "one.example");
+    AUTO_STRUCT(request, rq) = request_new();
+    struct order_move move = claim_of(rq, one.url, "dns:one.example", "csr");
+    struct order order;
+    bool claimed = false;
+
+    assert_int_equal(store_claim_order(&gateway, rq, move.account_id, move.id, move.claim, &order, &claimed), OK);
+    assert_true(claimed);
+    assert_int_equal(store_claim_order(&gateway, rq, move.account_id, move.id, move.claim, &order, &claimed), OK);
+    assert_false(claimed);
+    assert_string_equal(order.id, move.id);
+    assert_int_equal(order.status, ORDER_PROCESSING);
+    assert_int_equal(store_claim_order(&gateway, rq, "a stranger", move.id, move.claim, &order, &claimed), ERR_NOT_FOUND);
 }
 
 static void
@@ -205,6 +221,7 @@ main(void)
 {
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(all_verdicts)] = {
         CASE(of_two_claims_of_one_order_one_wins),
+        CASE(who_does_not_get_an_order_is_told_what_it_is),
         CASE(orders_end_with_their_own_chains),
         CASE(a_certificate_counts_once_however_many_ends_its_order_had),
     };
