@@ -84,6 +84,11 @@ explain_renewed(struct arena *arena, Pb__ExplainOrderReply *order)
         order->why = "it has ended: its last certificate has expired";
         return;
     }
+    if (renewal->obstacle[0] != '\0') {
+        order->why = arena_format(arena, "it is renewed no more, and its certificate is given to nobody: %s", renewal->obstacle);
+        order->next = "its next turn cancels it";
+        return;
+    }
     order->why = renewal->trouble[0] != '\0'
                      ? arena_format(arena, "the last attempt at the next certificate came to nothing: %s", renewal->trouble)
                      : arena_format(arena, "the certificate is issued, and was renewed %u time%s", renewal->renewals, plural(renewal->renewals));

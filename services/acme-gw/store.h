@@ -15,6 +15,18 @@
 /* A proof that is about to run out is none to build an order on. */
 #define AUTHORIZATION_REST "1 hour"
 
+/* What must not go on is found where it is known, with each turn, and whenever the certificate is fetched or its order explained. Who revokes one of
+ * the certificates that hold means their common key, also when it is not the present one any more. */
+#define STAR_OBSTACLE                                                                                                                \
+    "CASE WHEN o.status <> 'valid' THEN 'the order was canceled' WHEN k.status <> 'valid' THEN 'the account is not valid any more' " \
+    "WHEN EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) AND a.status <> 'valid') "                 \
+    "THEN 'an authorization of the order was given up' "                                                                             \
+    "WHEN EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) AND a.proof_ends_at <= now()) "            \
+    "THEN 'a proof of the order holds no longer' "                                                                                   \
+    "WHEN EXISTS (SELECT FROM acme.star_certificate f JOIN ra.certificate_status c ON c.expiry_month = f.expiry_month AND "          \
+    "c.serial = f.serial WHERE f.order_id = o.id AND c.revoked_at IS NOT NULL) "                                                     \
+    "THEN 'a certificate of it was revoked by the operator of this server' END"
+
 /* An order as store_order_of_row takes it, which wants a CSR behind. */
 #define ORDER_COLUMNS                                                                                                                            \
     "o.id, o.account_id, o.status, array_to_string(o.names, ' '), array_to_string(o.authorization_ids, ' '), o.expires_at, o.finalized_at, "     \

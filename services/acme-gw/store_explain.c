@@ -1,13 +1,16 @@
 /* What operators ask and say about orders and certificates. */
 #include "acme.h"
 
+#include "store.h"
+
 static const struct db_statement describe_order = {
     "describe_order",
     "SELECT o.id, o.status, o.account_id, k.status, o.policy, coalesce(o.profile, ''), o.client_address, o.created_at, o.expires_at, "
     "o.finalized_at, o.attempts, CASE WHEN o.status = 'processing' THEN o.due_at END, o.leased_until, coalesce(o.lease_holder, ''), "
     "CASE WHEN o.status = 'processing' THEN coalesce(o.trouble, '') ELSE '' END, coalesce(o.problem, ''), o.serial, "
     "coalesce(o.replaces, ''), o.auto_renewal, (o.auto_renewal::json ->> 'end-date')::timestamptz, s.renewal, s.due_at, s.attempts, s.leased_until, "
-    "coalesce(s.lease_holder, ''), coalesce(s.trouble, '') FROM acme.orders o JOIN acme.account k ON k.id = o.account_id "
+    "coalesce(s.lease_holder, ''), coalesce(s.trouble, ''), CASE WHEN o.auto_renewal IS NOT NULL AND o.status = 'valid' THEN " STAR_OBSTACLE
+    " END FROM acme.orders o JOIN acme.account k ON k.id = o.account_id "
     "LEFT JOIN acme.star s ON s.order_id = o.id WHERE o.id = $1"};
 static const struct db_statement describe_authorizations = {
     "describe_authorizations",
@@ -35,6 +38,7 @@ auto_renewal_of_row(struct arena *arena, const struct db_rows *rows)
     renewal->lease_ends_at_s = db_time_s(rows, 0, 23);
     renewal->lease_holder = db_text(rows, 0, 24);
     renewal->trouble = db_text(rows, 0, 25);
+    renewal->obstacle = db_is_null(rows, 0, 26) ? "" : db_text(rows, 0, 26);
     return renewal;
 }
 

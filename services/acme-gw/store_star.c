@@ -6,24 +6,12 @@
 
 #include "store.h"
 
-/* What must not go on is found where it is known, with each turn, and whenever the certificate is fetched. Who revokes one of the certificates that
- * hold means their common key, also when it is not the present one any more. */
-#define OBSTACLE                                                                                                                     \
-    "CASE WHEN o.status <> 'valid' THEN 'the order was canceled' WHEN k.status <> 'valid' THEN 'the account is not valid any more' " \
-    "WHEN EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) AND a.status <> 'valid') "                 \
-    "THEN 'an authorization of the order was given up' "                                                                             \
-    "WHEN EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) AND a.proof_ends_at <= now()) "            \
-    "THEN 'a proof of the order holds no longer' "                                                                                   \
-    "WHEN EXISTS (SELECT FROM acme.star_certificate f JOIN ra.certificate_status c ON c.expiry_month = f.expiry_month AND "          \
-    "c.serial = f.serial WHERE f.order_id = o.id AND c.revoked_at IS NOT NULL) "                                                     \
-    "THEN 'a certificate of it was revoked by the operator of this server' END"
-
 const struct db_statement store_take_stars = {
     "take_stars", "WITH due AS (SELECT order_id FROM acme.star WHERE due_at <= now() AND (leased_until IS NULL OR leased_until < now()) "
                   "ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
                   "UPDATE acme.star s SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = s.attempts + 1 "
                   "FROM due, acme.orders o, acme.account k WHERE s.order_id = due.order_id AND o.id = due.order_id AND k.id = o.account_id "
-                  "RETURNING " ORDER_COLUMNS ", o.csr, s.attempts, s.renewal, " OBSTACLE};
+                  "RETURNING " ORDER_COLUMNS ", o.csr, s.attempts, s.renewal, " STAR_OBSTACLE};
 
 const struct db_statement store_leave_stars = {
     "leave_stars", "UPDATE acme.star SET due_at = now() + make_interval(secs => power(2, least(attempts, 6) - 1)), leased_until = NULL, "
@@ -58,7 +46,7 @@ static const struct db_statement cancel = {
                     "WHERE s.order_id = c.id"};
 static const struct db_statement load_star_certificate = {
     "load_star_certificate",
-    "SELECT o.auto_renewal, o.policy, " OBSTACLE ", i.certificate, c.pem, s.due_at FROM acme.orders o JOIN acme.star s ON s.order_id = o.id "
+    "SELECT o.auto_renewal, o.policy, " STAR_OBSTACLE ", i.certificate, c.pem, s.due_at FROM acme.orders o JOIN acme.star s ON s.order_id = o.id "
     "JOIN acme.account k ON k.id = o.account_id JOIN ra.issued_certificate i ON i.expiry_month = o.expiry_month AND i.serial = o.serial "
     "JOIN acme.chain c ON c.sha256 = o.chain_sha256 WHERE o.id = $1 AND ($2::text IS NULL OR o.account_id = $2)"};
 static const struct db_statement is_star_certificate = {"is_star_certificate", "SELECT FROM acme.star_certificate WHERE serial = $1"};

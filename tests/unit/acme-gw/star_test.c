@@ -684,6 +684,9 @@ is_explained(void **state)
     assert_non_null(strstr(reply->why, "was renewed 0 times"));
     assert_non_null(strstr(reply->next, "the next certificate, due at"));
     assert_non_null(strstr(reply->auto_renewal->wishes, "\"lifetime\":1000"));
+    postgres_kit_run(postgres, "UPDATE acme.authorization SET status = 'deactivated'");
+    assert_non_null(strstr(explain(rq, made.url)->why, "given to nobody: an authorization of the order was given up"));
+    postgres_kit_run(postgres, "UPDATE acme.authorization SET status = 'valid'");
     let_pass(340);
     beyond.enroll_error = ERR_UNAVAILABLE;
     (void)turn_stars();
