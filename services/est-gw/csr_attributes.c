@@ -116,6 +116,9 @@ read_names(struct request *rq, char *const *texts, size_t count, struct wishes *
         if (error)
             return error;
     }
+    /* RFC 9908 §3.4: an extension has its value, or leaves it to the client. */
+    if (wishes->names_wanted && wishes->name_count > 0)
+        return fail(rq, ERR_BAD_REQUEST, "csr_names: either names (dns:host.example), or forms that the client fills in (dns)");
     return OK;
 }
 
@@ -164,7 +167,7 @@ static struct bytes
 encode_extensions(struct arena *arena, const struct wishes *wishes, bool with_blanks)
 {
     struct buffer out = buffer_in(arena), purposes = buffer_in(arena);
-    bool blank = with_blanks && wishes->names_wanted && wishes->name_count == 0;
+    bool blank = with_blanks && wishes->names_wanted;
     size_t list = der_open(&out, DER_SEQUENCE);
 
     if (wishes->name_count > 0 || blank)
@@ -253,7 +256,6 @@ encode_template(struct arena *arena, const struct wishes *wishes)
 {
     struct buffer out = buffer_in(arena);
     struct bytes extensions = encode_extensions(arena, wishes, true);
-    bool blanks = wishes->names_wanted && wishes->name_count == 0;
     size_t info = der_open(&out, DER_SEQUENCE);
 
     der_put_int(&out, 0);
@@ -263,7 +265,7 @@ encode_template(struct arena *arena, const struct wishes *wishes)
         put_key_template(arena, &out, wishes->key);
     size_t attributes = der_open(&out, DER_CONTEXT_CONSTRUCTED(1));
     if (extensions.len > 0)
-        put_attribute(&out, blanks ? OID_EXTENSION_REQUEST_TEMPLATE : OID_EXTENSION_REQUEST, extensions);
+        put_attribute(&out, wishes->names_wanted ? OID_EXTENSION_REQUEST_TEMPLATE : OID_EXTENSION_REQUEST, extensions);
     der_close(&out, attributes);
     der_close(&out, info);
     return buffer_bytes(&out);
@@ -300,7 +302,7 @@ csr_attributes_encode(struct request *rq, const Pb__EstProfile *settings, struct
     struct bytes extensions = encode_extensions(rq->arena, &wishes, false);
     if (extensions.len > 0)
         put_attribute(&out, OID_EXTENSION_REQUEST, extensions);
-    if (wishes.names_wanted && wishes.name_count == 0)
+    if (wishes.names_wanted)
         put_oid_once(&out, &wishes, OID_SUBJECT_ALT_NAME);
     if (settings->csr_template)
         put_attribute(&out, OID_CSR_INFO_TEMPLATE, encode_template(rq->arena, &wishes));

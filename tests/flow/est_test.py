@@ -483,7 +483,7 @@ def test_a_disabled_profile_serves_nothing_and_a_deleted_one_is_gone(est):
 def test_what_is_wrong_with_a_profile_is_said_with_its_field(est):
     for option, value, says in (("server-key-type", "dsa", "server_key_type: "), ("csr-key-type", "dsa", "csr_key_type: "),
                                 ("validity-days", "99999", "validity_days: "), ("template", "", "template: "), ("template", "None", "template: "),
-                                ("issuer", "nobody", "issuer: ")):
+                                ("issuer", "nobody", "issuer: "), ("csr-names", "dns:a.example,ip", "csr_names: ")):
         refused = est.stack.signetctl("profile", "set", "plain", "--kind", "est", f"--{option}", value, check=False)
         assert refused.returncode != 0 and says in refused.stderr
 
