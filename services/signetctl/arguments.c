@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "profile.h"
 #include "signetctl.h"
 
 static const char common_options[] = "json help";
@@ -74,8 +75,9 @@ parse_option(struct ctl *ctl, struct request *rq, int count, char **words, int *
 }
 
 static void
-print_command_help(const struct command *command)
+print_command_help(struct ctl *ctl, struct request *rq)
 {
+    const struct command *command = ctl->command;
     const char *at = command->options;
 
     printf("signetctl %s%s%s%s%s\n\n  %s\n\nOptions:\n", command->group, command->verb[0] ? " " : "", command->verb, command->words[0] ? " " : "",
@@ -83,7 +85,9 @@ print_command_help(const struct command *command)
     while (*at != '\0') {
         size_t word = strcspn(at, " ");
         bool takes_value = word > 0 && at[word - 1] == '=';
-        printf("  --%.*s%s\n", (int)(word - takes_value), at, takes_value ? " VALUE" : "");
+        const char *option = arena_text_n(rq->arena, at, word - takes_value);
+        if (profile_option_fits(rq->arena, argument(ctl, "kind"), option))
+            printf("  --%s%s\n", option, takes_value ? " VALUE" : "");
         at += word + strspn(at + word, " ");
     }
     printf("  --json\n");
@@ -106,7 +110,7 @@ arguments_parse(struct ctl *ctl, struct request *rq, int count, char **words)
     }
     ctl->json = argument(ctl, "json") != NULL;
     if (argument(ctl, "help") != NULL) {
-        print_command_help(ctl->command);
+        print_command_help(ctl, rq);
         return OK;
     }
     if (arguments->word_count < (size_t)ctl->command->word_count && ctl->command->words[0] != '[')

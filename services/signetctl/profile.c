@@ -50,20 +50,33 @@ has_field(const struct profile_kind *kind, const char *name)
     return protobuf_c_message_descriptor_get_field_by_name(kind->fields, name) != NULL || (kind->beside != NULL && text_equal(kind->beside, name));
 }
 
+bool
+profile_option_fits(struct arena *arena, const char *kind, const char *option)
+{
+    bool is_of_kind = false, is_of_another = false;
+    char *field = arena_text(arena, option), *at;
+    size_t i;
+
+    while ((at = strchr(field, '-')) != NULL)
+        *at = '_';
+    for (i = 0; i < KIND_COUNT; i++) {
+        bool is_it = kind != NULL && text_equal(kinds[i]->name, kind);
+        is_of_kind |= is_it && has_field(kinds[i], field);
+        is_of_another |= kind != NULL && !is_it && has_field(kinds[i], field);
+    }
+    return is_of_kind || !is_of_another;
+}
+
 /* The options of all kinds stand in one table: what only another kind has must not seem to hold for this one. */
 static enum error
 check_options(struct ctl *ctl, struct request *rq, const struct profile_kind *kind)
 {
-    size_t i, k;
+    size_t i;
 
     for (i = 0; i < ctl->arguments.option_count; i++) {
         const char *option = ctl->arguments.options[i].name;
-        char *field = arena_text(rq->arena, option), *at;
-        while ((at = strchr(field, '-')) != NULL)
-            *at = '_';
-        for (k = 0; k < KIND_COUNT; k++)
-            if (has_field(kinds[k], field) && !has_field(kind, field))
-                return argument_refused(rq, "--%s: a profile of the kind %s has no such field", option, kind->name);
+        if (!profile_option_fits(rq->arena, kind->name, option))
+            return argument_refused(rq, "--%s: a profile of the kind %s has no such field", option, kind->name);
     }
     return OK;
 }

@@ -20,6 +20,9 @@ struct profile_kind {
 
 extern const struct profile_kind profile_est, profile_scep;
 
+/* False for what is a field of other kinds only; true for all else, and where the kind is not known. */
+bool profile_option_fits(struct arena *arena, const char *kind, const char *option);
+
 /* That there are a template and a CA of these names, which a gateway would look for only when the first device comes; "": not asked. ERR_NOT_FOUND.
  */
 enum error profile_check_names(struct ctl *ctl, struct request *rq, const char *template, const char *issuer) MUST_CHECK;

@@ -157,6 +157,8 @@ def test_wrong_usage_is_exit_code_two_and_says_what_is_right(stack):
         assert done.returncode == 2 and "signetctl" in done.stderr
     assert "Exit codes" in stack.signetctl("--help").stdout
     assert "--common-name" in stack.signetctl("ca", "create", "--help", check=False).stdout
+    options = stack.signetctl("profile", "create", "--kind", "est", "--help").stdout
+    assert "--proof-required" in options and "--crl" in options and "--webhook-url" not in options
 
 
 def test_migrate_again_changes_nothing(stack):
