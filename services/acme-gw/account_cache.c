@@ -155,6 +155,7 @@ load(struct acme *acme, struct request *rq, const char *id, struct entry **ret_e
         rq->failure = own->failure;
         return error;
     }
+    jws_prepare(own->arena, &account.jwk);
     struct entry *entry = calloc(1, sizeof *entry);
     if (entry == NULL)
         abort();

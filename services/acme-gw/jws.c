@@ -5,6 +5,7 @@
  */
 #include "acme.h"
 
+#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <string.h>
@@ -208,18 +209,50 @@ ecdsa_to_der(struct arena *arena, struct bytes signature)
 DEFINE_AUTO(EVP_MD_CTX, EVP_MD_CTX_free);
 
 static bool
-is_signed(const struct algorithm *algorithm, const struct jwk *jwk, struct bytes message, struct bytes signature)
+begin(const struct algorithm *algorithm, EVP_PKEY *key, EVP_MD_CTX *md)
 {
-    AUTO(EVP_MD_CTX, md) = EVP_MD_CTX_new();
     EVP_PKEY_CTX *pkey = NULL; /* md's */
     const EVP_MD *digest = algorithm->digest == NULL ? NULL : algorithm->digest();
 
-    if (md == NULL || EVP_DigestVerifyInit(md, &pkey, digest, NULL, jwk->evp) != 1)
+    if (md == NULL || EVP_DigestVerifyInit(md, &pkey, digest, NULL, key) != 1)
         return false;
-    if (algorithm->pss &&
-        (EVP_PKEY_CTX_set_rsa_padding(pkey, RSA_PKCS1_PSS_PADDING) != 1 || EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey, RSA_PSS_SALTLEN_DIGEST) != 1))
-        return false;
-    return EVP_DigestVerify(md, signature.at, signature.len, message.at, message.len) == 1;
+    return !algorithm->pss ||
+           (EVP_PKEY_CTX_set_rsa_padding(pkey, RSA_PKCS1_PSS_PADDING) == 1 && EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey, RSA_PSS_SALTLEN_DIGEST) == 1);
+}
+
+static void
+release_begun(void *begun)
+{
+    EVP_MD_CTX_free(begun);
+}
+
+/* The first of the table that fits: keys of other types than RSA have but one. */
+void
+jws_prepare(struct arena *arena, struct jwk *jwk)
+{
+    enum jws_algorithm algorithm = jwk->algorithm != 0 ? jwk->algorithm : JWS_RS256;
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+
+    for (; algorithms[algorithm].key != jwk->key.type; algorithm++)
+        assert(algorithm + 1 < ALGORITHM_COUNT); /* jwk_parse takes no other keys */
+    arena_defer(arena, release_begun, md);
+    if (!begin(&algorithms[algorithm], jwk->evp, md))
+        return;
+    jwk->begun = md;
+    jwk->begun_algorithm = algorithm;
+}
+
+static bool
+is_signed(enum jws_algorithm algorithm, const struct jwk *jwk, struct bytes message, struct bytes signature)
+{
+    AUTO(EVP_MD_CTX, md) = EVP_MD_CTX_new();
+    bool has_begun = jwk->begun != NULL && jwk->begun_algorithm == algorithm && md != NULL && EVP_MD_CTX_copy_ex(md, jwk->begun) == 1;
+
+    bool good =
+        (has_begun || begin(&algorithms[algorithm], jwk->evp, md)) && EVP_DigestVerify(md, signature.at, signature.len, message.at, message.len) == 1;
+    /* On the loop, what OpenSSL has against a stranger's signature would look like an error of somebody's TLS connection. */
+    ERR_clear_error();
+    return good;
 }
 
 enum error
@@ -235,7 +268,7 @@ jws_verify(struct request *rq, const struct jws *jws, const struct jwk *jwk)
         return malformed(rq, arena_format(rq->arena, "a signature by %s with this key has %zu octets, not %zu", name, len, jws->signature.len));
     bool is_ecdsa = algorithm->key == KEY_P256 || algorithm->key == KEY_P384 || algorithm->key == KEY_P521;
     struct bytes signature = is_ecdsa ? ecdsa_to_der(rq->arena, jws->signature) : jws->signature;
-    if (!is_signed(algorithm, jwk, jws->signing_input, signature))
+    if (!is_signed(jws->algorithm, jwk, jws->signing_input, signature))
         return refuse(rq, ERR_UNAUTHENTICATED, "malformed", "the signature of the JWS does not verify");
     return OK;
 }

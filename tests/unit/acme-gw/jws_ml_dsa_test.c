@@ -207,6 +207,8 @@ what_openssl_has_is_offered_and_verified(void **state)
     assert_true(text_starts_with(jwk.canonical, "{\"alg\":\"ML-DSA-44\",\"kty\":\"AKP\",\"pub\":\""));
     assert_int_equal(parse_jws(rq, "ML-DSA-44", &jws), OK);
     assert_int_equal(jws_verify(rq, &jws, &jwk), OK);
+    jws_prepare(rq->arena, &jwk);
+    assert_int_equal(jws_verify(rq, &jws, &jwk), OK);
 }
 
 static void
