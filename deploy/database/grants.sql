@@ -51,6 +51,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON est.profile, est.basic_user, est.client_
 GRANT SELECT, INSERT, DELETE, UPDATE (generation, waits, delivered_at) ON est.delivery TO est_gw;
 GRANT SELECT ON ra.enrolled_certificate TO est_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON est.outbox TO est_gw;
+GRANT SELECT, INSERT, DELETE ON est.client_crl_part TO est_gw;
 GRANT USAGE ON SEQUENCE est.outbox_id_seq, est.client_crl_id_seq TO est_gw;
 
 -- scep-gw: profiles, challenges that it makes and forgets, requests that it accepts; of certificates the view for what devices show, and the CRLs

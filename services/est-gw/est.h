@@ -35,7 +35,8 @@
 #define EST_RETRY_AFTER_S 60
 #define ANCHORS_MAX 64
 #define ANCHORS_PEM_MAX (512 * 1024)
-#define CLIENT_CRL_MAX (1000 * 1024) /* a message of the bus carries it */
+#define CLIENT_CRL_MAX (32 * 1024 * 1024)
+#define CLIENT_CRL_PART_MAX (900 * 1024) /* a message of the bus carries it */
 #define PATTERNS_MAX 100
 #define PATTERN_MAX 300
 #define PROFILE_NAME_MAX 40
@@ -311,6 +312,11 @@ enum error store_load_client_crls(struct db *db, struct request *rq, struct db_r
 enum error store_list_client_crls(struct est *est, struct request *rq, struct db_rows **ret_rows) MUST_CHECK;
 /* ERR_CONFLICT: there is a newer one. */
 enum error store_put_client_crl(struct est *est, struct request *rq, const struct client_crl *crl, bool *ret_changed) MUST_CHECK;
+/* Parts that nobody has put together for a while go. */
+enum error store_put_crl_part(struct est *est, struct request *rq, const char *upload, uint32_t part, struct bytes octets) MUST_CHECK;
+/* Those from 0 to `count`, one after the other. ERR_BAD_REQUEST: some are missing. */
+enum error store_join_crl_parts(struct est *est, struct request *rq, const char *upload, uint32_t count, struct buffer *joined) MUST_CHECK;
+enum error store_forget_crl_parts(struct est *est, struct request *rq, const char *upload) MUST_CHECK;
 enum error store_delete_client_crls(struct est *est, struct request *rq, const char *profile, size_t *ret_deleted) MUST_CHECK;
 
 /* ---- handlers.c, and one file per rpc ---- */

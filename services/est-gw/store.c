@@ -278,6 +278,47 @@ store_put_client_crl(struct est *est, struct request *rq, const struct client_cr
                     DB_BYTES(number), DB_TIME_S(list->this_update_s), DB_TIME_S(list->next_update_s), DB_INT(list->entry_count), DB_BYTES(list->der));
 }
 
+/* ---- and their parts ---- */
+
+static const struct db_statement forget_old_parts = {"forget_old_parts", "DELETE FROM est.client_crl_part WHERE came_at < now() - interval '1 hour'"};
+static const struct db_statement put_crl_part = {
+    "put_crl_part", "INSERT INTO est.client_crl_part (upload, part, octets) VALUES ($1, $2, $3) ON CONFLICT (upload, part) DO NOTHING"};
+static const struct db_statement load_crl_parts = {"load_crl_parts",
+                                                   "SELECT octets FROM est.client_crl_part WHERE upload = $1 AND part < $2 ORDER BY part"};
+static const struct db_statement forget_crl_parts = {"forget_crl_parts", "DELETE FROM est.client_crl_part WHERE upload = $1"};
+
+enum error
+store_put_crl_part(struct est *est, struct request *rq, const char *upload, uint32_t part, struct bytes octets)
+{
+    const struct db_step steps[] = {
+        {.statement = &forget_old_parts},
+        DB_STEP(&put_crl_part, NULL, DB_TEXT(upload), DB_INT(part), DB_BYTES(octets)),
+    };
+
+    return db_atomic(est->db, rq, steps, 2);
+}
+
+enum error
+store_join_crl_parts(struct est *est, struct request *rq, const char *upload, uint32_t count, struct buffer *joined)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(est->db, rq, &load_crl_parts, &rows, DB_TEXT(upload), DB_INT(count));
+
+    if (error)
+        return error;
+    if (db_count(rows) != count)
+        return fail(rq, ERR_BAD_REQUEST, "%zu parts of the CRL came before the last one, which is part %u", db_count(rows), count);
+    for (size_t i = 0; i < count; i++)
+        buffer_append(joined, db_bytes(rows, i, 0).at, db_bytes(rows, i, 0).len);
+    return OK;
+}
+
+enum error
+store_forget_crl_parts(struct est *est, struct request *rq, const char *upload)
+{
+    return DB_QUERY(est->db, rq, &forget_crl_parts, NULL, DB_TEXT(upload));
+}
+
 enum error
 store_delete_client_crls(struct est *est, struct request *rq, const char *profile, size_t *ret_deleted)
 {

@@ -2,11 +2,16 @@
  * it in force when it answers, the others a moment later. */
 #include "est.h"
 
+#include <string.h>
+
 #include "pki/name.h"
+
+#define UPLOAD_LEN 32
 
 struct put {
     const struct est *est;
     const Pb__StoreEstCrlRequest *input;
+    struct bytes der;
     struct client_crl crl;
     bool changed;
 };
@@ -22,7 +27,7 @@ write_crl(struct db *db, struct request *rq, void *context, struct configuration
     if (!error && profile == NULL)
         return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%.60s\"", put->input->profile);
     if (!error)
-        error = client_crl_read(rq, profile, message_bytes(put->input->crl), &put->crl);
+        error = client_crl_read(rq, profile, put->der, &put->crl);
     if (!error)
         error = store_put_client_crl(&within, rq, &put->crl, &put->changed);
     if (error || !put->changed)
@@ -32,14 +37,51 @@ write_crl(struct db *db, struct request *rq, void *context, struct configuration
     return OK;
 }
 
+/* ---- one that comes in parts ---- */
+
+static enum error
+check_part(struct request *rq, const Pb__StoreEstCrlRequest *input)
+{
+    if (input->crl.len == 0 || input->crl.len > CLIENT_CRL_PART_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "a CRL, or a part of one, has 1 to %d octets", CLIENT_CRL_PART_MAX);
+    if (input->upload[0] != '\0' && (strlen(input->upload) != UPLOAD_LEN || strspn(input->upload, "0123456789abcdef") != UPLOAD_LEN))
+        return fail(rq, ERR_BAD_REQUEST, "an upload is named with %d hexadecimal digits", UPLOAD_LEN);
+    if (input->part >= CLIENT_CRL_MAX / CLIENT_CRL_PART_MAX)
+        return fail(rq, ERR_BAD_REQUEST, "a CRL has at most %d octets", CLIENT_CRL_MAX);
+    return OK;
+}
+
+/* The whole, once the last part is there. */
+static enum error
+join(struct est *est, struct request *rq, const Pb__StoreEstCrlRequest *input, struct bytes *ret_der)
+{
+    struct buffer joined = buffer_in(rq->arena);
+    enum error error = store_join_crl_parts(est, rq, input->upload, input->part, &joined);
+
+    if (error)
+        return error;
+    buffer_append(&joined, input->crl.data, input->crl.len);
+    *ret_der = buffer_bytes(&joined);
+    return OK;
+}
+
 enum error
 store_est_crl(struct est *est, struct request *rq, const Pb__StoreEstCrlRequest *input, Pb__StoreEstCrlReply *ret_reply)
 {
     struct configuration_change change = {.what = "est client crl", .name = input->profile, .by = input->operator_};
-    struct put put = {.est = est, .input = input};
+    struct put put = {.est = est, .input = input, .der = message_bytes(input->crl)};
+    bool is_whole = input->upload[0] == '\0';
 
     request_note(rq, "profile", "%.60s", input->profile);
-    enum error error = configuration_write(est->outbox, est->db, rq, write_crl, &put, &change);
+    enum error error = check_part(rq, input);
+    if (!error && !is_whole && !input->last)
+        return store_put_crl_part(est, rq, input->upload, input->part, put.der);
+    if (!error && !is_whole)
+        error = join(est, rq, input, &put.der);
+    if (!error)
+        error = configuration_write(est->outbox, est->db, rq, write_crl, &put, &change);
+    if (!error && !is_whole)
+        error = store_forget_crl_parts(est, rq, input->upload);
     if (error)
         return error;
     profiles_changed(est, rq);

@@ -13,6 +13,8 @@
 #define PROFILE_FILE_MAX (1024 * 1024)
 #define CRL_FILE_MAX (32 * 1024 * 1024)
 #define CRLS_MAX 64 /* in a file */
+#define CRL_PART_MAX (900 * 1024)
+#define UPLOAD_OCTETS 16
 
 static enum error
 ask(struct ctl *ctl, struct request *rq, const char *name, const Pb__ListEstProfilesReply **ret_reply)
@@ -117,18 +119,36 @@ set_fields(struct ctl *ctl, struct request *rq, Pb__EstProfile *profile)
 
 /* ---- CRLs ---- */
 
+/* Of one that no message of the bus carries whole. */
+static const char *
+new_upload(struct arena *arena)
+{
+    uint8_t drawn[UPLOAD_OCTETS];
+
+    random_bytes(drawn, sizeof drawn);
+    return bytes_hex(arena, BYTES(drawn, sizeof drawn), 0);
+}
+
 static enum error
 store_crl(struct ctl *ctl, struct request *rq, const char *profile, struct bytes der)
 {
     Pb__StoreEstCrlRequest request = PB__STORE_EST_CRL_REQUEST__INIT;
-    const Pb__StoreEstCrlReply *reply;
+    const Pb__StoreEstCrlReply *reply = NULL;
 
     request.operator_ = operator_name(rq->arena);
     request.profile = profile;
-    request.crl = message_data(der);
-    enum error error = CTL_CALL(ctl, rq, est_gw, StoreEstCrl, &request, &reply);
-    if (error)
-        return error;
+    if (der.len == 0)
+        return fail(rq, ERR_BAD_REQUEST, "the CRL is empty");
+    if (der.len > CRL_PART_MAX)
+        request.upload = new_upload(rq->arena);
+    for (size_t at = 0; at < der.len; at += CRL_PART_MAX, request.part++) {
+        size_t left = der.len - at;
+        request.last = left <= CRL_PART_MAX;
+        request.crl = message_data(BYTES(der.at + at, request.last ? left : CRL_PART_MAX));
+        enum error error = CTL_CALL(ctl, rq, est_gw, StoreEstCrl, &request, &reply);
+        if (error)
+            return error;
+    }
     const Pb__EstCrl *crl = reply->crl;
     return answer(ctl, rq, &reply->base, "CRL of %s: %s, number %s, %u certificates, until %s\n", crl->issuer,
                   reply->changed ? "stored" : "already there", crl->number[0] == '\0' ? "(none)" : crl->number, crl->entries,

@@ -134,6 +134,21 @@ def test_where_a_crl_is_required_nobody_enrols_without_one_in_force(est):
     assert json.loads(est.stack.signetctl("profile", "show", "strict", "--kind", "est", "--json").stdout)["crls"] == []
 
 
+def test_a_crl_that_no_message_of_the_bus_carries_whole_comes_in_parts(est):
+    maker = OpensslCa(est.directory, "large")
+    good, stolen = maker.device("SN1"), maker.device("SN2")
+    maker.revoke(stolen)
+    with (maker.at / "index.txt").open("a") as index:
+        index.writelines(f"R\t491231235959Z\t251120000000Z\t{number:032X}\tunknown\t/CN=x\n" for number in range(1 << 120, (1 << 120) + 60000))
+    est.profile("large", authentication="certificate", anchors=maker.at / "ca.pem", client_revocation="required", crl=maker.crl())
+    assert (maker.at / "crl.pem").stat().st_size > 2_000_000
+    assert curl(est, "large", good, "sn1.example")[0] == 200
+    assert curl(est, "large", stolen, "sn2.example")[0] == 403
+    shown = json.loads(est.stack.signetctl("profile", "show", "large", "--kind", "est", "--json").stdout)
+    assert shown["crls"][0]["entries"] == 60001
+    assert est.stack.sql("SELECT count(*) FROM est.client_crl_part") == [["0"]]
+
+
 def test_crls_of_strangers_and_what_is_none_are_refused(est):
     maker, stranger = OpensslCa(est.directory, "own"), OpensslCa(est.directory, "stranger")
     est.profile("own", authentication="certificate", anchors=maker.at / "ca.pem")

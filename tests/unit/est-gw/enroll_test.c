@@ -68,7 +68,7 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
 {
     const Pb__EnrollRequest *request = (const Pb__EnrollRequest *)input;
     Pb__EnrollReply *reply = arena_alloc(rq->arena, sizeof *reply);
-    int generation = atoi(strrchr(request->idempotency_key, '.') + 1);
+    int generation = (int)strtol(strrchr(request->idempotency_key, '.') + 1, NULL, 10);
 
     assert_string_equal(method, "Enroll");
     assert_true(generation < GENERATIONS);

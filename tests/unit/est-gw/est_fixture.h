@@ -34,6 +34,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/est-gw/sql/006_repetitions.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/007_incarnation.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/008_forget_all.sql");
+    postgres_kit_run_file(postgres, "services/est-gw/sql/009_crl_parts.sql");
     postgres_kit_grant(postgres, "est_gw");
     return 0;
 }
@@ -51,7 +52,7 @@ open_fixture(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct db_options options = {.name = "est-gw", .url = postgres_kit_url_of_role(postgres, "est_gw"), .password_file = "", .connections = 2};
 
-    postgres_kit_run(postgres, "TRUNCATE est.profile, est.basic_user, est.delivery, est.outbox, est.client_crl");
+    postgres_kit_run(postgres, "TRUNCATE est.profile, est.basic_user, est.delivery, est.outbox, est.client_crl, est.client_crl_part");
     fixture->rq = request_new();
     assert_int_equal(db_open(fixture->rq, &options, &fixture->est.db), OK);
     fixture->est.profiles = snapshot_slot_new();

@@ -63,7 +63,7 @@ refuses_what_proves_nothing(void **state)
     struct arena *arena = fixture->rq->arena;
     const struct maker makers[] = {new_maker(arena, "/CN=Maker", NULL), new_maker(arena, "/CN=Signs no CRLs", "keyCertSign")};
     const struct maker stranger = new_maker(arena, "/CN=Maker", NULL), nobody = new_maker(arena, "/CN=Nobody", NULL);
-    uint8_t *too_large = arena_alloc(arena, CLIENT_CRL_MAX + 1);
+    uint8_t *too_large = arena_alloc(arena, CLIENT_CRL_PART_MAX + 1);
     const struct {
         struct bytes der;
         const char *says;
@@ -75,7 +75,7 @@ refuses_what_proves_nothing(void **state)
         {new_crl(arena, &(struct wish){.maker = &makers[0], .age_s = -HOUR_S}), "not valid yet"},
         {new_crl(arena, &(struct wish){.maker = &makers[0], .critical = "critical,onlyuser:TRUE"}), "critical extension"},
         {BYTES("0\0", 2), "not a DER CRL"},
-        {BYTES(too_large, CLIENT_CRL_MAX + 1), "octets"},
+        {BYTES(too_large, CLIENT_CRL_PART_MAX + 1), "octets"},
         {BYTES_NONE, "octets"},
     };
     Pb__StoreEstCrlReply reply;
@@ -96,6 +96,51 @@ refuses_what_proves_nothing(void **state)
     EVP_PKEY_free(nobody.key);
 }
 
+static enum error
+send_part(struct fixture *fixture, struct bytes octets, const char *upload, uint32_t part, bool last, Pb__StoreEstCrlReply *ret_reply)
+{
+    Pb__StoreEstCrlRequest request = PB__STORE_EST_CRL_REQUEST__INIT;
+
+    pb__store_est_crl_reply__init(ret_reply);
+    failure_clear(fixture->rq);
+    request.profile = "phones";
+    request.crl = message_data(octets);
+    request.upload = upload;
+    request.part = part;
+    request.last = last;
+    return store_est_crl(&fixture->est, fixture->rq, &request, ret_reply);
+}
+
+static void
+parts_become_one_when_all_are_there_and_are_forgotten(void **state)
+{
+    static const char upload[] = "00112233445566778899aabbccddeeff", other[] = "ffeeddccbbaa99887766554433221100";
+    struct fixture *fixture = *state;
+    struct arena *arena = fixture->rq->arena;
+    const struct maker maker = new_maker(arena, "/CN=Maker", NULL);
+    struct bytes crl = new_crl(arena, &(struct wish){.maker = &maker, .revoked = seven});
+    struct bytes parts[] = {BYTES(crl.at, 50), BYTES(crl.at + 50, 50), BYTES(crl.at + 100, crl.len - 100)};
+    Pb__StoreEstCrlReply reply;
+    bool created;
+
+    assert_ok(fixture->rq, store(fixture, profile_trusting(arena, "phones", &maker, 1), true, &created));
+    assert_ok(fixture->rq, send_part(fixture, parts[0], upload, 0, false, &reply));
+    assert_null(reply.crl);
+    assert_ok(fixture->rq, send_part(fixture, parts[0], other, 0, false, &reply));
+    assert_int_equal(send_part(fixture, parts[2], upload, 2, true, &reply), ERR_BAD_REQUEST); /* one is missing */
+    assert_ok(fixture->rq, send_part(fixture, parts[1], upload, 1, false, &reply));
+    assert_ok(fixture->rq, send_part(fixture, parts[1], upload, 1, false, &reply)); /* repeated */
+    assert_ok(fixture->rq, send_part(fixture, parts[2], upload, 2, true, &reply));
+    assert_int_equal(reply.crl->entries, 1);
+    assert_row("SELECT count(*) FROM est.client_crl_part", "1");
+    postgres_kit_run(postgres, "UPDATE est.client_crl_part SET came_at = now() - interval '2 hours'");
+    assert_ok(fixture->rq, send_part(fixture, parts[0], upload, 0, false, &reply));
+    assert_row("SELECT string_agg(upload, ' ') FROM est.client_crl_part", upload);
+    assert_int_equal(send_part(fixture, parts[0], "short", 0, false, &reply), ERR_BAD_REQUEST);
+    assert_int_equal(send_part(fixture, parts[0], upload, 1000, false, &reply), ERR_BAD_REQUEST);
+    EVP_PKEY_free(maker.key);
+}
+
 int
 main(void)
 {
@@ -103,6 +148,7 @@ main(void)
         CASE(a_newer_crl_of_the_same_ca_replaces_the_old_one_and_no_other),
         CASE(older_in_number_or_in_time_is_older),
         CASE(refuses_what_proves_nothing),
+        CASE(parts_become_one_when_all_are_there_and_are_forgotten),
     };
     return cmocka_run_group_tests(tests, start_postgres, stop_postgres);
 }
