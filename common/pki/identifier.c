@@ -208,7 +208,8 @@ read_authority(struct arena *arena, const char *authority, char **ret_canonical)
     return wrong;
 }
 
-/* RFC 5280 §4.2.1.6: absolute; a host, where there is one, is a full name or an address. Scheme and host are compared without case. */
+/* RFC 5280 §4.2.1.6: absolute; a host, where there is one, is a full name or an address. Scheme and host are compared without case; but a scheme of
+ * somebody's own stays as he writes it, because who looks for "IntuneDeviceId://" in a certificate looks for just that. */
 static const char *
 read_uri(struct arena *arena, const char *text, const char **ret_value)
 {
@@ -220,9 +221,11 @@ read_uri(struct arena *arena, const char *text, const char **ret_value)
     size_t scheme_len = strcspn(text, ":/?#");
     if (text[scheme_len] != ':' || text[scheme_len + 1] == '\0' || !is_letter(text[0]))
         return "is not an absolute URI";
-    char *scheme = text_lower(arena, arena_text_n(arena, text, scheme_len));
+    char *written = arena_text_n(arena, text, scheme_len), *scheme = text_lower(arena, written);
     if (strspn(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != scheme_len)
         return "has a malformed scheme";
+    if (!text_equal(scheme, "http") && !text_equal(scheme, "https"))
+        scheme = written;
     const char *rest = text + scheme_len + 1;
     if (!text_starts_with(rest, "//")) {
         *ret_value = arena_format(arena, "%s:%s", scheme, rest);

@@ -125,7 +125,8 @@ def upn(text):
 
 def test_a_user_of_windows_has_its_principal_name_and_its_sid_and_keeps_them(stack, managed):
     device = Device(managed[0], "Ada Lovelace")
-    names = [upn("ada@demo.test"), x509.RFC822Name("ada@demo.test"), x509.UniformResourceIdentifier("tag:microsoft.com,2022-09-14:sid:S-1-5-21-1-2-3-1001")]
+    names = [upn("ada@demo.test"), x509.RFC822Name("ada@demo.test"), x509.UniformResourceIdentifier("tag:microsoft.com,2022-09-14:sid:S-1-5-21-1-2-3-1001"),
+             x509.UniformResourceIdentifier("IntuneDeviceId://f81d4fae-7dec-11d0-a765-00a0c91e6bf6")]
     reply = device.send(request_with(device, names, managed[1]))
     assert reply.status == SUCCESS
     assert list(reply.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value) == names

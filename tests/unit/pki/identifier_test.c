@@ -49,6 +49,7 @@ texts_become_canonical(void **state)
         {URI, "spiffe://Cluster.local/ns/a/sa/b", "spiffe://cluster.local/ns/a/sa/b"},
         {URI, "urn:uuid:F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6", "urn:uuid:F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6"},
         {URI, "http://192.0.2.1/x", "http://192.0.2.1/x"},
+        {URI, "IntuneDeviceId://f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "IntuneDeviceId://f81d4fae-7dec-11d0-a765-00a0c91e6bf6"},
         {URI, "http://[2001:DB8::0:1]:80/x", "http://[2001:db8::1]:80/x"},
         {URI, "https://a.example", "https://a.example"},
         {URI, "mailto:me@example.org", "mailto:me@example.org"},
