@@ -59,7 +59,7 @@ store_revoke(struct ra *ra, struct request *rq, const struct revocation *revocat
                 revocation->invalidity_s == 0 ? DB_NULL : DB_TIME_S(revocation->invalidity_s), DB_TIME_S(revocation->not_after_s),
                 DB_TEXT(revocation->channel), DB_TEXT(revocation->principal_kind), DB_TEXT(revocation->principal_id), DB_TEXT(revocation->authority),
                 DB_TEXT(records->revoked), DB_TEXT(announcement->event_id), DB_TEXT(announcement->subject), DB_BYTES(announcement->body)),
-        DB_STEP(&block_key, NULL, DB_BYTES(key), DB_TEXT("keyCompromise"), DB_TEXT(records->key_blocked)),
+        DB_STEP(&block_key, NULL, DB_BYTES(key), DB_TEXT(revocation->authority), DB_TEXT(records->key_blocked)),
     };
     enum error error = db_atomic(ra->db, rq, steps, records->key_blocked == NULL ? 1 : 2);
 
@@ -72,6 +72,6 @@ store_revoke(struct ra *ra, struct request *rq, const struct revocation *revocat
 enum error
 store_block_key(struct ra *ra, struct request *rq, const struct revocation *revocation, const char *record)
 {
-    return DB_QUERY(ra->db, rq, &block_key, NULL, DB_BYTES(BYTES(revocation->key_sha256, sizeof revocation->key_sha256)), DB_TEXT("keyCompromise"),
-                    DB_TEXT(record));
+    return DB_QUERY(ra->db, rq, &block_key, NULL, DB_BYTES(BYTES(revocation->key_sha256, sizeof revocation->key_sha256)),
+                    DB_TEXT(revocation->authority), DB_TEXT(record));
 }

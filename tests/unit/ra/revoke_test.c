@@ -258,7 +258,7 @@ key_that_revokes_is_blocked_for_whichever_reason(void **state)
     request->authority = "certificate-key";
     assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, request, &reply), OK);
     assert_int_equal(reply.reason, PB__REVOCATION_REASON__REVOCATION_REASON_SUPERSEDED);
-    assert_int_equal(ask_number("SELECT count(*) FROM ra.blocked_key"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.blocked_key WHERE why = 'certificate-key'"), 1);
 }
 
 static void
