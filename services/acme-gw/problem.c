@@ -198,6 +198,15 @@ noted(const struct request *rq, const char *key)
     return NULL;
 }
 
+/* Of the policy that the request is for. */
+static const char *
+limits_url(struct acme *acme, const struct http_exchange *x)
+{
+    bool has_policy = x->route != NULL && text_starts_with(x->route->path, "/acme/{policy}/");
+
+    return arena_format(x->rq.arena, "%s/acme/%s%slimits", acme->base_url, has_policy ? x->params[0] : "", has_policy ? "/" : "");
+}
+
 void
 problem_render(void *context, struct http_exchange *x)
 {
@@ -213,7 +222,7 @@ problem_render(void *context, struct http_exchange *x)
         http_header_out(x, "Link", "<%s>;rel=\"terms-of-service\"", acme->terms_url);
     /* RFC 8555 §6.6; clients take a bare 429 for the end of everything. */
     if (text_equal(type_of_failure(&rq->failure), "rateLimited"))
-        http_header_out(x, "Link", "<%s/acme/limits>;rel=\"help\"", acme->base_url);
+        http_header_out(x, "Link", "<%s>;rel=\"help\"", limits_url(acme, x));
     const char *location = noted(rq, problem_location);
     if (location != NULL)
         http_header_out(x, "Location", "%s", location);

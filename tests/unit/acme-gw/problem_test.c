@@ -67,16 +67,24 @@ checks(void **state)
 static void
 who_has_asked_too_often_is_told_where_there_is_help(void **state)
 {
-    static const struct http_route route = {.method = "POST", .path = "/x"};
-    AUTO_STRUCT(request, rq) = request_new();
-    struct http_exchange x = {.rq = *rq, .route = &route};
-    bool linked = false;
+    static const struct {
+        struct http_route route;
+        const char *link;
+    } links[] = {
+        {{.method = "POST", .path = "/acme/new-order"}, "<https://acme.example/acme/limits>;rel=\"help\""},
+        {{.method = "POST", .path = "/acme/{policy}/new-order"}, "<https://acme.example/acme/intra/limits>;rel=\"help\""},
+    };
 
-    (void)fail(&x.rq, ERR_RATE_LIMITED, "too often");
-    problem_render(&gateway, &x);
-    for (size_t i = 0; i < x.answer.header_count; i++)
-        linked = linked || text_equal(x.answer.headers[i].value, "<https://acme.example/acme/limits>;rel=\"help\"");
-    assert_true(linked);
+    for (size_t i = 0; i < COUNT_OF(links); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct http_exchange x = {.rq = *rq, .route = &links[i].route, .params = {"intra"}};
+        bool linked = false;
+        (void)fail(&x.rq, ERR_RATE_LIMITED, "too often");
+        problem_render(&gateway, &x);
+        for (size_t k = 0; k < x.answer.header_count; k++)
+            linked = linked || text_equal(x.answer.headers[k].value, links[i].link);
+        assert_true(linked);
+    }
 }
 
 static void
