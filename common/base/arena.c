@@ -76,17 +76,15 @@ block_new(size_t size, struct block *older)
     return block;
 }
 
-/* Frees the blocks before `last`, which may be NULL, and returns it. */
-static struct block *
-free_blocks(struct block *newest, const struct block *last)
+static void
+free_blocks(struct block *newest)
 {
-    while (newest != last) {
+    while (newest != NULL) {
         struct block *block = newest;
         newest = block->older;
         ASAN_UNPOISON_MEMORY_REGION(block->data, block->size);
         free(block);
     }
-    return newest;
 }
 
 static void
@@ -105,8 +103,8 @@ arena_free(struct arena *arena)
     if (arena == NULL)
         return;
     run_deferred(arena);
-    free_blocks(arena->outsized, NULL);
-    free_blocks(arena->newest, NULL);
+    free_blocks(arena->outsized);
+    free_blocks(arena->newest);
     free(arena);
 }
 
@@ -114,15 +112,14 @@ void
 arena_reset(struct arena *arena)
 {
     run_deferred(arena);
-    arena->outsized = free_blocks(arena->outsized, NULL);
-    struct block *oldest = arena->newest;
-    if (oldest == NULL)
+    free_blocks(arena->outsized);
+    arena->outsized = NULL;
+    if (arena->newest == NULL)
         return;
-    while (oldest->older != NULL)
-        oldest = oldest->older;
-    arena->newest = free_blocks(arena->newest, oldest);
+    /* The newest is the largest: who needs as much again the next time finds it all in one block. */
+    free_blocks(arena->newest->older);
+    arena->newest->older = NULL;
     arena->newest->used = 0;
-    arena->next_size = FIRST_BLOCK_SIZE;
     ASAN_POISON_MEMORY_REGION(arena->newest->data, arena->newest->size);
 }
 

@@ -21,7 +21,7 @@ struct arena *arena_new(void);
 void arena_free(struct arena *arena);
 DEFINE_AUTO_STRUCT(arena, arena_free);
 
-/* Forgets everything but keeps one block, for loops. */
+/* Forgets everything but keeps its largest block, at most 64 KiB, for loops. */
 void arena_reset(struct arena *arena);
 
 void *arena_alloc(struct arena *arena, size_t size);
