@@ -150,13 +150,24 @@ form_escaped(struct arena *arena, const char *text)
     return buffer_text(&out);
 }
 
+/* Operators write them with a slash at the end, too. */
+static const char *
+base_url(struct arena *arena, const char *given, const char *usual)
+{
+    size_t len = given == NULL ? 0 : strlen(given);
+
+    while (len > 0 && given[len - 1] == '/')
+        len--;
+    return len == 0 ? usual : arena_text_n(arena, given, len);
+}
+
 static enum error
 get_token(const struct intune *c, const char *secret, const char *scope, const char **ret_token, int64_t *ret_seconds)
 {
     static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded", "Accept: application/json", NULL};
     const Pb__ScepProfile *about = c->profile->about;
     struct arena *arena = c->rq->arena;
-    const char *login = text_is_empty(about->intune_login_url) ? LOGIN_URL : about->intune_login_url;
+    const char *login = base_url(arena, about->intune_login_url, LOGIN_URL);
     struct outside_answer answer;
 
     const char *body = arena_format(arena, "grant_type=client_credentials&client_id=%s&client_secret=%s&scope=%s",
@@ -177,7 +188,7 @@ get_token(const struct intune *c, const char *secret, const char *scope, const c
 static enum error
 discover(const struct intune *c, const char *token, struct session *session)
 {
-    const char *graph = text_is_empty(c->profile->about->intune_graph_url) ? GRAPH_URL : c->profile->about->intune_graph_url;
+    const char *graph = base_url(c->rq->arena, c->profile->about->intune_graph_url, GRAPH_URL);
     const char *url = arena_format(c->rq->arena, "%s/v1.0/servicePrincipals/appId=%s/endpoints", graph, INTUNE_APPLICATION);
     const char *headers[] = {arena_format(c->rq->arena, "Authorization: Bearer %s", token), "Accept: application/json", NULL};
     struct outside_answer answer;

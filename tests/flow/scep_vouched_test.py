@@ -37,7 +37,7 @@ def intune_url(stack):
 def intune(stack, intune_url):
     """A new stand-in for each test; the profile is pointed at it."""
     service = fake.Intune()
-    stack.signetctl("profile", "set", "intune", "--kind", "scep", "--intune-login-url", service.url, "--intune-graph-url", service.url)
+    stack.signetctl("profile", "set", "intune", "--kind", "scep", "--intune-login-url", service.url, "--intune-graph-url", service.url + "/")
     yield service
     service.close()
     assert not service.faults
