@@ -341,14 +341,20 @@ check_preapproved(struct acme *acme, struct request *rq, const struct order *ord
 }
 
 static enum error
+first_turn(struct acme *acme, struct request *rq, struct order *order)
+{
+    enum error error = check_preapproved(acme, rq, order);
+
+    if (!error)
+        return take_turn(acme, rq, CLIENT_WAITS_MS, order);
+    return leave_unwritten(acme, order->id, error_is_retriable(error) ? error : record_refusal(acme, rq, order));
+}
+
+static enum error
 finish(struct acme *acme, struct http_exchange *x, struct order *order)
 {
-    enum error error = check_preapproved(acme, &x->rq, order);
+    enum error error = first_turn(acme, &x->rq, order);
 
-    if (error)
-        error = leave_unwritten(acme, order->id, record_refusal(acme, &x->rq, order));
-    else
-        error = take_turn(acme, &x->rq, CLIENT_WAITS_MS, order);
     /* The CSR is recorded: the order will be finished, and the client may poll. */
     if (error && error_is_retriable(error)) {
         request_note(&x->rq, "left", "to the lease: %s", x->rq.failure.detail);

@@ -69,7 +69,7 @@ key_change(void *context, struct http_exchange *x)
     struct request *rq = &x->rq;
     struct signed_request signed_;
     const json_t *change = NULL;
-    struct jwk key;
+    struct jwk key = {0};
     bool in_use = false;
 
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
