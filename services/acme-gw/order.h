@@ -84,11 +84,14 @@ enum error order_answer(struct acme *acme, struct http_exchange *x, int status, 
 http_handler finalize;
 /* A turn at a `processing` order that its finalize did not finish. */
 void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
-/* Asks for the certificate of an order, or for its next one (order->renewal). */
-enum error enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply) MUST_CHECK;
-struct issued issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply);
 /* What an operator is told about the failure just recorded. */
 const char *trouble_of_failure(struct request *rq);
+
+/* ---- enroll_order.c ---- */
+
+/* Asks ra for the certificate of an order, or for its next one (order->renewal). */
+enum error enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply) MUST_CHECK;
+struct issued issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply);
 
 /* ---- profile.c ---- */
 
