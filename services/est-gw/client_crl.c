@@ -36,6 +36,30 @@ client_crl_issuer_id(struct arena *arena, X509 *issuer, uint8_t ret_id[32])
     (void)SHA256(all.at, all.len, ret_id);
 }
 
+enum error
+client_crl_anchor_ids(struct request *rq, const Pb__EstProfile *profile, struct bytes **ret_ids, size_t *ret_count)
+{
+    struct bytes *anchors;
+    size_t count, known = 0;
+    enum error error = pem_all(rq, profile->anchors, "CERTIFICATE", ANCHORS_MAX, &anchors, &count);
+
+    if (error)
+        return error;
+    struct bytes *ids = arena_array(rq->arena, count, sizeof *ids);
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *at = anchors[i].at;
+        AUTO(X509, anchor) = d2i_X509(NULL, &at, (long)anchors[i].len);
+        uint8_t *id = arena_alloc(rq->arena, SHA256_DIGEST_LENGTH);
+        if (anchor == NULL)
+            continue;
+        client_crl_issuer_id(rq->arena, anchor, id);
+        ids[known++] = BYTES(id, SHA256_DIGEST_LENGTH);
+    }
+    *ret_ids = ids;
+    *ret_count = known;
+    return OK;
+}
+
 /* ---- its signature ---- */
 
 static int

@@ -193,6 +193,8 @@ Pb__EstClientRevocation client_revocation_of(const char *name);
 
 /* Its name and its key: a CA may have had others. */
 void client_crl_issuer_id(struct arena *arena, X509 *issuer, uint8_t ret_id[32]);
+/* Of all anchors that this build can read. */
+enum error client_crl_anchor_ids(struct request *rq, const Pb__EstProfile *profile, struct bytes **ret_ids, size_t *ret_count) MUST_CHECK;
 /* Signed by one of the profile's anchors. ERR_BAD_REQUEST says what is wrong. */
 enum error client_crl_read(struct request *rq, const Pb__EstProfile *profile, struct bytes der, struct client_crl *ret_crl) MUST_CHECK;
 /* ERR_CONFLICT: it is older than the other. */
@@ -312,6 +314,8 @@ enum error store_load_client_crls(struct db *db, struct request *rq, struct db_r
 enum error store_list_client_crls(struct est *est, struct request *rq, struct db_rows **ret_rows) MUST_CHECK;
 /* ERR_CONFLICT: there is a newer one. */
 enum error store_put_client_crl(struct est *est, struct request *rq, const struct client_crl *crl, bool *ret_changed) MUST_CHECK;
+/* Those of CAs that are no anchors of the profile any more. */
+enum error store_keep_client_crls(struct est *est, struct request *rq, const char *profile, const struct bytes *issuer_ids, size_t count) MUST_CHECK;
 /* Parts that nobody has put together for a while go. */
 enum error store_put_crl_part(struct est *est, struct request *rq, const char *upload, uint32_t part, struct bytes octets) MUST_CHECK;
 /* Those from 0 to `count`, one after the other. ERR_BAD_REQUEST: some are missing. */

@@ -230,6 +230,8 @@ static const struct db_statement put_client_crl = {
     "put_client_crl", "INSERT INTO est.client_crl (profile, issuer_id, issuer, number, this_update, next_update, entries, crl) "
                       "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (profile, issuer_id) DO UPDATE SET "
                       "(id, issuer, number, this_update, next_update, entries, crl) = (EXCLUDED.id, $3, $4, $5, $6, $7, $8)"};
+static const struct db_statement keep_client_crls = {"keep_client_crls",
+                                                     "DELETE FROM est.client_crl WHERE profile = $1 AND issuer_id <> ALL ($2::bytea[])"};
 static const struct db_statement delete_client_crls = {"delete_client_crls", "DELETE FROM est.client_crl WHERE profile = $1"};
 
 enum error
@@ -276,6 +278,12 @@ store_put_client_crl(struct est *est, struct request *rq, const struct client_cr
     }
     return DB_QUERY(est->db, rq, &put_client_crl, NULL, DB_TEXT(crl->profile), DB_BYTES(issuer_id), DB_TEXT(name_format(rq->arena, list->issuer)),
                     DB_BYTES(number), DB_TIME_S(list->this_update_s), DB_TIME_S(list->next_update_s), DB_INT(list->entry_count), DB_BYTES(list->der));
+}
+
+enum error
+store_keep_client_crls(struct est *est, struct request *rq, const char *profile, const struct bytes *issuer_ids, size_t count)
+{
+    return DB_QUERY(est->db, rq, &keep_client_crls, NULL, DB_TEXT(profile), DB_BYTES_ARRAY(issuer_ids, count));
 }
 
 /* ---- and their parts ---- */

@@ -14,10 +14,16 @@ write_profile(struct db *db, struct request *rq, void *context, struct configura
     struct put *put = context;
     struct est within = est_within(put->est, db);
     const Pb__EstProfile *before;
+    struct bytes *anchors;
+    size_t anchor_count;
 
     enum error error = store_find_profile(&within, rq, put->input->profile->name, &before);
     if (!error)
         error = store_put_profile(&within, rq, put->input->profile, put->input->create, &put->created);
+    if (!error)
+        error = client_crl_anchor_ids(rq, put->input->profile, &anchors, &anchor_count);
+    if (!error)
+        error = store_keep_client_crls(&within, rq, put->input->profile->name, anchors, anchor_count);
     if (error)
         return error;
     change->action = put->created ? "created" : "changed";

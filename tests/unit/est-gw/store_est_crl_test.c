@@ -96,6 +96,29 @@ refuses_what_proves_nothing(void **state)
     EVP_PKEY_free(nobody.key);
 }
 
+/* Else whoever watches when CRLs end would be told of one that nobody asks for. */
+static void
+a_crl_goes_with_its_anchor(void **state)
+{
+    struct fixture *fixture = *state;
+    struct arena *arena = fixture->rq->arena;
+    const struct maker makers[] = {new_maker(arena, "/CN=Maker", NULL), new_maker(arena, "/CN=Other Maker", NULL)};
+    Pb__StoreEstCrlReply reply;
+    bool created;
+
+    assert_ok(fixture->rq, store(fixture, profile_trusting(arena, "phones", makers, 2), true, &created));
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(fixture->rq, store_crl(fixture, "phones", new_crl(arena, &(struct wish){.maker = &makers[i]}), &reply));
+    assert_ok(fixture->rq, store(fixture, profile_trusting(arena, "phones", makers, 2), false, &created));
+    assert_row("SELECT count(*) FROM est.client_crl", "2");
+    assert_ok(fixture->rq, store(fixture, profile_trusting(arena, "phones", makers + 1, 1), false, &created));
+    assert_row("SELECT string_agg(issuer, ' ') FROM est.client_crl", "CN=Other Maker");
+    assert_ok(fixture->rq, store(fixture, good_profile(arena, "phones"), false, &created));
+    assert_row("SELECT count(*) FROM est.client_crl", "0");
+    EVP_PKEY_free(makers[0].key);
+    EVP_PKEY_free(makers[1].key);
+}
+
 static enum error
 send_part(struct fixture *fixture, struct bytes octets, const char *upload, uint32_t part, bool last, Pb__StoreEstCrlReply *ret_reply)
 {
@@ -148,6 +171,7 @@ main(void)
         CASE(a_newer_crl_of_the_same_ca_replaces_the_old_one_and_no_other),
         CASE(older_in_number_or_in_time_is_older),
         CASE(refuses_what_proves_nothing),
+        CASE(a_crl_goes_with_its_anchor),
         CASE(parts_become_one_when_all_are_there_and_are_forgotten),
     };
     return cmocka_run_group_tests(tests, start_postgres, stop_postgres);
