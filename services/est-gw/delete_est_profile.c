@@ -31,7 +31,9 @@ delete_est_profile(struct est *est, struct request *rq, const Pb__DeleteEstProfi
     (void)ret_reply;
     request_note(rq, "profile", "%.60s", input->name);
     enum error error = configuration_write(est->outbox, est->db, rq, remove_profile, &(struct removal){est, input->name}, &change);
-    if (!error)
-        profiles_changed(est, rq);
-    return error;
+    if (error)
+        return error;
+    logins_forget(est->logins);
+    profiles_changed(est, rq);
+    return OK;
 }

@@ -27,5 +27,8 @@ delete_est_user(struct est *est, struct request *rq, const Pb__DeleteEstUserRequ
     (void)ret_reply;
     request_note(rq, "profile", "%.60s", input->profile);
     request_note(rq, "user", "%.100s", input->user);
-    return configuration_write(est->outbox, est->db, rq, remove_user, &(struct removal){est, input}, &change);
+    enum error error = configuration_write(est->outbox, est->db, rq, remove_user, &(struct removal){est, input}, &change);
+    if (!error)
+        logins_forget(est->logins);
+    return error;
 }

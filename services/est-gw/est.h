@@ -64,7 +64,7 @@ struct est {
     struct snapshot_slot *client_crls;
     struct service_loop *profiles_loop;
     struct trust *trust;
-    struct commit_queue *logins;
+    struct logins *logins;
     struct rpc_gather *enrolments;
     struct prune prune;
 };
@@ -231,6 +231,16 @@ enum error trust_apply(struct est *est, struct request *rq) MUST_CHECK;
 /* By client certificate, password or both, as the profile says; with `renewing` a certificate that the profile issued is one of its own. */
 enum error authenticate(struct est *est, struct http_exchange *x, const struct profile *profile, bool renewing, struct client *ret_client) MUST_CHECK;
 
+/* ---- logins.c: what is kept of passwords, remembered ---- */
+
+struct logins *logins_new(struct est *est);
+void logins_free(struct logins *logins);
+/* Fills in the hash. Those that log in at one moment are read together. */
+enum error logins_find(struct logins *logins, struct login *login) MUST_CHECK;
+/* After a change that was made here. */
+void logins_forget(struct logins *logins);
+enum error logins_follow(struct est *est, struct request *rq) MUST_CHECK;
+
 /* ---- names.c ---- */
 
 /* The names of a certificate as csr_all_names gives those of a CSR. */
@@ -294,7 +304,7 @@ enum error store_list_users(struct est *est, struct request *rq, struct db_rows 
 enum error store_put_user(struct est *est, struct request *rq, const char *profile, const char *user, struct bytes hash, bool *ret_created)
     MUST_CHECK;
 enum error store_delete_user(struct est *est, struct request *rq, const char *profile, const char *user) MUST_CHECK;
-/* Of est->logins, whose items are struct login: those that log in at one moment are read together. */
+/* Of many at once; the items are struct login. */
 commit_batch store_find_users;
 /* NULL when the serial number is none of ours. */
 enum error store_find_enrolled(struct est *est, struct request *rq, struct bytes serial, int expiry_month, const struct enrolled **ret_enrolled)

@@ -5,7 +5,7 @@
  * Serves:      HTTPS, routes.c; on the bus the profiles and the CRLs of makers, for signetctl
  * Calls:       ra (Enroll), signer (ListCas, ListTemplates: what cacerts shows)
  * Announces:   configuration.changed (through est.outbox)
- * Hears:       NOTIFY est_profile
+ * Hears:       NOTIFY est_profile, est_user
  * Privileges:  schema est; the view ra.enrolled_certificate; no key but that of its TLS certificate
  * On failure:  a request that was not answered is repeated by the client, and gets the certificate that it would have got: nothing is owed here
  */
@@ -62,12 +62,13 @@ main(int argc, char **argv)
     est.authorities = snapshot_slot_new();
     est.client_crls = snapshot_slot_new();
     est.trust = trust_new();
-    est.logins = commit_queue_new(store_find_users, &est);
+    est.logins = logins_new(&est);
     est.enrolments = rpc_gather_new(est.bus, &pb__ra__descriptor, "Enroll");
     listen_for_devices(&est);
     service_at_drain(service, trust_stop, &est);
     service_must(service, rq, rpc_serve(est.bus, rq, est_handlers(), &est, &(struct rpc_options){.threads = 2, .queue_limit = 64}));
     service_must(service, rq, profiles_follow(&est, rq));
+    service_must(service, rq, logins_follow(&est, rq));
     authorities_follow(&est);
     est.prune = (struct prune){.db = est.db, .forget = &store_forget_deliveries, .keep_days = est.config.keep_days};
     prune_every_hour(service, "est.forget", &est.prune);
@@ -75,7 +76,7 @@ main(int argc, char **argv)
     service_ready_when(service, "authorities", authorities_ready, &est);
     int status = service_run(service);
     rpc_gather_free(est.enrolments);
-    commit_queue_free(est.logins);
+    logins_free(est.logins);
     trust_free(est.trust);
     snapshot_slot_free(est.profiles);
     snapshot_slot_free(est.authorities);

@@ -42,6 +42,7 @@ reset_est_password(struct est *est, struct request *rq, const Pb__ResetEstPasswo
     enum error error = configuration_write(est->outbox, est->db, rq, write_user, &reset, &change);
     if (error)
         return error;
+    logins_forget(est->logins);
     ret_reply->password = password;
     ret_reply->created = reset.created;
     return OK;

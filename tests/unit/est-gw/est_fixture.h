@@ -35,6 +35,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/est-gw/sql/007_incarnation.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/008_forget_all.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/009_crl_parts.sql");
+    postgres_kit_run_file(postgres, "services/est-gw/sql/010_login_memory.sql");
     postgres_kit_grant(postgres, "est_gw");
     return 0;
 }
@@ -55,6 +56,7 @@ open_fixture(void **state)
     postgres_kit_run(postgres, "TRUNCATE est.profile, est.basic_user, est.delivery, est.outbox, est.client_crl, est.client_crl_part");
     fixture->rq = request_new();
     assert_int_equal(db_open(fixture->rq, &options, &fixture->est.db), OK);
+    fixture->est.logins = logins_new(&fixture->est);
     fixture->est.profiles = snapshot_slot_new();
     fixture->est.authorities = snapshot_slot_new();
     fixture->est.client_crls = snapshot_slot_new();
@@ -76,6 +78,7 @@ close_fixture(void **state)
     snapshot_slot_free(fixture->est.authorities);
     snapshot_slot_free(fixture->est.client_crls);
     db_close(fixture->est.db);
+    logins_free(fixture->est.logins);
     free(fixture);
     return 0;
 }
