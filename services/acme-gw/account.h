@@ -51,6 +51,9 @@ DEFINE_AUTO_STRUCT(account_cache, account_cache_free);
 bool account_cache_find(struct account_cache *cache, struct request *rq, const char *id, const struct account **ret_account);
 /* Held until rq ends. ERR_NOT_FOUND when there is no such account. */
 enum error account_cache_load(struct acme *acme, struct request *rq, const char *id, const struct account **ret_account) MUST_CHECK;
+/* As store_insert_account: who makes an account will ask for something next. */
+enum error account_cache_insert(struct acme *acme, struct request *rq, const struct account *wanted, struct account *ret_account, bool *ret_created)
+    MUST_CHECK;
 void account_cache_forget(struct account_cache *cache, const char *id);
 /* Forgets those that change, wherever that happens. */
 enum error accounts_follow(struct acme *acme, struct request *rq) MUST_CHECK;

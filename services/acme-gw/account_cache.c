@@ -140,16 +140,16 @@ put(struct account_cache *cache, struct entry *entry, uint64_t changes)
         let_go(old);
 }
 
-/* The account is loaded into an arena of its own, which outlives the request that needed it first. */
+/* An account that is there, or the one that is `wanted` (or has its key), in an arena of its own, which outlives the request that needed it first. */
 static enum error
-load(struct acme *acme, struct request *rq, const char *id, struct entry **ret_entry)
+load(struct acme *acme, struct request *rq, const char *id, const struct account *wanted, bool *ret_created, struct entry **ret_entry)
 {
     AUTO_STRUCT(request, own) = request_new();
     struct account account;
     int64_t asked_ms = clock_monotonic_ms();
 
     own->deadline_ms = rq->deadline_ms;
-    enum error error = store_load_account(acme, own, id, &account);
+    enum error error = wanted == NULL ? store_load_account(acme, own, id, &account) : store_insert_account(acme, own, wanted, &account, ret_created);
     rq->sql_round_trips += own->sql_round_trips;
     if (error) {
         rq->failure = own->failure;
@@ -187,13 +187,30 @@ account_cache_load(struct acme *acme, struct request *rq, const char *id, const 
     struct entry *entry = find(acme->accounts, id, &changes);
 
     if (entry == NULL) {
-        enum error error = load(acme, rq, id, &entry);
+        enum error error = load(acme, rq, id, NULL, NULL, &entry);
         if (error)
             return error;
         put(acme->accounts, entry, changes);
     }
     arena_defer(rq->arena, let_go, entry);
     *ret_account = &entry->account;
+    return OK;
+}
+
+enum error
+account_cache_insert(struct acme *acme, struct request *rq, const struct account *wanted, struct account *ret_account, bool *ret_created)
+{
+    struct entry *entry;
+
+    pthread_mutex_lock(&acme->accounts->mutex);
+    uint64_t changes = acme->accounts->changes;
+    pthread_mutex_unlock(&acme->accounts->mutex);
+    enum error error = load(acme, rq, NULL, wanted, ret_created, &entry);
+    if (error)
+        return error;
+    put(acme->accounts, entry, changes);
+    arena_defer(rq->arena, let_go, entry);
+    *ret_account = entry->account;
     return OK;
 }
 

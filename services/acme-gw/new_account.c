@@ -98,7 +98,7 @@ make(struct acme *acme, struct http_exchange *x, const struct policy *policy, co
     if (!error && key_id != NULL)
         error = store_insert_bound_account(acme, rq, &wanted, key_id);
     if (!error)
-        error = store_insert_account(acme, rq, &wanted, ret_account, &created);
+        error = account_cache_insert(acme, rq, &wanted, ret_account, &created);
     if (!error)
         *ret_made = created || key_id != NULL;
     return error;

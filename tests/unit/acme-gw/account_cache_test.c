@@ -45,6 +45,15 @@ store_load_account(struct acme *acme, struct request *rq, const char *id, struct
     return OK;
 }
 
+enum error
+store_insert_account(struct acme *acme, struct request *rq, const struct account *wanted, struct account *ret_account, bool *ret_created)
+{
+    enum error error = store_load_account(acme, rq, wanted->id, ret_account);
+    if (!error)
+        *ret_created = true;
+    return error;
+}
+
 static int
 begin(void **state)
 {
@@ -83,6 +92,26 @@ an_account_is_loaded_once(void **state)
     (void)load(rq, "one-of-many");
     (void)load(rq, "one-of-many");
     assert_int_equal(loads, 1);
+}
+
+static void
+an_account_that_was_just_made_is_not_loaded(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct account made;
+    bool created = false;
+
+    assert_int_equal(account_cache_insert(&gateway, rq, &(struct account){.id = "one-of-many"}, &made, &created), OK);
+    assert_true(created);
+    assert_string_equal(made.id, "one-of-many");
+    (void)load(rq, "one-of-many");
+    assert_int_equal(loads, 1);
+    trouble = ERR_CONFLICT;
+    assert_int_equal(account_cache_insert(&gateway, rq, &(struct account){.id = "two-of-many"}, &made, &created), ERR_CONFLICT);
+    failure_clear(rq);
+    trouble = OK;
+    (void)load(rq, "two-of-many");
+    assert_int_equal(loads, 3);
 }
 
 static void
@@ -247,6 +276,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(an_account_is_loaded_once),
+        CASE(an_account_that_was_just_made_is_not_loaded),
         CASE(an_old_entry_is_loaded_again_when_nothing_is_heard),
         CASE(an_old_entry_is_good_while_everything_is_heard),
         CASE(an_account_that_changes_is_loaded_again_and_no_other),
