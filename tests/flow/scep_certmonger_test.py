@@ -36,7 +36,14 @@ class Certmonger:
         return done.stdout
 
     def certificate(self):
-        return x509.load_pem_x509_certificate((self.home / "device.pem").read_bytes())
+        """Certmonger writes the file in place, and may be at it."""
+        return until(self._whole_certificate)
+
+    def _whole_certificate(self):
+        try:
+            return x509.load_pem_x509_certificate((self.home / "device.pem").read_bytes())
+        except ValueError:
+            return None
 
     def request(self, ca, name, *more):
         self.getcert("request", "-c", ca, "-I", "device", "-k", self.home / "device.key", "-f", self.home / "device.pem", "-g", "2048", "-N", f"CN={name}", "-D", name, *more)

@@ -335,7 +335,7 @@ def test_a_profile_that_is_deleted_is_gone_and_what_it_issued_is_not(stack):
             ask()
         assert refused.value.status == 404
     assert stack.sql("SELECT count(*) FROM scep.transaction WHERE profile = 'gone'") == [["0"]]
-    assert "gone.demo.test" in stack.signetctl("cert", "list").stdout
+    until(lambda: "gone.demo.test" in stack.signetctl("cert", "list", "--name", "gone.demo.test").stdout)
     assert stack.sql(f"SELECT count(*) FROM ra.revocation WHERE serial = '\\x{certificate.serial_number:034x}'") == [["0"]]
     assert stack.signetctl("profile", "delete", "gone", "--kind", "scep", check=False).returncode != 0
     # Under the same name again, the old secret is none.
