@@ -152,11 +152,12 @@ take_some(struct rpc_gather *gather, struct gathered **ret_calls)
 
     while (pause_ms > 0 && gather->waiting < ENOUGH && clock_wait(&gather->enough, &gather->mutex, until_ms))
         continue;
-    for (struct gathered *call = gather->first; call != NULL && count < RPC_BUNDLE_MOST && octets < OCTETS_MOST; call = call->next) {
+    struct gathered *call = gather->first;
+    for (; call != NULL && count < RPC_BUNDLE_MOST && octets < OCTETS_MOST; call = call->next) {
         ret_calls[count++] = call;
         octets += call->body.len;
     }
-    gather->first = ret_calls[count - 1]->next;
+    gather->first = call;
     if (gather->first == NULL)
         gather->last = NULL;
     gather->waiting -= count;
@@ -174,6 +175,7 @@ lead(struct rpc_gather *gather)
     pthread_mutex_lock(&gather->mutex);
     size_t count = take_some(gather, calls);
     pthread_mutex_unlock(&gather->mutex);
+    assert(count > 0); /* who leads is one of them */
     if (count == 1)
         calls[0]->alone = true;
     else
