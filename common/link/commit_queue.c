@@ -178,11 +178,13 @@ wake(struct ticket *ticket, enum ticket_turn turn)
     sem_post(&ticket->woken); /* from here on the ticket may be gone */
 }
 
+/* Unless nobody else fits in. */
 static void
 wait_for_company(struct commit_queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);
-    int pause_ms = (int)(queue->usual / COMPANY_PER_MS);
+    bool is_full = queue->waiting >= COMMIT_BATCH_MAX - 1;
+    int pause_ms = is_full ? 0 : (int)(queue->usual / COMPANY_PER_MS);
     pthread_mutex_unlock(&queue->mutex);
     if (pause_ms > 0)
         clock_sleep_ms(pause_ms < PAUSE_MOST_MS ? pause_ms : PAUSE_MOST_MS);
