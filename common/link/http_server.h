@@ -9,9 +9,9 @@
  *
  * A handler fills `x->answer` and returns OK, or returns an error; then `render_failure` of the service makes the protocol's error out of
  * x->rq.failure; it finds the usual status in x->answer.status (405 for a wrong method, whatever the kind says). ON_LOOP handlers must not wait. An
- * ON_LOOP_OR_WORKER handler runs on the loop first with x->on_loop set and may return http_defer(x) to be called again on a worker, where it finds what
- * it left in x->kept. HEAD is answered by the GET route without its body; other methods get 405 with Allow; unknown paths 404. Paths are matched raw (percent-encoding kept), `{name}` is
- * one segment, `{name*}` the rest with slashes.
+ * ON_LOOP_OR_WORKER handler runs on the loop first with x->on_loop set and may return http_defer(x) to be called again on a worker, where it finds
+ * what it left in x->kept. HEAD is answered by the GET route without its body; other methods get 405 with Allow; unknown paths 404. Paths are matched
+ * raw (percent-encoding kept), `{name}` is one segment, `{name*}` the rest with slashes.
  *
  * Limits are in http_server_options; a slow client is closed, a client that vanishes is survived, a full worker queue is ERR_BUSY, a handler that
  * does not return in time is ERR_TIMEOUT to the client while its late answer is dropped. Threads: handlers run on loops and workers concurrently. TLS

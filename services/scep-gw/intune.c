@@ -66,12 +66,12 @@ intune_tell_success(struct conversation *c, const Pb__EnrollReply *reply)
         return fail_privately(c->rq, ERR_INTERNAL, "internal error", "ra's certificate cannot be read");
     (void)SHA1(reply->certificate.data, reply->certificate.len, sha1);
     const char *until = clock_format_rfc3339(arena, reply->not_after_s);
-    json_t *notification = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "transactionId", c->message.transaction_id, "certificateRequest",
-        base64_encode(arena, c->content), "certificateThumbprint", bytes_hex(arena, BYTES(sha1, sizeof sha1), 0), "certificateSerialNumber",
-        bytes_hex(arena, message_bytes(reply->serial), 0), "certificateExpirationDateUtc",
-        arena_format(arena, "%.*s.000Z", (int)strcspn(until, "Z"), until), "issuingCertificateAuthority", name_format(arena, issued.issuer),
-        "callerInfo", caller_info(arena), "caConfiguration", reply->issuer, "certificateAuthority", reply->issuer);
+    json_t *notification =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "transactionId", c->message.transaction_id, "certificateRequest",
+                  base64_encode(arena, c->content), "certificateThumbprint", bytes_hex(arena, BYTES(sha1, sizeof sha1), 0), "certificateSerialNumber",
+                  bytes_hex(arena, message_bytes(reply->serial), 0), "certificateExpirationDateUtc",
+                  arena_format(arena, "%.*s.000Z", (int)strcspn(until, "Z"), until), "issuingCertificateAuthority", name_format(arena, issued.issuer),
+                  "callerInfo", caller_info(arena), "caConfiguration", reply->issuer, "certificateAuthority", reply->issuer);
     enum error error = post_action(c, "successNotification", outside_text(arena, json_pack("{s:o}", "notification", notification)), &code);
     if (error == OK && !text_equal(code, "Success"))
         return intune_unreachable(&(struct intune){c->scep, c->rq, c->profile}, "successNotification", code);

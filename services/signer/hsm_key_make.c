@@ -186,7 +186,7 @@ enum error
 hsm_key_destroy(struct signer *signer, struct request *rq, const char *uri)
 {
     struct hsm_call call = {.operation = HSM_DESTROY};
-    struct hsm_answer answer;
+    struct hsm_answer answer = {0};
     enum error error = fill_call(rq, uri, &call);
 
     if (error == OK)

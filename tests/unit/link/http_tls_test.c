@@ -149,7 +149,7 @@ refusal(void *context, struct http_exchange *x)
 
 static const struct http_route routes[] = {
     {"GET", "/refusal", refusal, ON_LOOP}, {"GET", "/binding", binding, ON_LOOP},  {"GET", "/binding/worker", binding, ON_WORKER},
-    {"GET", "/who", who, ON_LOOP},           {"GET", "/who/worker", who, ON_WORKER}, {"GET", "/big", big, ON_LOOP},
+    {"GET", "/who", who, ON_LOOP},         {"GET", "/who/worker", who, ON_WORKER}, {"GET", "/big", big, ON_LOOP},
 };
 
 static void
