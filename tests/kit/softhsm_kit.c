@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,5 +237,23 @@ softhsm_kit_empty_token(struct softhsm_kit *kit)
     must(glob(pattern, 0, NULL, &found) == 0, pattern);
     for (size_t i = 0; i < found.gl_pathc; i++)
         must(truncate(found.gl_pathv[i], 0) == 0, found.gl_pathv[i]);
+    globfree(&found);
+}
+
+void
+softhsm_kit_make_unheard(struct softhsm_kit *kit, void (*make)(void))
+{
+    char pattern[PATH_ROOM];
+    uint8_t counter[64];
+    glob_t found;
+
+    format_path(pattern, "%.400s/tokens/*/generation", kit->folder);
+    must(glob(pattern, 0, NULL, &found) == 0, pattern);
+    int file = open(found.gl_pathv[0], O_RDWR | O_CLOEXEC);
+    ssize_t len = pread(file, counter, sizeof counter, 0);
+    must(len > 0, found.gl_pathv[0]);
+    make();
+    must(pwrite(file, counter, (size_t)len, 0) == len, found.gl_pathv[0]);
+    close(file);
     globfree(&found);
 }

@@ -36,5 +36,7 @@ void softhsm_kit_pull_token(struct softhsm_kit *kit);
 void softhsm_kit_insert_token(struct softhsm_kit *kit);
 /* Leaves the token as a login that was killed half-way: its own file is there, and empty. */
 void softhsm_kit_empty_token(struct softhsm_kit *kit);
+/* Runs `make`, and sets the counter back by which SoftHSM tells its processes of new objects: those that run do not learn of what was made. */
+void softhsm_kit_make_unheard(struct softhsm_kit *kit, void (*make)(void));
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 
 #define SIGN_TOGETHER_US 10000
+#define OLD_VIEW_MS 2000
 
 static CK_ULONG
 describe_key(const struct hsm_call *call, CK_OBJECT_CLASS *class, CK_ATTRIBUTE *ret_attributes)
@@ -47,9 +48,16 @@ key_search(struct worker *worker, CK_OBJECT_CLASS class, const struct hsm_call *
     return CKR_OK;
 }
 
+static bool
+uses_key(const struct hsm_call *call)
+{
+    return call->operation == HSM_SIGN || call->operation == HSM_DECRYPT || call->operation == HSM_DESTROY;
+}
+
 /*
  * A token that was taken away or initialised anew shows no keys at all, and reports no error (SoftHSM). That must not be told as "this key
- * is missing" by a worker that has seen keys, or when a key is there to be used: a new worker will know better.
+ * is missing" by a worker that has seen keys, or when a key is there to be used: a new worker will know better. So it will about a single key:
+ * SoftHSM tells its processes of new objects by a counter in a file, and one that logs in just while another makes a key may count past it.
  */
 enum hsm_status
 key_answer_none(struct worker *worker, const struct hsm_call *call, struct hsm_answer *answer)
@@ -61,8 +69,10 @@ key_answer_none(struct worker *worker, const struct hsm_call *call, struct hsm_a
     CK_RV rv = key_search(worker, CKO_PRIVATE_KEY, &any_key, &key, &count);
     if (rv != CKR_OK)
         return answer_failure(answer, "searching keys", rv);
-    if (count == 0 && (worker->has_seen_keys || call->operation == HSM_SIGN || call->operation == HSM_DECRYPT || call->operation == HSM_DESTROY))
+    if (count == 0 && (worker->has_seen_keys || uses_key(call)))
         return answer_text(answer, HSM_LOST, "the token holds no private key at all");
+    if (uses_key(call) && clock_monotonic_ms() - worker->opened_ms >= OLD_VIEW_MS)
+        return answer_text(answer, HSM_LOST, "no private key \"%s\" with that id was seen; another hsm-worker looks again", call->label);
     return answer_text(answer, HSM_NO_KEY, "no private key \"%s\" with that id is on the token", call->label);
 }
 

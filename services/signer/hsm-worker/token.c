@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/config.h"
 
 static const char *
@@ -137,6 +138,7 @@ token_open(struct worker *worker, struct hsm_answer *answer)
     status = open_session(worker, answer);
     if (status != HSM_OK)
         return status;
+    worker->opened_ms = clock_monotonic_ms();
     /* Whether there are keys at all is what key.c compares with when one is missing later. */
     (void)key_search(worker, CKO_PRIVATE_KEY, &any_key, &key, &count);
     return answer_text(answer, HSM_OK, "%s %s, serial %s", token->manufacturer, token->model, token->serialnr);

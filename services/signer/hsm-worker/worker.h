@@ -25,6 +25,7 @@ struct worker {
     CK_FUNCTION_LIST_PTR pkcs11;
     CK_SLOT_ID slot;
     CK_SESSION_HANDLE session;
+    int64_t opened_ms; /* clock_monotonic_ms() */
     bool has_seen_keys;
     struct key_handle keys[KEY_CACHE_SIZE];
 };

@@ -142,6 +142,33 @@ says_which_key_is_missing(void **state)
 }
 
 static void
+make_late_key(void)
+{
+    struct hsm_pool *other = open_ready(usual_options());
+
+    make_key(other, "late", HSM_P256);
+    hsm_pool_close(other);
+}
+
+static void
+a_worker_that_has_not_heard_of_a_key_is_replaced(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct hsm_pool_options options = usual_options();
+    struct hsm_answer answer = {0};
+    struct hsm_call call = sign_call("late");
+
+    options.workers = 1;
+    struct hsm_pool *pool = open_ready(options);
+    assert_int_equal(sign_once(pool, NULL), OK);
+    softhsm_kit_make_unheard(softhsm, make_late_key);
+    clock_sleep_ms(2000); /* what a worker has seen for so long is not believed */
+    assert_int_equal(hsm_pool_call(pool, rq, &call, &answer), OK);
+    assert_int_equal(answer.status, HSM_OK);
+    hsm_pool_close(pool);
+}
+
+static void
 generates_each_kind_with_attributes_read_back(void **state)
 {
     static const struct {
@@ -487,6 +514,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(signs, calm_down),
         cmocka_unit_test_setup(says_which_key_is_missing, calm_down),
+        cmocka_unit_test_setup(a_worker_that_has_not_heard_of_a_key_is_replaced, calm_down),
         cmocka_unit_test_setup(generates_each_kind_with_attributes_read_back, calm_down),
         cmocka_unit_test_setup(destroys_a_key_that_the_token_made_extractable, calm_down),
         cmocka_unit_test_setup(a_token_emptied_by_a_killed_login_is_mended_by_the_next_worker, calm_down),
