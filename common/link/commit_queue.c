@@ -17,9 +17,8 @@
 #define BATCHES_AT_ONCE 2
 #define SECOND_FROM 32      /* so many that wait do not wait for the batch before them */
 #define SECOND_AFTER_MS 200 /* nor does anybody who finds it on its way for so long */
-#define COMPANY_PER_MS 3    /* so many in a batch lately let the next one grow for a millisecond */
-#define PAUSE_MOST_MS 16
-#define LATELY 8 /* batches */
+#define PAUSE_MOST_MS 3     /* a millisecond for each other that batches had lately, but no more */
+#define LATELY 8            /* batches */
 #define BATCH_DEADLINE_MS 10000
 
 enum ticket_turn { TURN_LEADS = 1, TURN_IS_DONE };
@@ -184,7 +183,7 @@ wait_for_company(struct commit_queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);
     bool is_full = queue->waiting >= COMMIT_BATCH_MAX - 1;
-    int pause_ms = is_full ? 0 : (int)(queue->usual / COMPANY_PER_MS);
+    int pause_ms = is_full ? 0 : (int)queue->usual - 1;
     pthread_mutex_unlock(&queue->mutex);
     if (pause_ms > 0)
         clock_sleep_ms(pause_ms < PAUSE_MOST_MS ? pause_ms : PAUSE_MOST_MS);
