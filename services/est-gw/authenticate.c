@@ -28,26 +28,19 @@ free_chain(STACK_OF(X509) * *chain)
     sk_X509_pop_free(*chain, X509_free);
 }
 
-static X509 *
-read_certificate(struct bytes der)
-{
-    const unsigned char *at = der.at;
-    return d2i_X509(NULL, &at, (long)der.len);
-}
-
 static enum error
 check_anchors(struct est *est, const struct http_exchange *x, struct request *rq, const struct profile *profile, bool is_ours)
 {
     __attribute__((cleanup(free_chain))) STACK_OF(X509) *chain = sk_X509_new_null();
     AUTO(X509_STORE_CTX, verification) = X509_STORE_CTX_new();
-    AUTO(X509, leaf) = read_certificate(x->client_cert);
+    AUTO(X509, leaf) = x509_read(x->client_cert);
     size_t count;
     const struct bytes *sent = http_client_chain(x, &count);
 
     if (profile->anchor_count == 0)
         return refuse(rq, ERR_UNAUTHENTICATED, "client certificate", "this profile trusts no CA for client certificates but what it issued itself");
     for (size_t i = 0; i < count; i++) {
-        X509 *certificate = read_certificate(sent[i]);
+        X509 *certificate = x509_read(sent[i]);
         if (certificate != NULL && !sk_X509_push(chain, certificate))
             X509_free(certificate);
     }

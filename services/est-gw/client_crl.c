@@ -23,13 +23,11 @@ void
 client_crl_issuer_id(struct arena *arena, X509 *issuer, uint8_t ret_id[32])
 {
     struct buffer all = buffer_in(arena);
-    const unsigned char *name = NULL;
-    size_t name_len = 0;
+    struct bytes name = x509_name_der(X509_get_subject_name(issuer));
     uint8_t *spki = NULL;
     int spki_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(issuer), &spki);
 
-    (void)X509_NAME_get0_der(X509_get_subject_name(issuer), &name, &name_len);
-    buffer_append(&all, name, name_len);
+    buffer_append(&all, name.at, name.len);
     if (spki_len > 0)
         buffer_append(&all, spki, (size_t)spki_len);
     OPENSSL_free(spki);
@@ -47,8 +45,7 @@ client_crl_anchor_ids(struct request *rq, const Pb__EstProfile *profile, struct 
         return error;
     struct bytes *ids = arena_array(rq->arena, count, sizeof *ids);
     for (size_t i = 0; i < count; i++) {
-        const unsigned char *at = anchors[i].at;
-        AUTO(X509, anchor) = d2i_X509(NULL, &at, (long)anchors[i].len);
+        AUTO(X509, anchor) = x509_read(anchors[i]);
         uint8_t *id = arena_alloc(rq->arena, SHA256_DIGEST_LENGTH);
         if (anchor == NULL)
             continue;
@@ -90,11 +87,7 @@ digest_is_weak(const X509_CRL *crl)
 static bool
 may_have_signed(X509 *anchor, struct bytes issuer)
 {
-    const unsigned char *name = NULL;
-    size_t name_len = 0;
-
-    return X509_NAME_get0_der(X509_get_subject_name(anchor), &name, &name_len) == 1 && bytes_equal(BYTES(name, name_len), issuer) &&
-           (X509_get_key_usage(anchor) & KU_CRL_SIGN) != 0;
+    return bytes_equal(x509_name_der(X509_get_subject_name(anchor)), issuer) && (X509_get_key_usage(anchor) & KU_CRL_SIGN) != 0;
 }
 
 static enum error
@@ -105,8 +98,7 @@ find_signer(struct request *rq, const Pb__EstProfile *profile, X509_CRL *crl, st
     enum error error = pem_all(rq, profile->anchors, "CERTIFICATE", ANCHORS_MAX, &anchors, &count);
 
     for (size_t i = 0; error == OK && i < count; i++) {
-        const unsigned char *at = anchors[i].at;
-        AUTO(X509, anchor) = d2i_X509(NULL, &at, (long)anchors[i].len);
+        AUTO(X509, anchor) = x509_read(anchors[i]);
         if (anchor == NULL || !may_have_signed(anchor, issuer) || X509_CRL_verify(crl, X509_get0_pubkey(anchor)) != 1)
             continue;
         client_crl_issuer_id(rq->arena, anchor, ret_id);
@@ -143,8 +135,8 @@ client_crl_read(struct request *rq, const Pb__EstProfile *profile, struct bytes 
 
 /* ---- which is newer ---- */
 
-static int
-compare_numbers(struct bytes a, struct bytes b)
+int
+client_crl_compare_numbers(struct bytes a, struct bytes b)
 {
     if (a.len != b.len)
         return a.len < b.len ? -1 : 1;
@@ -157,7 +149,7 @@ client_crl_check_newer(struct request *rq, const struct client_crl *crl, struct 
 {
     bool has_number = number.len > 0 && crl->list.number.len > 0;
 
-    if (crl->list.this_update_s >= this_update_s && (!has_number || compare_numbers(crl->list.number, number) >= 0))
+    if (crl->list.this_update_s >= this_update_s && (!has_number || client_crl_compare_numbers(crl->list.number, number) >= 0))
         return OK;
     return fail(rq, ERR_CONFLICT, "the profile has a newer CRL of %s: number %s of %s", name_format(rq->arena, crl->list.issuer),
                 number.len > 0 ? bytes_hex(rq->arena, number, 0) : "(none)", clock_format_rfc3339(rq->arena, this_update_s));

@@ -31,11 +31,7 @@ struct client_crls {
 static int
 compare_serials(const void *a, const void *b)
 {
-    const struct bytes *one = a, *other = b;
-
-    if (one->len != other->len)
-        return one->len < other->len ? -1 : 1;
-    return one->len == 0 ? 0 : memcmp(one->at, other->at, one->len);
+    return client_crl_compare_numbers(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
 /* They were checked when they were stored; what this build cannot read any more counts as none. */
@@ -132,32 +128,35 @@ struct question {
 };
 
 static struct bytes
-name_of(const X509_NAME *name)
+serial_of(const X509 *certificate)
 {
-    const unsigned char *der = NULL;
-    size_t len = 0;
-
-    (void)X509_NAME_get0_der(name, &der, &len);
-    return BYTES(der, len);
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
+    return BYTES(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial));
 }
 
 static enum error
 refuse_with(struct request *rq, const X509 *certificate, const char *rule, const char *message)
 {
-    const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
-
-    request_note(rq, "client_serial", "%s", bytes_hex(rq->arena, BYTES(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial)), 0));
-    request_note(rq, "client_issuer", "%.200s", name_format(rq->arena, name_of(X509_get_issuer_name(certificate))));
+    request_note(rq, "client_serial", "%s", bytes_hex(rq->arena, serial_of(certificate), 0));
+    request_note(rq, "client_issuer", "%.200s", name_format(rq->arena, x509_name_der(X509_get_issuer_name(certificate))));
     return refuse(rq, ERR_UNAUTHENTICATED, rule, "%s", message);
 }
 
 static bool
 is_listed(const struct known_crl *known, const X509 *certificate)
 {
-    const ASN1_INTEGER *number = X509_get0_serialNumber(certificate);
-    struct bytes serial = BYTES(ASN1_STRING_get0_data(number), (size_t)ASN1_STRING_length(number));
+    struct bytes serial = serial_of(certificate);
 
     return bsearch(&serial, known->serials, known->crl.list.entry_count, sizeof *known->serials, compare_serials) != NULL;
+}
+
+static bool
+is_of_key(struct arena *arena, const struct client_crl *crl, X509 *issuer)
+{
+    uint8_t issuer_id[sizeof crl->issuer_id];
+
+    client_crl_issuer_id(arena, issuer, issuer_id);
+    return memcmp(crl->issuer_id, issuer_id, sizeof issuer_id) == 0;
 }
 
 /* A serial number is of an issuer's name (RFC 5280 §4.1.2.2); that nothing is listed is believed of the very key alone that signed the certificate,
@@ -165,19 +164,17 @@ is_listed(const struct known_crl *known, const X509 *certificate)
 static enum error
 check_one(struct request *rq, const struct question *question, X509 *certificate, X509 *issuer)
 {
-    uint8_t issuer_id[32];
+    struct bytes issuer_name = x509_name_der(X509_get_subject_name(issuer));
     int64_t now_s = clock_now_s();
     bool in_force = false;
 
-    client_crl_issuer_id(rq->arena, issuer, issuer_id);
     for (size_t i = 0; i < question->crls->count; i++) {
         const struct known_crl *known = &question->crls->list[i];
-        if (!text_equal(known->crl.profile, question->profile->settings->name) ||
-            !bytes_equal(known->crl.list.issuer, name_of(X509_get_subject_name(issuer))))
+        if (!text_equal(known->crl.profile, question->profile->settings->name) || !bytes_equal(known->crl.list.issuer, issuer_name))
             continue;
         if (is_listed(known, certificate))
             return refuse_with(rq, certificate, RULE_REVOKED, "the client certificate is revoked by who issued it");
-        in_force = in_force || (memcmp(known->crl.issuer_id, issuer_id, sizeof issuer_id) == 0 && now_s <= known->crl.list.next_update_s);
+        in_force = in_force || (now_s <= known->crl.list.next_update_s && is_of_key(rq->arena, &known->crl, issuer));
     }
     if (in_force)
         return OK;

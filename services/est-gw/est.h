@@ -189,6 +189,27 @@ Pb__EstAuthentication authentication_of(const char *name);
 const char *client_revocation_name(Pb__EstClientRevocation revocation);
 Pb__EstClientRevocation client_revocation_of(const char *name);
 
+/* ---- OpenSSL's certificates ---- */
+
+/* NULL: it is none. X509_free. */
+static inline X509 *
+x509_read(struct bytes der)
+{
+    const unsigned char *at = der.at;
+    return d2i_X509(NULL, &at, (long)der.len);
+}
+
+/* Its DER, as long as the certificate lives. */
+static inline struct bytes
+x509_name_der(const X509_NAME *name)
+{
+    const unsigned char *der = NULL;
+    size_t len = 0;
+
+    (void)X509_NAME_get0_der(name, &der, &len);
+    return BYTES(der, len);
+}
+
 /* ---- client_crl.c: a CRL as operators give it ---- */
 
 /* Its name and its key: a CA may have had others. */
@@ -200,6 +221,8 @@ enum error client_crl_read(struct request *rq, const Pb__EstProfile *profile, st
 /* ERR_CONFLICT: it is older than the other. */
 enum error client_crl_check_newer(struct request *rq, const struct client_crl *crl, struct bytes number, int64_t this_update_s) MUST_CHECK;
 Pb__EstCrl *client_crl_about(struct arena *arena, const struct crl *list);
+/* Of DER INTEGERs that are not negative: numbers of CRLs, serial numbers. Less than, equal to, greater than 0. */
+int client_crl_compare_numbers(struct bytes a, struct bytes b);
 
 /* ---- client_revocation.c: what they say of those who come ---- */
 

@@ -49,17 +49,10 @@ logins_free(struct logins *logins)
     free(logins);
 }
 
-/* FNV-1a. */
 static struct known *
 place_of(struct logins *logins, const struct login *login)
 {
-    uint32_t hash = 2166136261u;
-
-    for (const char *at = login->profile; *at != '\0'; at++)
-        hash = (hash ^ (uint8_t)*at) * 16777619u;
-    for (const char *at = login->user; *at != '\0'; at++)
-        hash = (hash ^ (uint8_t)*at) * 16777619u;
-    return &logins->known[hash % PLACES];
+    return &logins->known[(text_hash(login->profile) * 31 + text_hash(login->user)) % PLACES];
 }
 
 /* `ret_changes` stands before the row is read, when it has to be. */

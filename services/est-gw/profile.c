@@ -29,6 +29,16 @@ static const char *const client_revocation_names[] = {
 };
 #define CLIENT_REVOCATION_COUNT (sizeof client_revocation_names / sizeof client_revocation_names[0])
 
+/* 0, which is UNSPECIFIED: no value has this name. */
+static size_t
+place_of(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 1; i < count; i++)
+        if (text_equal(names[i], name))
+            return i;
+    return 0;
+}
+
 const char *
 authentication_name(Pb__EstAuthentication authentication)
 {
@@ -38,10 +48,7 @@ authentication_name(Pb__EstAuthentication authentication)
 Pb__EstAuthentication
 authentication_of(const char *name)
 {
-    for (size_t i = 1; i < AUTHENTICATION_COUNT; i++)
-        if (text_equal(authentication_names[i], name))
-            return (Pb__EstAuthentication)i;
-    return PB__EST_AUTHENTICATION__EST_AUTHENTICATION_UNSPECIFIED;
+    return (Pb__EstAuthentication)place_of(authentication_names, AUTHENTICATION_COUNT, name);
 }
 
 const char *
@@ -53,10 +60,7 @@ client_revocation_name(Pb__EstClientRevocation revocation)
 Pb__EstClientRevocation
 client_revocation_of(const char *name)
 {
-    for (size_t i = 1; i < CLIENT_REVOCATION_COUNT; i++)
-        if (text_equal(client_revocation_names[i], name))
-            return (Pb__EstClientRevocation)i;
-    return PB__EST_CLIENT_REVOCATION__EST_CLIENT_REVOCATION_UNSPECIFIED;
+    return (Pb__EstClientRevocation)place_of(client_revocation_names, CLIENT_REVOCATION_COUNT, name);
 }
 
 /* ---- what operators write ---- */
@@ -116,8 +120,7 @@ check_anchors(struct request *rq, const char *pem)
     if (!error && count == 0 && pem[0] != '\0')
         return fail(rq, ERR_BAD_REQUEST, "anchors: there is no PEM certificate in it");
     for (size_t i = 0; error == OK && i < count; i++) {
-        const unsigned char *at = anchors[i].at;
-        X509 *anchor = d2i_X509(NULL, &at, (long)anchors[i].len);
+        X509 *anchor = x509_read(anchors[i]);
         if (anchor == NULL)
             error = fail(rq, ERR_BAD_REQUEST, "anchors: PEM block %zu is no certificate", i + 1);
         X509_free(anchor);
@@ -198,8 +201,7 @@ read_anchors(struct request *rq, struct profile *profile)
     arena_defer(rq->arena, free_store, profile->store);
     X509_STORE_set_flags(profile->store, X509_V_FLAG_PARTIAL_CHAIN);
     for (size_t i = 0; i < count; i++) {
-        const unsigned char *at = anchors[i].at;
-        X509 *anchor = d2i_X509(NULL, &at, (long)anchors[i].len);
+        X509 *anchor = x509_read(anchors[i]);
         if (anchor != NULL)
             (void)X509_STORE_add_cert(profile->store, anchor);
         X509_free(anchor);

@@ -192,8 +192,7 @@ envelop(X509 *recipient, const struct secret *signed_package)
 enum error
 server_key_envelope(struct est *est, struct request *rq, struct bytes recipient_der, const struct secret *pkcs8, struct secret **ret_der)
 {
-    const unsigned char *at = recipient_der.at;
-    AUTO(X509, recipient) = d2i_X509(NULL, &at, (long)recipient_der.len);
+    AUTO(X509, recipient) = x509_read(recipient_der);
     AUTO(X509, certificate) = NULL;
     AUTO(EVP_PKEY, key) = NULL;
 
