@@ -1,7 +1,7 @@
 /*
  * Authorisations that were made or proven here a moment ago. Their clients read them next, and then begin the challenge: each state is told from here
  * once, and after that the database is asked, so that what another replica has done meanwhile stays unseen for one answer at most, and for a few
- * seconds. Nothing is decided by what is remembered here. A place per id; a newcomer takes the place of whoever was there.
+ * seconds. Nothing is decided by what is remembered here.
  */
 #include "acme.h"
 
@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "places.h"
 
-#define PLACES 2048
 #define REMEMBERED_MS 5000
 
 struct entry {
@@ -24,7 +24,8 @@ struct entry {
 
 struct authorization_cache {
     pthread_mutex_t mutex;
-    struct entry places[PLACES];
+    struct places places;
+    struct entry entries[PLACES]; /* each in its place */
 };
 
 struct authorization_cache *
@@ -50,15 +51,9 @@ void
 authorization_cache_free(struct authorization_cache *cache)
 {
     for (size_t i = 0; i < PLACES; i++)
-        clear(&cache->places[i]);
+        clear(&cache->entries[i]);
     pthread_mutex_destroy(&cache->mutex);
     free(cache);
-}
-
-static struct entry *
-place_of(struct authorization_cache *cache, const char *id)
-{
-    return &cache->places[text_hash(id) % PLACES];
 }
 
 static struct authorization
@@ -95,18 +90,20 @@ authorization_cache_put(struct authorization_cache *cache, const char *account_i
                           .until_ms = clock_monotonic_ms() + REMEMBERED_MS};
 
     AUTO_LOCK(&cache->mutex);
-    struct entry *place = place_of(cache, authorization->id);
-    clear(place);
-    *place = entry;
+    struct entry *old = &cache->entries[places_take(&cache->places, authorization->id)];
+    clear(old);
+    *old = entry;
 }
 
 static struct entry *
 find(struct authorization_cache *cache, const char *account_id, const char *id)
 {
-    struct entry *entry = place_of(cache, id);
+    size_t place;
 
-    if (entry->arena == NULL || strcmp(entry->authorization.id, id) != 0 || strcmp(entry->account_id, account_id) != 0 ||
-        entry->until_ms < clock_monotonic_ms())
+    if (!places_find(&cache->places, id, &place))
+        return NULL;
+    struct entry *entry = &cache->entries[place];
+    if (entry->arena == NULL || strcmp(entry->account_id, account_id) != 0 || entry->until_ms < clock_monotonic_ms())
         return NULL;
     return entry;
 }

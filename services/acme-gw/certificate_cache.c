@@ -1,25 +1,23 @@
-/*
- * The certificates that were issued here a moment ago. Clients come for theirs at once, and it never changes: most downloads need no database. A
- * place per order id; a newcomer takes the place of whoever was there.
- */
+/* The certificates that were issued here a moment ago. Clients come for theirs at once, and it never changes: most downloads need no database. */
 #include "acme.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PLACES 2048
+#include "places.h"
+
 #define PEM_MAX (32 * 1024) /* longer chains are read from the database */
 
 struct entry {
-    char order_id[ACME_ID_LEN + 1];
     char account_id[ACME_ID_LEN + 1];
     char *pem;
 };
 
 struct certificate_cache {
     pthread_mutex_t mutex;
-    struct entry places[PLACES];
+    struct places places; /* by the order's id */
+    struct entry entries[PLACES];
 };
 
 struct certificate_cache *
@@ -36,15 +34,9 @@ void
 certificate_cache_free(struct certificate_cache *cache)
 {
     for (size_t i = 0; i < PLACES; i++)
-        free(cache->places[i].pem);
+        free(cache->entries[i].pem);
     pthread_mutex_destroy(&cache->mutex);
     free(cache);
-}
-
-static struct entry *
-place_of(struct certificate_cache *cache, const char *order_id)
-{
-    return &cache->places[text_hash(order_id) % PLACES];
 }
 
 void
@@ -52,26 +44,23 @@ certificate_cache_put(struct certificate_cache *cache, const struct order *order
 {
     if (strlen(order->id) != ACME_ID_LEN || strlen(order->account_id) != ACME_ID_LEN || strlen(pem) > PEM_MAX)
         return;
-    struct entry *place = place_of(cache, order->id);
     char *copy = strdup(pem);
     if (copy == NULL)
         abort();
     AUTO_LOCK(&cache->mutex);
-    memcpy(place->order_id, order->id, ACME_ID_LEN + 1);
-    memcpy(place->account_id, order->account_id, ACME_ID_LEN + 1);
-    free(place->pem);
-    place->pem = copy;
+    struct entry *entry = &cache->entries[places_take(&cache->places, order->id)];
+    memcpy(entry->account_id, order->account_id, ACME_ID_LEN + 1);
+    free(entry->pem);
+    entry->pem = copy;
 }
 
 const char *
 certificate_cache_find(struct certificate_cache *cache, struct arena *arena, const char *order_id, const char *account_id)
 {
-    if (strlen(order_id) != ACME_ID_LEN)
-        return NULL;
-    struct entry *place = place_of(cache, order_id);
+    size_t place;
 
     AUTO_LOCK(&cache->mutex);
-    if (place->pem == NULL || strcmp(place->order_id, order_id) != 0 || strcmp(place->account_id, account_id) != 0)
+    if (!places_find(&cache->places, order_id, &place) || strcmp(cache->entries[place].account_id, account_id) != 0)
         return NULL;
-    return arena_text(arena, place->pem);
+    return arena_text(arena, cache->entries[place].pem);
 }

@@ -1,7 +1,7 @@
 /*
- * CAs as the signing paths need them: parsed once, with an imported key, held by requests while they are used. A snapshot is read anew a few
- * seconds after it was read, at once after a write here, and on NOTIFY after a write of another replica. While the database is away the last one
- * stays in force: who could have changed it?
+ * CAs as the signing paths need them: parsed once, with an imported key, held by requests while they are used. A snapshot is read anew after a
+ * write here, on NOTIFY after a write of another replica, and when for a few seconds nobody could be sure to have heard of such. While the database
+ * is away the last one stays in force: who could have changed it?
  */
 #include "signer.h"
 
@@ -16,6 +16,7 @@
 struct authority_cache {
     struct held_table *table;
     atomic_uint epoch;
+    atomic_int_least64_t heard_ms; /* all changes until then have been heard of */
 };
 
 struct authority_cache *
@@ -43,6 +44,34 @@ authority_cache_forget(struct authority_cache *cache)
 }
 
 static void
+heard_of_authority(void *cache, const char *name)
+{
+    authority_cache_forget(cache);
+}
+
+static void
+heard_all(void *context, int64_t until_ms)
+{
+    struct authority_cache *cache = context;
+
+    atomic_store(&cache->heard_ms, until_ms);
+}
+
+enum error
+authorities_follow(struct signer *signer, struct request *rq)
+{
+    return db_listen_surely(signer->db, rq, "ca_changed", heard_of_authority, heard_all, signer->authorities);
+}
+
+static bool
+is_true_still(struct authority_cache *cache, const struct authority *authority)
+{
+    int64_t heard_ms = atomic_load(&cache->heard_ms), true_ms = authority->read_ms > heard_ms ? authority->read_ms : heard_ms;
+
+    return authority->epoch == atomic_load(&cache->epoch) && clock_monotonic_ms() - true_ms <= FRESH_MS;
+}
+
+static void
 close_authority(struct held *held)
 {
     hsm_key_close(&((struct authority *)held)->key);
@@ -54,11 +83,7 @@ hold_cached(struct authority_cache *cache, struct request *rq, const char *name,
 {
     const struct authority *authority = (const struct authority *)held_find(cache->table, rq, name);
 
-    if (authority == NULL)
-        return NULL;
-    if (!any_age && (authority->epoch != atomic_load(&cache->epoch) || clock_monotonic_ms() - authority->read_ms > FRESH_MS))
-        return NULL;
-    return authority;
+    return authority == NULL || any_age || is_true_still(cache, authority) ? authority : NULL;
 }
 
 static void
@@ -136,10 +161,11 @@ authority_load(struct signer *signer, struct request *rq, const char *name, cons
     AUTO_STRUCT(request, own) = request_new();
     own->deadline_ms = rq->deadline_ms;
     unsigned epoch = atomic_load(&cache->epoch); /* before reading: what is written meanwhile makes this snapshot old */
+    int64_t asked_ms = clock_monotonic_ms();
     enum error error = read_anew(signer, own, name, &authority);
     rq->sql_round_trips += own->sql_round_trips;
     if (error == OK) {
-        authority->read_ms = clock_monotonic_ms();
+        authority->read_ms = asked_ms;
         authority->epoch = epoch;
         authority->held = (struct held){.name = authority->row.name, .close = close_authority};
         authority->held.arena = TAKE(own->arena);

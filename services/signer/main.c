@@ -66,12 +66,6 @@ close_pool(void *pool)
     hsm_pool_close(pool);
 }
 
-static void
-forget_authorities(void *cache, const char *name)
-{
-    authority_cache_forget(cache);
-}
-
 static struct hsm_pool *
 open_pool(struct service *service, const struct signer_config *config)
 {
@@ -106,7 +100,7 @@ main(int argc, char **argv)
     signer.db = service_database(service);
     signer.bus = service_bus(service);
 
-    service_must(service, rq, db_listen(signer.db, rq, "ca_changed", forget_authorities, signer.authorities));
+    service_must(service, rq, authorities_follow(&signer, rq));
     service_must(service, rq, outbox_open(service, rq, signer.bus, signer.db, "ca", &signer.outbox));
     service_lag_from(service, outbox_lag, signer.outbox);
     service_must(service, rq,

@@ -168,8 +168,10 @@ struct authority {
 /* authority.c. The CA is held until the request ends. ERR_NOT_FOUND: no such CA, or it has no certificate yet. */
 struct authority_cache *authority_cache_new(void);
 void authority_cache_free(struct authority_cache *cache);
-/* All of them are read anew: after a write, and when another replica has written. */
+/* All of them are read anew: after a write. */
 void authority_cache_forget(struct authority_cache *cache);
+/* When another replica has written. */
+enum error authorities_follow(struct signer *signer, struct request *rq) MUST_CHECK;
 enum error authority_load(struct signer *signer, struct request *rq, const char *name, const struct authority **ret_authority) MUST_CHECK;
 
 /* ---- templates ---- */
