@@ -17,12 +17,24 @@ is_web_address(const char *text)
     return text_starts_with(text, "https://") || text_starts_with(text, "http://");
 }
 
+/* Certificates have names in the one form that identifiers have: "Host.Example." would move the window of none. */
 static enum error
-check_request(struct request *rq, const Pb__MoveRenewalWindowRequest *input)
+take_name(struct request *rq, Pb__MoveRenewalWindowRequest *input)
 {
     struct identifier name;
-    bool has_name = input->name[0] != '\0';
 
+    if (input->name[0] == '\0')
+        return OK;
+    const char *why = identifier_read(rq->arena, IDENTIFIER_DNS, input->name, &name);
+    if (why != NULL)
+        return fail(rq, ERR_BAD_REQUEST, "the DNS name \"%s\" %s", input->name, why);
+    input->name = name.value;
+    return OK;
+}
+
+static enum error
+check_request(struct request *rq, Pb__MoveRenewalWindowRequest *input)
+{
     if (input->within_s <= 0 || input->within_s > WITHIN_MAX_S)
         return fail(rq, ERR_BAD_REQUEST, "the certificates are to be replaced within at least a second and at most 400 days");
     if (strlen(input->issuer) > ISSUER_MAX || strlen(input->name) > NAME_MAX_LEN || input->serial.len > SERIAL_MAX)
@@ -30,10 +42,7 @@ check_request(struct request *rq, const Pb__MoveRenewalWindowRequest *input)
     if (strlen(input->explanation) > EXPLANATION_MAX || !text_is_printable_ascii(bytes_of_text(input->explanation)) ||
         (input->explanation[0] != '\0' && !is_web_address(input->explanation)))
         return fail(rq, ERR_BAD_REQUEST, "the explanation must be an http or https URL of at most %d characters", EXPLANATION_MAX);
-    if (!has_name || identifier_parse(rq, IDENTIFIER_DNS, input->name, &name) == OK)
-        return OK;
-    failure_clear(rq);
-    return fail(rq, ERR_BAD_REQUEST, "\"%s\" is no DNS name", input->name);
+    return take_name(rq, input);
 }
 
 struct move {
@@ -59,15 +68,16 @@ write_window(struct db *db, struct request *rq, void *context, struct configurat
 enum error
 move_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input, Pb__MoveRenewalWindowReply *ret_reply)
 {
+    Pb__MoveRenewalWindowRequest checked = *input;
     int64_t now_s = clock_now_s();
-    struct configuration_change change = {.what = "acme renewal window", .name = input->name, .by = input->operator_};
 
-    enum error error = check_request(rq, input);
+    enum error error = check_request(rq, &checked);
     if (error)
         return error;
-    request_note(rq, "issuer", "%s", input->issuer);
-    request_note(rq, "name", "%s", input->name);
-    error = configuration_write(acme->outbox, acme->db, rq, write_window, &(struct move){acme, input, now_s}, &change);
+    request_note(rq, "issuer", "%s", checked.issuer);
+    request_note(rq, "name", "%s", checked.name);
+    struct configuration_change change = {.what = "acme renewal window", .name = checked.name, .by = checked.operator_};
+    error = configuration_write(acme->outbox, acme->db, rq, write_window, &(struct move){acme, &checked, now_s}, &change);
     if (error)
         return error;
     ret_reply->starts_at_s = now_s;

@@ -28,6 +28,21 @@ writes_a_window_from_now(void **state)
     free(row);
 }
 
+/* Certificates are found by it: whatever the operator's keyboard makes of the name, ARI knows one form. */
+static void
+writes_the_name_as_certificates_have_it(void **state)
+{
+    Pb__MoveRenewalWindowRequest input = PB__MOVE_RENEWAL_WINDOW_REQUEST__INIT;
+    Pb__MoveRenewalWindowReply reply = PB__MOVE_RENEWAL_WINDOW_REPLY__INIT;
+
+    input.name = "Typed.Example.";
+    input.within_s = 3600;
+    assert_int_equal(move(input, &reply), OK);
+    char *row = postgres_kit_ask(postgres, "SELECT name FROM acme.renewal_window ORDER BY id DESC LIMIT 1");
+    assert_string_equal(row, "typed.example");
+    free(row);
+}
+
 static void
 refuses_what_no_client_could_follow(void **state)
 {
@@ -56,6 +71,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_a_window_from_now),
+        cmocka_unit_test(writes_the_name_as_certificates_have_it),
         cmocka_unit_test(refuses_what_no_client_could_follow),
     };
 
