@@ -217,9 +217,12 @@ problem_render(void *context, struct http_exchange *x)
     int status = before_handler ? x->answer.status : status_of_failure(&rq->failure);
 
     AUTO(json_t, problem) = failure_json(rq, status);
-    (void)http_answer_text(x, status, problem_media_type, json_format(rq->arena, problem));
-    if (text_equal(rq->failure.reason, "userActionRequired"))
+    if (text_equal(rq->failure.reason, "userActionRequired")) {
+        /* RFC 8555 §6.7, §7.3.3: where somebody must go; what he has to do stands there. */
+        put(problem, "instance", json_string(acme->terms_url));
         http_header_out(x, "Link", "<%s>;rel=\"terms-of-service\"", acme->terms_url);
+    }
+    (void)http_answer_text(x, status, problem_media_type, json_format(rq->arena, problem));
     /* RFC 8555 §6.6; clients take a bare 429 for the end of everything. */
     if (text_equal(type_of_failure(&rq->failure), "rateLimited"))
         http_header_out(x, "Link", "<%s>;rel=\"help\"", limits_url(acme, x));

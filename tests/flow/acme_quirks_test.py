@@ -352,9 +352,10 @@ def test_each_error_has_its_word_its_status_and_what_a_client_needs(stack, clien
     answer = provoke(stack, client)
     assert (answer.status, answer.problem) == (status, word), answer.body
     problem = answer.json()
-    assert problem["status"] == status and problem["detail"] and problem["instance"].startswith("urn:")
+    assert problem["status"] == status and problem["detail"]
+    assert problem["instance"].startswith("https://" if word == "userActionRequired" else "urn:signet:trace:")
     assert answer.headers["Content-Type"] == "application/problem+json" and answer.headers["Replay-Nonce"] and answer.headers["Cache-Control"] == "no-store"
     if word == "badSignatureAlgorithm":
         assert {"RS256", "PS256", "ES256", "EdDSA"} <= set(problem["algorithms"])
     if word == "userActionRequired":
-        assert any('rel="terms-of-service"' in link for link in answer.headers.get_all("Link"))
+        assert f'<{problem["instance"]}>;rel="terms-of-service"' in answer.headers.get_all("Link")

@@ -59,8 +59,12 @@ the_terms_must_be_agreed_to(void **state)
 {
     static const char *const payloads[] = {"{}", "{\"termsOfServiceAgreed\":false}", "{\"termsOfServiceAgreed\":\"true\"}"};
 
-    for (size_t i = 0; i < COUNT_OF(payloads); i++)
-        assert_problem(&me, new_account_with(payloads[i]), 403, "userActionRequired");
+    for (size_t i = 0; i < COUNT_OF(payloads); i++) {
+        const struct http_kit_reply *reply = new_account_with(payloads[i]);
+        assert_problem(&me, reply, 403, "userActionRequired");
+        /* RFC 8555 §6.7: "Visit the 'instance' URL and take actions specified there" */
+        assert_string_equal(member(&me, reply, "instance"), gateway.terms_url);
+    }
 }
 
 static void
