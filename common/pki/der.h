@@ -83,6 +83,8 @@ void der_put_unsigned(struct buffer *out, struct bytes magnitude);
 void der_put_bits(struct buffer *out, struct bytes octets);
 /* A named-bit list (KeyUsage): bit 0 is the most significant of the first octet; trailing zero bits are cut (X.690 §11.2.2). */
 void der_put_named_bits(struct buffer *out, unsigned bits, int count);
+/* Both: of the years 1950 to 9999; whoever takes times from others looks at that first. */
+#define DER_TIME_MAX_S INT64_C(253402300799)
 /* UTCTime until 2049, GeneralizedTime from 2050 (RFC 5280 §4.1.2.5). */
 void der_put_time(struct buffer *out, int64_t unix_s);
 /* Always GeneralizedTime (OCSP). */

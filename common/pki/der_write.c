@@ -10,9 +10,8 @@
 #include "base/clock.h"
 
 #define SHORT_LENGTH_MAX 0x7f
-#define UNTIL_2049_S INT64_C(2524607999)   /* 2049-12-31T23:59:59Z */
-#define FROM_1950_S INT64_C(-631152000)    /* 1950-01-01T00:00:00Z */
-#define UNTIL_9999_S INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
+#define UNTIL_2049_S INT64_C(2524607999) /* 2049-12-31T23:59:59Z */
+#define FROM_1950_S INT64_C(-631152000)  /* 1950-01-01T00:00:00Z */
 
 static size_t
 octets_of_length(size_t len)
@@ -146,7 +145,7 @@ der_put_named_bits(struct buffer *out, unsigned bits, int count)
 static void
 write_time(int64_t unix_s, char to[15])
 {
-    assert(unix_s <= UNTIL_9999_S && unix_s >= FROM_1950_S);
+    assert(unix_s <= DER_TIME_MAX_S && unix_s >= FROM_1950_S);
     struct clock_date date = clock_date_of(unix_s);
     int parts[] = {date.year / 100, date.year % 100, date.month, date.day, date.hour, date.minute, date.second};
 

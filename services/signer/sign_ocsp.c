@@ -1,6 +1,6 @@
 /*
  * rpc SignOcsp: called by ocsp-responder with the statuses it has read from the database. The responder key of the CA signs (responder.c); each
- * CertID must be one of that CA's, or is answered "unknown".
+ * CertID must be one of that CA's, or be answered "unknown".
  */
 #include "signer.h"
 
@@ -12,8 +12,8 @@
 static enum error
 check_times(struct request *rq, const Pb__SignOcspRequest *request)
 {
-    if (request->this_update_s > clock_now_s() + CLOCK_LEEWAY_S)
-        return fail(rq, ERR_BAD_REQUEST, "thisUpdate lies in the future");
+    if (request->this_update_s > clock_now_s() + CLOCK_LEEWAY_S || request->this_update_s < 0)
+        return fail(rq, ERR_BAD_REQUEST, "thisUpdate lies in the future, or before 1970");
     if (request->next_update_s <= request->this_update_s)
         return fail(rq, ERR_BAD_REQUEST, "nextUpdate is not after thisUpdate");
     if (request->nonce.len > OCSP_NONCE_MAX)
@@ -43,7 +43,8 @@ read_single(struct request *rq, const Pb__SingleStatus *status, const struct ocs
     /* What this CA did not issue it knows nothing about, whatever the caller thinks. */
     if (status->status != PB__CERT_STATUS__CERT_STATUS_UNKNOWN && !ocsp_cert_id_matches(&id, issuer))
         return fail(rq, ERR_BAD_REQUEST, "a CertID is not one of this CA's");
-    if (status->status == PB__CERT_STATUS__CERT_STATUS_REVOKED && (status->revoked_at_s <= 0 || !is_reason((int)status->reason)))
+    if (status->status == PB__CERT_STATUS__CERT_STATUS_REVOKED &&
+        (status->revoked_at_s <= 0 || status->revoked_at_s > DER_TIME_MAX_S || !is_reason((int)status->reason)))
         return fail(rq, ERR_BAD_REQUEST, "a revoked certificate needs a time and a reason of RFC 5280");
     *ret_single = (struct ocsp_single){
         .cert_id = id.der, .status = (enum ocsp_status)status->status, .revoked_at_s = status->revoked_at_s, .reason = (int)status->reason};

@@ -195,7 +195,7 @@ refuses_what_it_cannot_answer_for(void **state)
     } cases[] = {{"other issuer", ERR_BAD_REQUEST}, {"no status", ERR_BAD_REQUEST},  {"reason 7", ERR_BAD_REQUEST},
                  {"no time", ERR_BAD_REQUEST},      {"garbage", ERR_BAD_REQUEST},    {"future", ERR_BAD_REQUEST},
                  {"backwards", ERR_BAD_REQUEST},    {"long nonce", ERR_BAD_REQUEST}, {"nothing asked", ERR_BAD_REQUEST},
-                 {"unknown issuer", ERR_NOT_FOUND}};
+                 {"unknown issuer", ERR_NOT_FOUND}, {"before DER", ERR_BAD_REQUEST}, {"revoked after DER", ERR_BAD_REQUEST}};
     static const uint8_t long_nonce[129];
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -215,6 +215,10 @@ refuses_what_it_cannot_answer_for(void **state)
             single->cert_id.len--;
         if (text_equal(what, "future"))
             request->this_update_s += 3600;
+        if (text_equal(what, "before DER"))
+            request->this_update_s = INT64_MIN;
+        if (text_equal(what, "revoked after DER"))
+            single->revoked_at_s = INT64_MAX;
         if (text_equal(what, "backwards"))
             request->next_update_s = request->this_update_s;
         if (text_equal(what, "long nonce"))
