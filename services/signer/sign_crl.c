@@ -10,8 +10,7 @@
 
 #define LIFE_MOST_S (400 * 86400)
 #define CLOCK_LEEWAY_S 300
-/* RFC 5280 §3.3: an entry stays until one CRL after the certificate's end; a week covers every usual schedule. */
-#define KEEP_AFTER_EXPIRY_S (7 * 86400)
+#define KEEP_LEAST_S (7 * 86400)
 #define PAGE 10000
 #define ENTRIES_MAX 1000000 /* about 50 MB, of which there are a few copies while it is signed */
 
@@ -58,6 +57,15 @@ check_own(struct request *rq, struct bytes der, const struct crl_plan *plan, siz
         return OK;
     failure_clear(rq);
     return fail_privately(rq, ERR_INTERNAL, "internal error", "our own CRL does not read as it was planned");
+}
+
+/* RFC 5280 §3.3: an entry stays until it was on one regular CRL after the certificate's end. The next regular one comes before this one ends. */
+static int64_t
+keep_after_expiry_s(const Pb__SignCrlRequest *request)
+{
+    int64_t life_s = request->next_update_s - request->this_update_s;
+
+    return life_s > KEEP_LEAST_S ? life_s : KEEP_LEAST_S;
 }
 
 /* Adds a page in a request of its own, whose memory goes with it. */
@@ -143,7 +151,7 @@ sign_crl(struct signer *signer, struct request *rq, const Pb__SignCrlRequest *re
         .authority_key_id = authority->subject_key_id,
     };
     struct crl_writer writer = crl_begin(rq->arena, &plan);
-    error = add_entries(signer, rq, authority->row.name, request->this_update_s - KEEP_AFTER_EXPIRY_S, &writer);
+    error = add_entries(signer, rq, authority->row.name, request->this_update_s - keep_after_expiry_s(request), &writer);
     request_note(rq, "number", "%lld", (long long)number);
     request_note(rq, "entries", "%zu", writer.entry_count);
     if (error == OK)

@@ -130,6 +130,29 @@ lists_what_this_ca_issued_and_is_still_alive(void **state)
     X509_CRL_free(crl);
 }
 
+/* RFC 5280 §3.3: who publishes once a month must have each entry on one CRL after the certificate's end. */
+static void
+what_has_expired_stays_for_as_long_as_a_crl_lives(void **state)
+{
+    static const struct {
+        int64_t life_s;
+        uint32_t entries;
+    } cases[] = {{DAY_S, 1}, {7 * DAY_S, 1}, {40 * DAY_S, 2}};
+
+    revoke_serial("01aa", "issuing", 4, "now() - interval '2 days'");
+    revoke_serial("01bb", "issuing", 4, "now() - interval '30 days'");
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        Pb__SignCrlRequest request = PB__SIGN_CRL_REQUEST__INIT;
+        Pb__SignCrlReply reply = PB__SIGN_CRL_REPLY__INIT;
+        request.issuer = "issuing";
+        request.this_update_s = clock_now_s();
+        request.next_update_s = request.this_update_s + cases[i].life_s;
+        assert_int_equal(sign_crl(&signer, rq, &request, &reply), OK);
+        assert_int_equal(reply.entries, cases[i].entries);
+    }
+}
+
 static void
 a_roots_crl_lists_revoked_cas(void **state)
 {
@@ -296,6 +319,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_empty_crl_verifies, forget_revocations),
         cmocka_unit_test_setup(lists_what_this_ca_issued_and_is_still_alive, forget_revocations),
+        cmocka_unit_test_setup(what_has_expired_stays_for_as_long_as_a_crl_lives, forget_revocations),
         cmocka_unit_test_setup(a_roots_crl_lists_revoked_cas, forget_revocations),
         cmocka_unit_test_setup(numbers_grow_and_begin_after_the_one_that_was_published, forget_revocations),
         cmocka_unit_test_setup(callers_at_one_moment_never_get_one_number, forget_revocations),
