@@ -23,7 +23,8 @@ give(struct http_exchange *x, const struct cached *entry, void *held, void (*rel
 {
     const char *known = http_header_in(x, "If-None-Match");
     struct http_answer *answer = &x->answer;
-    bool unchanged = known != NULL && text_equal(known, entry->etag);
+    /* RFC 9110 §13.1.2: only GET and HEAD are answered 304. Who POSTs has nothing to look the old answer up by. */
+    bool unchanged = known != NULL && text_equal(known, entry->etag) && !text_equal(x->method, "POST");
     /* Preformatted with the entry, and lent with it until the answer is out. */
     const struct http_header headers[] = {
         {"ETag", entry->etag}, {"Last-Modified", entry->last_modified}, {"Expires", entry->expires}, {"Cache-Control", entry->cache_control}};
