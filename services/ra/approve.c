@@ -4,7 +4,7 @@
  */
 #include "ra.h"
 
-#include <string.h>
+#include <openssl/sha.h>
 
 #include "base/text.h"
 
@@ -23,10 +23,12 @@ check_request(struct request *rq, const Pb__ApproveRequest *request)
     return check_text_bounds(rq, bounds, sizeof bounds / sizeof bounds[0]);
 }
 
-/* Only what waits can be decided, and only once. */
+/* Nothing was changed. Only what waits can be decided, and only once. */
 static enum error
-refuse_decided(struct request *rq, const struct intent *intent)
+refuse(struct ra *ra, struct request *rq, const struct intent *intent, const uint8_t key_sha256[32])
 {
+    bool blocked;
+
     switch (intent->status) {
     case INTENT_OPEN:
         return fail(rq, ERR_CONFLICT, "the enrolment waits for nobody: it is being signed");
@@ -37,6 +39,11 @@ refuse_decided(struct request *rq, const struct intent *intent)
     case INTENT_PENDING:
         break;
     }
+    enum error error = store_is_blocked(ra, rq, key_sha256, &blocked);
+    if (error)
+        return error;
+    if (blocked)
+        return fail(rq, ERR_DENIED, "the public key was blocked while the enrolment waited: deny it, and have a new key made");
     return fail(rq, ERR_CONFLICT, "somebody else has decided at the same moment");
 }
 
@@ -44,6 +51,7 @@ enum error
 approve(struct ra *ra, struct request *rq, const Pb__ApproveRequest *request, Pb__ApproveReply *ret_reply)
 {
     struct bytes id = message_bytes(request->intent_id);
+    uint8_t key_sha256[SHA256_DIGEST_LENGTH];
     bool found, changed = false;
     struct intent intent;
     enum error error = check_request(rq, request);
@@ -60,9 +68,10 @@ approve(struct ra *ra, struct request *rq, const Pb__ApproveRequest *request, Pb
     request_note(rq, "decision", "%s by %s", request->deny ? "denied" : "approved", request->operator_);
     const char *reason = !text_is_empty(request->reason) ? request->reason : "an operator has refused the enrolment";
     const char *record = audit_decided(rq, &intent, request);
-    error = request->deny ? store_deny_intent(ra, rq, id, reason, record, &changed) : store_approve_intent(ra, rq, id, record, &changed);
+    (void)SHA256(intent.plan->public_key.data, intent.plan->public_key.len, key_sha256);
+    error = request->deny ? store_deny_intent(ra, rq, id, reason, record, &changed) : store_approve_intent(ra, rq, id, key_sha256, record, &changed);
     if (error)
         return error;
     ret_reply->approved = !request->deny;
-    return changed ? OK : refuse_decided(rq, &intent);
+    return changed ? OK : refuse(ra, rq, &intent, key_sha256);
 }

@@ -364,7 +364,9 @@ enum error approve(struct ra *ra, struct request *rq, const Pb__ApproveRequest *
 enum error list_pending(struct ra *ra, struct request *rq, const Pb__ListPendingRequest *request, Pb__ListPendingReply *ret_reply) MUST_CHECK;
 enum error store_find_intent_by_id(struct ra *ra, struct request *rq, struct bytes id, bool *ret_found) MUST_CHECK;
 /* False in ret_changed: it was not pending any more. */
-enum error store_approve_intent(struct ra *ra, struct request *rq, struct bytes id, const char *record, bool *ret_changed) MUST_CHECK;
+/* Changes nothing for a key that is blocked. */
+enum error store_approve_intent(struct ra *ra, struct request *rq, struct bytes id, const uint8_t key_sha256[32], const char *record,
+                                bool *ret_changed) MUST_CHECK;
 enum error store_deny_intent(struct ra *ra, struct request *rq, struct bytes id, const char *reason, const char *record, bool *ret_changed)
     MUST_CHECK;
 enum error store_list_pending(struct ra *ra, struct request *rq, int most, struct waiting **ret_waiting, size_t *ret_count) MUST_CHECK;

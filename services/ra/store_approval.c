@@ -1,11 +1,12 @@
 /* The SQL of enrolments that wait for a person. Used by approve.c and list_pending.c. */
 #include "ra.h"
 
-/* Opened, it is recover.c's work, which begins with what is due. */
-static const struct db_statement approve_intent = {
-    "approve_intent", "WITH approved AS ("
-                      " UPDATE ra.intent SET status = 'open', due_at = now() WHERE id = $1 AND status = 'pending' RETURNING id"
-                      ") INSERT INTO audit.record (body) SELECT $2 FROM approved"};
+/* Opened, it is recover.c's work, which begins with what is due. Its key may have been blocked while it waited. */
+static const struct db_statement approve_intent = {"approve_intent",
+                                                   "WITH approved AS ("
+                                                   " UPDATE ra.intent SET status = 'open', due_at = now() WHERE id = $1 AND status = 'pending'"
+                                                   " AND NOT EXISTS (SELECT FROM ra.blocked_key WHERE spki_sha256 = $3) RETURNING id"
+                                                   ") INSERT INTO audit.record (body) SELECT $2 FROM approved"};
 static const struct db_statement deny_intent = {"deny_intent",
                                                 "WITH denied AS ("
                                                 " UPDATE ra.intent SET status = 'refused', closed_at = now(), refusal_kind = $3, refusal = $4"
@@ -13,10 +14,10 @@ static const struct db_statement deny_intent = {"deny_intent",
                                                 ") INSERT INTO audit.record (body) SELECT $2 FROM denied"};
 
 enum error
-store_approve_intent(struct ra *ra, struct request *rq, struct bytes id, const char *record, bool *ret_changed)
+store_approve_intent(struct ra *ra, struct request *rq, struct bytes id, const uint8_t key_sha256[32], const char *record, bool *ret_changed)
 {
     struct db_rows *rows;
-    enum error error = DB_QUERY(ra->db, rq, &approve_intent, &rows, DB_BYTES(id), DB_TEXT(record));
+    enum error error = DB_QUERY(ra->db, rq, &approve_intent, &rows, DB_BYTES(id), DB_TEXT(record), DB_BYTES(BYTES(key_sha256, 32)));
 
     if (!error)
         *ret_changed = db_affected(rows) == 1;

@@ -62,6 +62,29 @@ denied_it_is_refused_for_good_with_the_reason(void **state)
 }
 
 static void
+a_key_that_was_blocked_meanwhile_is_not_certified(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request;
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+    struct bytes id = make_pending(fixture, &request);
+
+    /* What its owner's revocation of another certificate does. */
+    struct csr csr;
+    uint8_t sha256[32];
+    assert_int_equal(csr_parse(fixture->rq, message_bytes(request->csr), &csr), OK);
+    public_key_sha256(&csr.key, sha256);
+    postgres_kit_run(postgres, arena_format(fixture->rq->arena, "INSERT INTO ra.blocked_key (spki_sha256, why) VALUES ('\\x%s', 'certificate-key')",
+                                            bytes_hex(fixture->rq->arena, BYTES(sha256, sizeof sha256), 0)));
+    assert_int_equal(decide(fixture, id, false), ERR_DENIED);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'pending'"), 1);
+    assert_int_equal(decide(fixture, id, true), OK);
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_DENIED);
+    assert_int_equal(signer.signed_certificates, 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.approved'"), 0);
+}
+
+static void
 refuses_what_is_not_there(void **state)
 {
     struct fixture *fixture = *state;
@@ -78,6 +101,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(approved_it_is_issued_to_who_asks_again),
         CASE(denied_it_is_refused_for_good_with_the_reason),
+        CASE(a_key_that_was_blocked_meanwhile_is_not_certified),
         CASE(refuses_what_is_not_there),
     };
 
