@@ -49,25 +49,42 @@ read_roles(struct arena *arena, const struct db_rows *roles, const struct db_row
     }
 }
 
+struct tables {
+    struct db_rows *roles, *members, *templates, *names, *owners;
+};
+
+/* As they were at one moment: half of a change could allow what neither the policy before nor that after it does. */
+static enum error
+read_tables(struct db *db, struct request *rq, void *context)
+{
+    static const struct db_statement at_one_moment = {"at_one_moment", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"};
+    struct tables *tables = context;
+    struct db_step steps[] = {
+        {.statement = &at_one_moment},
+        {.statement = &list_roles, .ret_rows = &tables->roles},
+        {.statement = &list_members, .ret_rows = &tables->members},
+        {.statement = &list_templates, .ret_rows = &tables->templates},
+        {.statement = &list_names, .ret_rows = &tables->names},
+        {.statement = &list_owners, .ret_rows = &tables->owners},
+    };
+
+    return db_atomic(db, rq, steps, sizeof steps / sizeof steps[0]);
+}
+
 enum error
 policy_load(struct request *rq, struct db *db, const struct policy **ret_policy)
 {
-    struct db_rows *roles = NULL, *members = NULL, *templates = NULL, *names = NULL, *owners = NULL;
-    struct db_step steps[] = {
-        {.statement = &list_roles, .ret_rows = &roles},         {.statement = &list_members, .ret_rows = &members},
-        {.statement = &list_templates, .ret_rows = &templates}, {.statement = &list_names, .ret_rows = &names},
-        {.statement = &list_owners, .ret_rows = &owners},
-    };
-    enum error error = db_atomic(db, rq, steps, sizeof steps / sizeof steps[0]);
+    struct tables tables = {0};
+    enum error error = db_transaction(db, rq, read_tables, &tables);
     if (error)
         return error;
 
     struct policy *policy = arena_alloc(rq->arena, sizeof *policy);
-    read_roles(rq->arena, roles, members, templates, names, policy);
-    policy->owner_count = db_count(owners);
+    read_roles(rq->arena, tables.roles, tables.members, tables.templates, tables.names, policy);
+    policy->owner_count = db_count(tables.owners);
     policy->owners = arena_array(rq->arena, policy->owner_count, sizeof *policy->owners);
     for (size_t i = 0; i < policy->owner_count; i++)
-        policy->owners[i] = (struct asset_owner){db_text(owners, i, 0), db_text(owners, i, 1)};
+        policy->owners[i] = (struct asset_owner){db_text(tables.owners, i, 0), db_text(tables.owners, i, 1)};
     *ret_policy = policy;
     return OK;
 }

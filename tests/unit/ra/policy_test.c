@@ -50,6 +50,34 @@ all_tables_are_read(void **state)
     assert_string_equal(policy->owners[0].asset, "B"); /* octet by octet, as layers.c searches */
 }
 
+/* Holds up a reader at the second table until this change, of the first two, is committed. */
+static void *
+change_while_somebody_reads(void *unused)
+{
+    postgres_kit_run(postgres, "BEGIN; LOCK TABLE ra.role_member; DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted"
+                               " AND relation = 'ra.role_member'::regclass) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$;"
+                               "INSERT INTO ra.role VALUES ('m-new', '', false); INSERT INTO ra.role_member VALUES ('m-new', 'person', 'x'); COMMIT");
+    return NULL;
+}
+
+static void
+a_change_is_seen_whole_or_not_at_all(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct policy *policy;
+    pthread_t changer;
+
+    postgres_kit_run(postgres, "INSERT INTO ra.role VALUES ('z-last', '', false); INSERT INTO ra.role_member VALUES ('z-last', 'person', 'anna')");
+    pthread_create(&changer, NULL, change_while_somebody_reads, NULL);
+    WAIT_FOR(ask_number("SELECT count(*) FROM pg_locks WHERE granted AND relation = 'ra.role_member'::regclass AND mode = 'AccessExclusiveLock'") ==
+             1);
+    assert_int_equal(policy_hold(&fixture->ra, fixture->rq, &policy), OK);
+    pthread_join(changer, NULL);
+    assert_int_equal(policy->role_count, 2);
+    for (size_t i = 0; i < policy->role_count; i++)
+        assert_int_equal(policy->roles[i].member_count, 1);
+}
+
 static void
 change_wakes_the_loop_and_the_next_turn_brings_it_in_force(void **state)
 {
@@ -105,6 +133,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(all_tables_are_read),
+        CASE(a_change_is_seen_whole_or_not_at_all),
         CASE(change_wakes_the_loop_and_the_next_turn_brings_it_in_force),
         CASE(last_policy_stays_in_force_while_the_database_is_away),
         CASE(without_any_policy_nothing_is_allowed),
