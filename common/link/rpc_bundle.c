@@ -2,20 +2,20 @@
 #include "link/rpc_bundle.h"
 
 #include <pthread.h>
-#include <string.h>
 
 #include "link/message.h"
 #include "link/rpc.h"
 #include "link/rpc_wire.h"
 
-#define ANSWER_FRAME 64 /* octets that an answer has beside its body */
+/* Octets that an answer has at most beside its body: the texts of a failure, and what the wire adds. */
+#define ANSWER_FRAME (sizeof(struct failure) + 64)
 
 struct rpc_bundle {
     struct arena *arena; /* the calls; and under the mutex, their answers */
     const Pb__CallBundle *calls;
     pthread_mutex_t mutex;
     Pb__Answer *answers;
-    size_t octets; /* of all answers */
+    size_t octets; /* of all bodies */
     size_t open;   /* calls without an end */
 };
 
@@ -79,7 +79,6 @@ rpc_bundle_refuse(struct rpc_bundle *bundle, size_t call, enum error error, cons
     answer->layer = arena_text(bundle->arena, failure->layer);
     answer->reason = arena_text(bundle->arena, failure->reason);
     answer->retry_after_s = (uint32_t)failure->retry_after_s;
-    bundle->octets += strlen(failure->message) + ANSWER_FRAME;
 }
 
 bool
