@@ -19,6 +19,7 @@
 /* What is beyond waits until its lease runs out. */
 #define LEFT_MAX 1024
 #define STOP_MOST_MS 1000
+#define RENEW_PAUSE_MS 1000
 
 struct lease {
     struct arena *arena;
@@ -32,6 +33,8 @@ struct lease {
     bool has_more; /* rows were left for want of idle threads */
     char *left[LEFT_MAX];
     size_t left_count;
+    struct kept_row *kept;
+    int64_t renewed_ms; /* only the loop looks at it */
 };
 
 /* The rows of one taking, shared by the threads that work on them. */
@@ -71,6 +74,13 @@ finish(struct job *job)
         lease_wake(lease);
 }
 
+/* Longer than that nobody works who is in his senses. */
+static int64_t
+work_ms(const struct lease *lease)
+{
+    return INT64_C(1000) * (lease->about.renew != NULL ? lease->about.work_seconds : lease->about.seconds);
+}
+
 static void
 work(void *argument)
 {
@@ -78,11 +88,32 @@ work(void *argument)
     struct taken *taken = job->taken;
     struct lease *lease = taken->lease;
     struct request rq;
+    struct kept_row kept;
     request_begin(&rq, "lease", lease->about.name, NULL);
-    rq.deadline_ms = clock_monotonic_ms() + INT64_C(1000) * lease->about.seconds;
-    lease->about.work(lease->about.context, &rq, db_rows_view(taken->rows, rq.arena), job->row);
+    rq.deadline_ms = clock_monotonic_ms() + work_ms(lease);
+    const struct db_rows *rows = db_rows_view(taken->rows, rq.arena);
+    if (lease->about.renew != NULL)
+        lease_keep(lease, db_text(rows, job->row, 0), &kept);
+    lease->about.work(lease->about.context, &rq, rows, job->row);
+    if (lease->about.renew != NULL)
+        lease_let_go(lease, &kept);
     request_end(&rq, rq.failure.kind);
     finish(job);
+}
+
+/* Its lease ran out under us, for the database was away, and the row has come back to who works on it still. */
+static bool
+is_kept(struct lease *lease, const struct db_rows *rows, size_t row)
+{
+    if (lease->about.renew == NULL)
+        return false;
+    const char *id = db_text(rows, row, 0);
+    int64_t oldest_ms = clock_monotonic_ms() - work_ms(lease);
+    AUTO_LOCK(&lease->mutex);
+    for (const struct kept_row *kept = lease->kept; kept != NULL; kept = kept->next)
+        if (kept->since_ms >= oldest_ms && strcmp(kept->id, id) == 0)
+            return true;
+    return false;
 }
 
 static void *
@@ -103,7 +134,8 @@ hand_out(struct lease *lease, struct request *rq, struct db_rows *rows)
     for (size_t i = 0; i < count; i++) {
         struct job *job = allocate(sizeof(*job));
         *job = (struct job){.taken = taken, .row = i};
-        if (!workers_try(lease->workers, work, job)) /* closing: the row's next taker comes when the lease runs out */
+        /* When closing, the row's next taker comes when the lease runs out. */
+        if (is_kept(lease, rows, i) || !workers_try(lease->workers, work, job))
             finish(job);
     }
     release(taken);
@@ -164,11 +196,51 @@ give_up_left(struct lease *lease, struct request *rq)
     return error;
 }
 
+/* The ids of what began before `until_ms`, unless it should have ended by now. */
+static size_t
+list_kept(struct lease *lease, struct arena *arena, int64_t now_ms, int64_t until_ms, const char ***ret_ids)
+{
+    size_t count = 0;
+    AUTO_LOCK(&lease->mutex);
+    for (const struct kept_row *kept = lease->kept; kept != NULL; kept = kept->next)
+        count++;
+    *ret_ids = arena_array(arena, count, sizeof(**ret_ids));
+    count = 0;
+    for (const struct kept_row *kept = lease->kept; kept != NULL; kept = kept->next)
+        if (kept->since_ms < until_ms && now_ms - kept->since_ms < work_ms(lease))
+            (*ret_ids)[count++] = arena_text(arena, kept->id);
+    return count;
+}
+
+static enum error
+renew(struct lease *lease, struct request *rq, int64_t now_ms, int64_t until_ms, int seconds)
+{
+    const char **ids;
+    size_t count = list_kept(lease, rq->arena, now_ms, until_ms, &ids);
+
+    if (count == 0)
+        return OK;
+    return DB_QUERY(lease->db, rq, lease->about.renew, NULL, DB_TEXT_ARRAY(ids, count), DB_INT(seconds), DB_TEXT(lease->holder));
+}
+
+static enum error
+renew_now_and_then(struct lease *lease, struct request *rq)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (lease->about.renew == NULL || now_ms - lease->renewed_ms < RENEW_PAUSE_MS)
+        return OK;
+    enum error error = renew(lease, rq, now_ms, now_ms - RENEW_PAUSE_MS, lease->about.seconds);
+    if (!error)
+        lease->renewed_ms = now_ms;
+    return error;
+}
+
 static void
 turn(void *context, struct request *loop_rq)
 {
     struct lease *lease = context;
-    if (give_up_left(lease, loop_rq) != OK)
+    if (renew_now_and_then(lease, loop_rq) != OK || give_up_left(lease, loop_rq) != OK)
         return; /* the database is away, and what follows needs it, too */
     int idle = claim_idle(lease);
     if (idle == 0)
@@ -191,6 +263,10 @@ stop(void *context)
 {
     struct lease *lease = context;
     AUTO_STRUCT(request, rq) = request_new();
+    rq->deadline_ms = clock_monotonic_ms() + STOP_MOST_MS;
+    /* Nobody renews any more while what was begun is finished. */
+    if (lease->about.renew != NULL && renew(lease, rq, clock_monotonic_ms(), INT64_MAX, lease->about.work_seconds) != OK)
+        failure_clear(rq); /* else they run out */
     workers_free(lease->workers);
     rq->deadline_ms = clock_monotonic_ms() + STOP_MOST_MS;
     (void)give_up_left(lease, rq); /* else they run out */
@@ -239,6 +315,25 @@ lease_leave(struct lease *lease, const char *id)
     }
     pthread_mutex_unlock(&lease->mutex);
     lease_wake(lease);
+}
+
+void
+lease_keep(struct lease *lease, const char *id, struct kept_row *ret_row)
+{
+    AUTO_LOCK(&lease->mutex);
+    *ret_row = (struct kept_row){.id = id, .since_ms = clock_monotonic_ms(), .next = lease->kept, .link = &lease->kept};
+    if (ret_row->next != NULL)
+        ret_row->next->link = &ret_row->next;
+    lease->kept = ret_row;
+}
+
+void
+lease_let_go(struct lease *lease, struct kept_row *row)
+{
+    AUTO_LOCK(&lease->mutex);
+    *row->link = row->next;
+    if (row->next != NULL)
+        row->next->link = row->link;
 }
 
 const char *

@@ -38,6 +38,8 @@
 #include "signet/v1/validator.pb-c.h"
 
 #define ACME_BODY_MAX (64 * 1024)
+/* What a process had in hand that died is gone on with so much later. Of work that takes longer the lease is renewed. */
+#define LEASE_S 5
 #define ACME_ID_LEN 22 /* 16 random octets, base64url */
 
 struct acme_config {

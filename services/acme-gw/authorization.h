@@ -15,8 +15,8 @@ struct order;
 struct policy;
 struct authorization_cache;
 
-/* Longer than the work that it covers, short enough for a client to wait when its holder has died. */
-#define VALIDATION_LEASE_S 30
+/* Longer than what the validator is given. */
+#define VALIDATION_WORK_S 30
 /* A validation takes milliseconds when the client has done its part. */
 #define VALIDATION_RETRY_AFTER_S 1
 
@@ -176,7 +176,7 @@ enum error caa_recheck(struct acme *acme, struct request *rq, const struct order
 
 /* ---- store_authorization.c, store_challenge.c ---- */
 
-extern const struct db_statement store_take_validations, store_leave_validations;
+extern const struct db_statement store_take_validations, store_renew_validations, store_leave_validations;
 enum error store_load_authorization(struct acme *acme, struct request *rq, const char *account_id, const char *id,
                                     struct authorization *ret_authorization) MUST_CHECK;
 /* Makes it with its one challenge, unless the account has proven the name lately; the id of the one that there is. */

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 
 #define CAA_REUSE_S (7 * 3600) /* the CA/Browser Forum allows 8 h */
-#define CAA_MS 8000            /* within the lease of a finalization */
+#define CAA_MS 8000            /* within FINALIZATION_WORK_S, with ra's time */
 
 static enum error
 ask_validator(struct acme *acme, struct request *rq, const char *suffix, const void *input, struct finding *ret_finding)

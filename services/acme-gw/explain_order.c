@@ -66,8 +66,8 @@ explain_processing(struct arena *arena, Pb__ExplainOrderReply *order)
     else
         order->why = "whoever was at it has gone without an end; the next replica takes it over";
     if (is_held)
-        order->next =
-            arena_format(arena, "%s is at it until %s at the longest", order->lease_holder, clock_format_rfc3339(arena, order->lease_ends_at_s));
+        order->next = arena_format(arena, "%s is at it; should it die, another replica goes on at %s", order->lease_holder,
+                                   clock_format_rfc3339(arena, order->lease_ends_at_s));
     else
         order->next =
             arena_format(arena, "any replica of acme-gw takes the next attempt, due at %s", clock_format_rfc3339(arena, order->next_attempt_at_s));
@@ -93,7 +93,7 @@ explain_renewed(struct arena *arena, Pb__ExplainOrderReply *order)
                      ? arena_format(arena, "the last attempt at the next certificate came to nothing: %s", renewal->trouble)
                      : arena_format(arena, "the certificate is issued, and was renewed %u time%s", renewal->renewals, plural(renewal->renewals));
     if (renewal->lease_ends_at_s > now_s)
-        order->next = arena_format(arena, "%s is at the next certificate until %s at the longest", renewal->lease_holder,
+        order->next = arena_format(arena, "%s is at the next certificate; should it die, another replica goes on at %s", renewal->lease_holder,
                                    clock_format_rfc3339(arena, renewal->lease_ends_at_s));
     else if (renewal->next_at_s != 0)
         order->next =

@@ -209,8 +209,11 @@ first_turn(struct acme *acme, struct request *rq, struct order *order)
 static enum error
 finish(struct acme *acme, struct http_exchange *x, struct order *order)
 {
-    enum error error = first_turn(acme, &x->rq, order);
+    struct kept_row kept;
 
+    lease_keep(acme->finalizations, order->id, &kept);
+    enum error error = first_turn(acme, &x->rq, order);
+    lease_let_go(acme->finalizations, &kept);
     /* The CSR is recorded: the order will be finished, and the client may poll. */
     if (error && error_is_retriable(error)) {
         request_note(&x->rq, "left", "to the lease: %s", x->rq.failure.detail);

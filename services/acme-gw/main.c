@@ -6,8 +6,8 @@
  * Announces:   configuration.changed (through acme.outbox)
  * Hears:       nothing
  * Privileges:  schema acme; the view ra.issued_certificate; no key but those of its nonces, of its TLS certificate and of sealed secrets
- * On failure:  validations, finalizations and automatic renewals are leased rows: any replica finishes them when a lease runs out. Nonces of a
- * process that is gone are refused with badNonce, and clients take the new one that comes with it.
+ * On failure:  validations, finalizations and automatic renewals are leased rows: any replica finishes them when a lease runs out, in a few seconds.
+ * Nonces of a process that is gone are refused with badNonce, and clients take the new one that comes with it.
  */
 #include "acme.h"
 
@@ -142,7 +142,9 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
     struct lease_about validations = {.name = "acme.validation",
                                       .take = &store_take_validations,
                                       .leave = &store_leave_validations,
-                                      .seconds = VALIDATION_LEASE_S,
+                                      .renew = &store_renew_validations,
+                                      .seconds = LEASE_S,
+                                      .work_seconds = VALIDATION_WORK_S,
                                       .threads = acme->config.validations,
                                       .pause_ms = LEASE_PAUSE_MS,
                                       .work = validation_work,
@@ -150,7 +152,9 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
     struct lease_about finalizations = {.name = "acme.finalization",
                                         .take = &store_take_finalizations,
                                         .leave = &store_leave_finalizations,
-                                        .seconds = FINALIZATION_LEASE_S,
+                                        .renew = &store_renew_finalizations,
+                                        .seconds = LEASE_S,
+                                        .work_seconds = FINALIZATION_WORK_S,
                                         .threads = acme->config.finalizations,
                                         .pause_ms = LEASE_PAUSE_MS,
                                         .work = finalize_work,
@@ -158,7 +162,9 @@ open_leases(struct service *service, struct request *rq, struct acme *acme)
     struct lease_about stars = {.name = "acme.star",
                                 .take = &store_take_stars,
                                 .leave = &store_leave_stars,
-                                .seconds = STAR_LEASE_S,
+                                .renew = &store_renew_stars,
+                                .seconds = LEASE_S,
+                                .work_seconds = STAR_WORK_S,
                                 .threads = acme->config.finalizations,
                                 .pause_ms = LEASE_PAUSE_MS,
                                 .work = renew_star_work,

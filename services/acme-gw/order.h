@@ -19,8 +19,8 @@ struct policy;
 struct star;
 
 #define ORDER_LIFETIME_S (7 * 24 * 3600)
-/* Longer than the work that it covers, short enough for a client to wait when its holder has died. */
-#define FINALIZATION_LEASE_S 20
+/* Longer than a look at CAA and the call to ra. */
+#define FINALIZATION_WORK_S 20
 
 enum order_status { ORDER_PENDING = 1, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID, ORDER_CANCELED };
 
@@ -172,7 +172,7 @@ void stored_chains_add(struct stored_chains *chains, struct bytes sha256);
 
 /* ---- store_order.c ---- */
 
-extern const struct db_statement store_take_finalizations, store_leave_finalizations;
+extern const struct db_statement store_take_finalizations, store_renew_finalizations, store_leave_finalizations;
 enum order_status store_order_status(const char *name);
 enum error store_load_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, struct order *ret_order) MUST_CHECK;
 /* The next `most` of an account after that place, newest first, whatever their status; expired ones are ORDER_INVALID. */

@@ -19,8 +19,8 @@ struct order;
 struct issued;
 struct signed_request;
 
-/* Longer than the call to ra that it covers. */
-#define STAR_LEASE_S 20
+/* Longer than a look at CAA and the call to ra. */
+#define STAR_WORK_S 20
 /* At least, where the policy does not say it. */
 #define STAR_LIFETIME_S 86400
 
@@ -73,7 +73,7 @@ enum error cancel_order(struct acme *acme, struct http_exchange *x, const struct
 
 /* ---- store_star.c ---- */
 
-extern const struct db_statement store_take_stars, store_leave_stars;
+extern const struct db_statement store_take_stars, store_renew_stars, store_leave_stars;
 
 struct star_turn {
     int attempts;

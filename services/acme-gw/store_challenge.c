@@ -45,6 +45,8 @@ static const struct db_statement postpone_validation = {
     "postpone_validation", "UPDATE acme.challenge SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL "
                            "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
 
+const struct db_statement store_renew_validations = {
+    "renew_validations", "UPDATE acme.challenge SET leased_until = now() + make_interval(secs => $2) WHERE id = ANY ($1) AND lease_holder = $3"};
 const struct db_statement store_leave_validations = {
     "leave_validations", "UPDATE acme.challenge SET due_at = now() + make_interval(secs => power(2, least(attempts, 6) - 1)), leased_until = NULL, "
                          "lease_holder = NULL WHERE id = ANY ($1) AND lease_holder = $2 AND status = 'processing'"};
@@ -133,8 +135,8 @@ store_begin_challenge(struct acme *acme, struct request *rq, const char *account
 {
     struct db_rows *begun = NULL, *found = NULL;
     struct db_step steps[] = {
-        DB_STEP(&begin_challenge, &begun, DB_TEXT(id), DB_TEXT(account_id), DB_INT(VALIDATION_LEASE_S), DB_TEXT(lease_holder(acme->validations)),
-                DB_TEXT(type), DB_BYTES(response)),
+        DB_STEP(&begin_challenge, &begun, DB_TEXT(id), DB_TEXT(account_id), DB_INT(LEASE_S), DB_TEXT(lease_holder(acme->validations)), DB_TEXT(type),
+                DB_BYTES(response)),
         DB_STEP(&load_challenge, &found, DB_TEXT(id), DB_TEXT(account_id), DB_TEXT(type)),
     };
 

@@ -163,7 +163,7 @@ add_claims(struct batch *batch, const struct part *part, struct db_rows **ret_cl
     }
     struct db_value *values = add_step(batch, &claim_orders, COUNT_OF(claim_types) + 2, ret_claimed);
     db_columns_take(columns, values);
-    values[COUNT_OF(claim_types)] = DB_INT(FINALIZATION_LEASE_S);
+    values[COUNT_OF(claim_types)] = DB_INT(LEASE_S);
     values[COUNT_OF(claim_types) + 1] = DB_TEXT(lease_holder(batch->acme->finalizations));
 }
 

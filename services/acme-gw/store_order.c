@@ -24,6 +24,8 @@ const struct db_statement store_take_finalizations = {
                           "AND (leased_until IS NULL OR leased_until < now()) ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
                           "UPDATE acme.orders o SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = o.attempts + 1 "
                           "FROM due WHERE o.id = due.id RETURNING " ORDER_COLUMNS ", o.csr"};
+const struct db_statement store_renew_finalizations = {
+    "renew_finalizations", "UPDATE acme.orders SET leased_until = now() + make_interval(secs => $2) WHERE id = ANY ($1) AND lease_holder = $3"};
 const struct db_statement store_leave_finalizations = {
     "leave_finalizations", "UPDATE acme.orders SET due_at = now() + make_interval(secs => power(2, least(attempts, 6) - 1)), leased_until = NULL, "
                            "lease_holder = NULL WHERE id = ANY ($1) AND lease_holder = $2 AND status = 'processing'"};

@@ -12,7 +12,8 @@ const struct db_statement store_take_stars = {
                   "UPDATE acme.star s SET leased_until = now() + make_interval(secs => $2), lease_holder = $3, attempts = s.attempts + 1 "
                   "FROM due, acme.orders o, acme.account k WHERE s.order_id = due.order_id AND o.id = due.order_id AND k.id = o.account_id "
                   "RETURNING " ORDER_COLUMNS ", o.csr, s.attempts, s.renewal, " STAR_OBSTACLE};
-
+const struct db_statement store_renew_stars = {
+    "renew_stars", "UPDATE acme.star SET leased_until = now() + make_interval(secs => $2) WHERE order_id = ANY ($1) AND lease_holder = $3"};
 const struct db_statement store_leave_stars = {
     "leave_stars", "UPDATE acme.star SET due_at = now() + make_interval(secs => power(2, least(attempts, 6) - 1)), leased_until = NULL, "
                    "lease_holder = NULL WHERE order_id = ANY ($1) AND lease_holder = $2 AND due_at IS NOT NULL"};

@@ -9,7 +9,7 @@
 #include "base/base64.h"
 #include "base/clock.h"
 
-#define VALIDATOR_DEADLINE_MS 24000 /* validator.proto's, and a fifth of it for a first question that nobody answers; within the lease */
+#define VALIDATOR_DEADLINE_MS 24000 /* validator.proto's, and a fifth of it for a first question that nobody answers; within VALIDATION_WORK_S */
 #define PAUSE_MOST_S 30
 #define ATTEMPTS_MAX 14 /* about five minutes in which the validator cannot be reached; then the client is told */
 
@@ -173,6 +173,7 @@ struct begun {
     struct arena *arena;
     struct acme *acme;
     struct validation validation;
+    struct kept_row kept;
     const char *traceparent;
     int64_t deadline_ms;
 };
@@ -186,6 +187,7 @@ work_on(void *argument)
     request_begin(&rq, "lease", "acme.validation", begun->traceparent);
     rq.deadline_ms = begun->deadline_ms;
     take_noted_turn(begun->acme, &rq, &begun->validation);
+    lease_let_go(begun->acme->validations, &begun->kept);
     request_end(&rq, rq.failure.kind);
     arena_free(begun->arena);
 }
@@ -217,11 +219,13 @@ validation_begin(struct acme *acme, struct request *rq, const struct validation 
                             .acme = acme,
                             .validation = copy_of(arena, validation),
                             .traceparent = arena_text(arena, request_traceparent(rq)),
-                            .deadline_ms = clock_monotonic_ms() + INT64_C(1000) * VALIDATION_LEASE_S};
+                            .deadline_ms = clock_monotonic_ms() + INT64_C(1000) * VALIDATION_WORK_S};
+    lease_keep(acme->validations, begun->validation.challenge_id, &begun->kept);
     if (workers_try(acme->validators, work_on, begun)) {
         (void)TAKE(arena);
         return;
     }
+    lease_let_go(acme->validations, &begun->kept);
     /* Should even this fail, the lease runs out by itself. */
     if (store_postpone_validation(acme, rq, validation->challenge_id, 0) == OK)
         lease_wake(acme->validations);

@@ -93,10 +93,20 @@ certificate_of(struct arena *arena, struct bytes serial, const char *name, int64
     return signed_join(arena, certificate_encode_tbs(arena, &plan), SIG_ECDSA_SHA256, BYTES(issuer_key_id, sizeof issuer_key_id));
 }
 
+struct lease {
+    const char *holder;
+    atomic_int wakes, kept;
+    char left[64]; /* the last one */
+};
+
+static struct lease validations = {.holder = "gateway/validations"}, finalizations = {.holder = "gateway/finalizations"},
+                    stars = {.holder = "gateway/stars"};
+
 static inline enum error
 play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCMessage **ret_reply)
 {
     beyond.enrolments++;
+    assert_true(finalizations.kept > 0 || stars.kept > 0); /* whoever is asked long is not taken for dead */
     snprintf(beyond.enrolled_key, sizeof beyond.enrolled_key, "%s", input->idempotency_key);
     snprintf(beyond.enrolled_channel, sizeof beyond.enrolled_channel, "%s", input->channel);
     snprintf(beyond.enrolled_template, sizeof beyond.enrolled_template, "%s", input->template_);
@@ -272,15 +282,6 @@ put_certificate(struct arena *arena, const char *name, int64_t not_before_s, int
 
 /* ---- leases, turned by hand ---- */
 
-struct lease {
-    const char *holder;
-    atomic_int wakes;
-    char left[64]; /* the last one */
-};
-
-static struct lease validations = {.holder = "gateway/validations"}, finalizations = {.holder = "gateway/finalizations"},
-                    stars = {.holder = "gateway/stars"};
-
 void
 lease_wake(struct lease *lease)
 {
@@ -291,6 +292,18 @@ void
 lease_leave(struct lease *lease, const char *id)
 {
     snprintf(lease->left, sizeof lease->left, "%s", id);
+}
+
+void
+lease_keep(struct lease *lease, const char *id, struct kept_row *ret_row)
+{
+    lease->kept++;
+}
+
+void
+lease_let_go(struct lease *lease, struct kept_row *row)
+{
+    lease->kept--;
 }
 
 const char *
@@ -309,7 +322,9 @@ turn(const struct db_statement *take, struct lease *lease, void (*work)(void *co
     assert_int_equal(DB_QUERY(gateway.db, rq, take, &rows, DB_INT(10), DB_INT(30), DB_TEXT(lease->holder)), OK);
     for (size_t i = 0; i < db_count(rows); i++) {
         AUTO_STRUCT(request, own) = request_new();
+        lease->kept++; /* as lease.c does */
         work(&gateway, own, rows, i);
+        lease->kept--;
     }
     return db_count(rows);
 }

@@ -271,11 +271,15 @@ what_is_too_much_at_once_is_left_to_the_lease_loop(void **state)
     for (size_t i = 0; i < 3; i++)
         assert_status(client_post(&me, made[i].challenge, "{}"), 200);
     assert_int_equal(validations.wakes, 1);
+    assert_int_equal(validations.kept, 2);
     for (size_t i = 0; i < 3; i++)
         sem_post(&validator_gate);
     assert_int_equal(turn_validations(), 1);
     for (size_t i = 0; i < 3; i++)
         wait_for_status(&me, made[i].url, "ready");
+    for (int i = 0; validations.kept > 0 && i < 10000; i++)
+        clock_sleep_ms(1);
+    assert_int_equal(validations.kept, 0);
 }
 
 /* As after kill -9 while the validator was asked: the row is leased to somebody who is not there any more. */

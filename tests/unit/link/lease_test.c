@@ -27,7 +27,7 @@ struct service_loop {
     atomic_int failures;
 };
 
-static struct service_loop loops[16]; /* of all cases: what was drained stays, here as in the process */
+static struct service_loop loops[24]; /* of all cases: what was drained stays, here as in the process */
 static size_t loop_count;
 static struct {
     void (*stop)(void *context);
@@ -110,10 +110,12 @@ service_instance(const struct service *service)
 static const struct db_statement take_rows = {
     "take_rows", "UPDATE work SET lease_holder = $3, leased_until = now() + $2 * interval '1 second', attempts = attempts + 1 WHERE id IN "
                  "(SELECT id FROM work WHERE due_at <= now() AND (leased_until IS NULL OR leased_until < now()) ORDER BY id LIMIT $1 FOR UPDATE SKIP "
-                 "LOCKED) RETURNING id, token, names"};
+                 "LOCKED) RETURNING id::text, token, names"};
+static const struct db_statement renew_rows = {
+    "renew_rows", "UPDATE work SET leased_until = now() + $2 * interval '1 second' WHERE id = ANY ($1::text[]::bigint[]) AND lease_holder = $3"};
 static const struct db_statement leave_rows = {
     "leave_rows", "UPDATE work SET lease_holder = NULL, leased_until = NULL WHERE id = ANY ($1::text[]::bigint[]) AND lease_holder = $2"};
-static const struct db_statement end_row = {"end_row", "DELETE FROM work WHERE id = $1 AND lease_holder = $2"};
+static const struct db_statement end_row = {"end_row", "DELETE FROM work WHERE id = $1::text::bigint AND lease_holder = $2"};
 
 struct owner {
     struct lease *lease;
@@ -138,11 +140,9 @@ work_on(void *context, struct request *rq, const struct db_rows *rows, size_t ro
     const char *const *names;
     if (db_text_array(rows, row, 2, &names) != 2 || strcmp(names[0], db_text(rows, row, 1)) != 0)
         owner->token_errors++;
-    if (owner->leaves) {
-        char id[24];
-        snprintf(id, sizeof id, "%lld", (long long)db_int(rows, row, 0));
-        lease_leave(owner->lease, id);
-    } else if (!owner->abandons && DB_QUERY(db, rq, &end_row, NULL, DB_BIGINT(db_int(rows, row, 0)), DB_TEXT(lease_holder(owner->lease))) != OK)
+    if (owner->leaves)
+        lease_leave(owner->lease, db_text(rows, row, 0));
+    else if (!owner->abandons && DB_QUERY(db, rq, &end_row, NULL, DB_TEXT(db_text(rows, row, 0)), DB_TEXT(lease_holder(owner->lease))) != OK)
         return;
     owner->at_once--;
     owner->ended++;
@@ -169,17 +169,25 @@ ask_is(const char *sql, const char *expected)
 #define NO_ROWS_LEFT ask_is("SELECT count(*) FROM work", "0")
 
 static void
-open_lease(struct request *rq, struct owner *owner, int threads, int seconds, int pause_ms)
+open_renewed(struct request *rq, struct owner *owner, int threads, int seconds, int work_seconds, int pause_ms)
 {
     struct lease_about about = {.name = "test.work",
                                 .take = &take_rows,
                                 .leave = &leave_rows,
+                                .renew = work_seconds > 0 ? &renew_rows : NULL,
                                 .seconds = seconds,
+                                .work_seconds = work_seconds,
                                 .threads = threads,
                                 .pause_ms = pause_ms,
                                 .work = work_on,
                                 .context = owner};
     assert_int_equal(lease_open(NULL, rq, db, &about, &owner->lease), OK);
+}
+
+static void
+open_lease(struct request *rq, struct owner *owner, int threads, int seconds, int pause_ms)
+{
+    open_renewed(rq, owner, threads, seconds, 0, pause_ms);
 }
 
 static void
@@ -343,6 +351,99 @@ a_drain_gives_up_what_was_left(void **state)
 }
 
 static void
+the_lease_of_work_that_takes_longer_is_renewed(void **state)
+{
+    struct owner owner = {.gate_closed = true}, other = {0};
+    insert_rows(2);
+    open_renewed(process_rq, &owner, 2, 3, 60, 50);
+    WAIT_FOR(owner.begun == 2);
+    open_renewed(process_rq, &other, 2, 3, 60, 50);
+    postgres_kit_run(postgres, "CREATE TABLE first AS SELECT * FROM work");
+    WAIT_FOR(ask_is("SELECT count(*) FROM work JOIN first USING (id) WHERE work.leased_until > first.leased_until + interval '3 seconds'", "2"));
+    postgres_kit_run(postgres, "DROP TABLE first");
+    owner.gate_closed = false;
+    WAIT_FOR(owner.ended == 2);
+    assert_int_equal(other.begun, 0);
+    drain();
+    assert_true(NO_ROWS_LEFT);
+}
+
+/* Else what hangs would never be taken from it. */
+static void
+the_lease_of_work_is_not_renewed_beyond_its_deadline(void **state)
+{
+    struct owner owner = {.gate_closed = true};
+    insert_rows(1);
+    open_renewed(process_rq, &owner, 2, 1, 2, 50);
+    WAIT_FOR(owner.begun == 2);
+    owner.gate_closed = false;
+    drain();
+}
+
+/* As a request does that has taken a row itself, and leaves it behind in the end. */
+static void
+what_is_kept_is_renewed_until_it_is_let_go(void **state)
+{
+    struct owner owner = {0};
+    struct kept_row before, kept, after;
+    char sql[300];
+    open_renewed(process_rq, &owner, 2, 3, 60, 50);
+    lease_keep(owner.lease, "76", &before);
+    lease_keep(owner.lease, "77", &kept);
+    lease_keep(owner.lease, "78", &after);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO work (id, token, names, lease_holder, leased_until) SELECT 77, t, ARRAY[t::text, 'x'], '%s', now() + interval '3 seconds' "
+             "FROM gen_random_uuid() AS t",
+             lease_holder(owner.lease));
+    postgres_kit_run(postgres, sql);
+    WAIT_FOR(ask_is("SELECT count(*) FROM work WHERE leased_until > due_at + interval '6 seconds'", "1"));
+    assert_int_equal(owner.begun, 0);
+    lease_let_go(owner.lease, &kept);
+    lease_let_go(owner.lease, &after);
+    lease_let_go(owner.lease, &before);
+    WAIT_FOR(owner.ended == 1);
+    drain();
+}
+
+/* The database was away for longer than a lease. */
+static void
+a_row_that_comes_back_to_who_works_on_it_is_not_begun_twice(void **state)
+{
+    struct owner owner = {.gate_closed = true};
+    insert_rows(1);
+    open_renewed(process_rq, &owner, 2, 60, 60, 50);
+    WAIT_FOR(owner.begun == 1);
+    postgres_kit_run(postgres, "UPDATE work SET leased_until = now() - interval '1 second'");
+    WAIT_FOR(ask_is("SELECT attempts FROM work", "2"));
+    owner.gate_closed = false;
+    WAIT_FOR(NO_ROWS_LEFT);
+    drain();
+    assert_int_equal(owner.begun, 1);
+}
+
+static void *
+drain_all(void *argument)
+{
+    drain();
+    return NULL;
+}
+
+static void
+a_drain_renews_for_as_long_as_the_work_may_last(void **state)
+{
+    struct owner owner = {.gate_closed = true};
+    pthread_t thread;
+    insert_rows(1);
+    open_renewed(process_rq, &owner, 2, 60, 3600, PAUSE_LONG_MS);
+    WAIT_FOR(owner.begun == 1);
+    pthread_create(&thread, NULL, drain_all, NULL);
+    WAIT_FOR(ask_is("SELECT count(*) FROM work WHERE leased_until > now() + interval '30 minutes'", "1"));
+    owner.gate_closed = false;
+    pthread_join(thread, NULL);
+    assert_int_equal(owner.ended, 1);
+}
+
+static void
 the_drain_finishes_what_was_begun(void **state)
 {
     struct owner owner = {.gate_closed = true};
@@ -413,6 +514,11 @@ main(void)
         CASE(what_is_left_while_the_database_is_away_is_given_up_when_it_is_back),
         CASE(a_lease_that_is_anothers_is_not_given_up),
         CASE(a_drain_gives_up_what_was_left),
+        CASE(the_lease_of_work_that_takes_longer_is_renewed),
+        CASE(the_lease_of_work_is_not_renewed_beyond_its_deadline),
+        CASE(what_is_kept_is_renewed_until_it_is_let_go),
+        CASE(a_row_that_comes_back_to_who_works_on_it_is_not_begun_twice),
+        CASE(a_drain_renews_for_as_long_as_the_work_may_last),
         CASE(the_drain_finishes_what_was_begun),
         CASE(tells_when_the_database_is_away_and_goes_on_when_it_is_back),
     };
