@@ -68,7 +68,13 @@ put_value(struct arena *arena, struct buffer *to, const ProtobufCFieldDescriptor
     }
 }
 
-/* Lists are of texts. */
+/* Of what lists have: texts, and words of a contract. */
+static size_t
+element_size(const ProtobufCFieldDescriptor *field)
+{
+    return field->type == PROTOBUF_C_TYPE_STRING ? sizeof(char *) : field->type == PROTOBUF_C_TYPE_ENUM ? sizeof(int) : 0;
+}
+
 static const char *
 field_text(struct arena *arena, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
@@ -77,9 +83,11 @@ field_text(struct arena *arena, const ProtobufCMessage *message, const ProtobufC
 
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         size_t count = *(const size_t *)(at + field->quantifier_offset);
-        const char *const *texts = *(const char *const *const *)(at + field->offset);
-        for (size_t i = 0; field->type == PROTOBUF_C_TYPE_STRING && i < count; i++)
-            buffer_append_format(&text, "%s%s", i > 0 ? "," : "", texts[i]);
+        const char *elements = *(const char *const *)(at + field->offset);
+        for (size_t i = 0; element_size(field) > 0 && i < count; i++) {
+            buffer_append_text(&text, i > 0 ? "," : "");
+            put_value(arena, &text, field, elements + i * element_size(field));
+        }
     } else {
         put_value(arena, &text, field, at + field->offset);
     }

@@ -287,6 +287,9 @@ audit_ca_created(struct request *rq, const Pb__CaCreated *created)
     struct buffer out = begin(rq, "ca.created");
 
     put_text(&out, "issuer", created->name);
+    put_text(&out, "operator", created->operator_);
+    if (!text_is_empty(created->caller))
+        put_principal(rq, &out, "bus", created->caller);
     put_sha256(rq, &out, "certificate_sha256", message_bytes(created->certificate));
     put_text(&out, "result", "ok");
     return end(rq, &out);

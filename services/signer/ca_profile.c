@@ -99,13 +99,15 @@ ca_profile_message(struct request *rq, const struct authority_row *row)
 }
 
 enum error
-ca_profile_activate(struct signer *signer, struct request *rq, struct authority_row *row)
+ca_profile_activate(struct signer *signer, struct request *rq, const char *by, struct authority_row *row)
 {
     Pb__CaCreated event = PB__CA_CREATED__INIT;
     bool found;
 
     event.name = row->name;
     event.certificate = message_data(row->certificate);
+    event.operator_ = by;
+    event.caller = rq->caller;
     const char *event_id = arena_format(rq->arena, "ca-created-%s-%s", row->name, bytes_hex(rq->arena, row->serial, 0));
     enum error error = store_activate_authority(signer, rq, row, event_id, &event.base);
     if (error != OK)

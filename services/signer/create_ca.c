@@ -228,7 +228,7 @@ certify(struct signer *signer, struct request *rq, struct authority_row *row, co
     row->chain_count = 0;
     if (parent != NULL)
         copy_chain(parent, row);
-    return ca_profile_activate(signer, rq, row);
+    return OK;
 }
 
 static enum error
@@ -247,7 +247,7 @@ make_csr(struct signer *signer, struct request *rq, struct authority_row *row, c
 }
 
 static enum error
-complete(struct signer *signer, struct request *rq, struct authority_row *row, const struct authority *parent)
+complete(struct signer *signer, struct request *rq, const Pb__CreateCaRequest *request, struct authority_row *row, const struct authority *parent)
 {
     struct token_key *own_key = NULL;
 
@@ -256,7 +256,10 @@ complete(struct signer *signer, struct request *rq, struct authority_row *row, c
         error = open_own_key(rq, row, &own_key);
     if (error != OK)
         return error;
-    return row->csr_only ? make_csr(signer, rq, row, own_key) : certify(signer, rq, row, parent, own_key);
+    if (row->csr_only)
+        return make_csr(signer, rq, row, own_key);
+    error = certify(signer, rq, row, parent, own_key);
+    return error != OK ? error : ca_profile_activate(signer, rq, request->operator_, row);
 }
 
 /* The next attempt need not wait; and a request that the token will never fulfil leaves its name free. The caller hears the first failure. */
@@ -293,7 +296,7 @@ create_ca(struct signer *signer, struct request *rq, const Pb__CreateCaRequest *
         error = begin(signer, rq, request, &row);
     if (error != OK)
         return error;
-    error = complete(signer, rq, &row, parent);
+    error = complete(signer, rq, request, &row, parent);
     if (error != OK)
         return give_back(signer, rq, request->name, error);
     request_note(rq, "key", "%s", row.key_uri);

@@ -103,10 +103,32 @@ check_certificate(struct request *rq, const Pb__ImportCaRequest *request, struct
     return check_chain(rq, request, certificate, row);
 }
 
+struct other_way {
+    const char *name;
+    const struct way_up *way;
+};
+
+static enum error
+write_alternate(struct db *db, struct request *rq, void *context, struct configuration_change *change)
+{
+    const struct other_way *other = context;
+    uint8_t sha256[32];
+    bool added = false;
+
+    enum error error = store_add_alternate(db, rq, other->name, other->way, &added);
+    if (error != OK || !added)
+        return error;
+    certificate_sha256(other->way->certificates[0], sha256);
+    change->action = "changed";
+    change->also = arena_format(rq->arena, "cross certificate, SHA-256 %s", bytes_hex(rq->arena, BYTES(sha256, sizeof sha256), 0));
+    return OK;
+}
+
 /* A cross certificate: for the same key under the same name, so that what the CA has issued leads to another root as well. */
 static enum error
 import_alternate(struct signer *signer, struct request *rq, const Pb__ImportCaRequest *request, struct authority_row *row)
 {
+    struct configuration_change change = {.what = "ca", .name = row->name, .by = request->operator_};
     struct authority_row other = *row;
     struct certificate own, certificate;
     struct way_up way = {0};
@@ -128,7 +150,7 @@ import_alternate(struct signer *signer, struct request *rq, const Pb__ImportCaRe
     way.certificates[way.count++] = other.certificate;
     for (size_t i = 0; i < other.chain_count; i++)
         way.certificates[way.count++] = other.chain[i];
-    error = store_add_alternate(signer, rq, row->name, &way);
+    error = configuration_write(signer->outbox, signer->db, rq, write_alternate, &(struct other_way){row->name, &way}, &change);
     if (error != OK)
         return error;
     authority_cache_forget(signer->authorities);
@@ -162,7 +184,7 @@ import_ca(struct signer *signer, struct request *rq, const Pb__ImportCaRequest *
             return fail(rq, ERR_CONFLICT, "the CA %s does not wait for a certificate; it is %s", row.name, authority_status_name(row.status));
         error = check_certificate(rq, request, &row);
         if (error == OK)
-            error = ca_profile_activate(signer, rq, &row);
+            error = ca_profile_activate(signer, rq, request->operator_, &row);
         if (error != OK)
             return error;
     }

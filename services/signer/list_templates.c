@@ -8,5 +8,5 @@ list_templates(struct signer *signer, struct request *rq, const Pb__ListTemplate
 {
     if (request->version != 0 && text_is_empty(request->name))
         return fail(rq, ERR_BAD_REQUEST, "a version needs the name of its template");
-    return store_list_templates(signer, rq, request->name, request->version, &ret_reply->templates, &ret_reply->n_templates);
+    return store_list_templates(signer->db, rq, request->name, request->version, &ret_reply->templates, &ret_reply->n_templates);
 }

@@ -311,12 +311,12 @@ struct certificate_plan ca_profile_plan(struct request *rq, const struct authori
                                         const struct authority *parent);
 Pb__Ca *ca_profile_message(struct request *rq, const struct authority_row *row);
 /* Chain, default, event: everything that makes a CA active, in one transaction. */
-enum error ca_profile_activate(struct signer *signer, struct request *rq, struct authority_row *row) MUST_CHECK;
+enum error ca_profile_activate(struct signer *signer, struct request *rq, const char *by, struct authority_row *row) MUST_CHECK;
 
 /* ---- store.c, store_authority.c, store_delegate.c, store_template.c: all SQL ---- */
 
 /* The same again changes nothing. */
-enum error store_add_alternate(struct signer *signer, struct request *rq, const char *name, const struct way_up *way) MUST_CHECK;
+enum error store_add_alternate(struct db *db, struct request *rq, const char *name, const struct way_up *way, bool *ret_added) MUST_CHECK;
 enum error store_find_authority(struct signer *signer, struct request *rq, const char *name, bool *ret_found, struct authority_row *ret_row)
     MUST_CHECK;
 enum error store_list_authorities(struct signer *signer, struct request *rq, const char *name, struct authority_row **ret_rows, size_t *ret_count)
@@ -373,9 +373,9 @@ enum error store_begin_scep_ra(struct signer *signer, struct request *rq, const 
 enum error store_set_scep_ra(struct signer *signer, struct request *rq, struct bytes serial, struct bytes certificate) MUST_CHECK;
 
 /* version 0: the newest. `name` "": the newest of each. */
-enum error store_list_templates(struct signer *signer, struct request *rq, const char *name, uint32_t version, Pb__Template ***ret_templates,
+enum error store_list_templates(struct db *db, struct request *rq, const char *name, uint32_t version, Pb__Template ***ret_templates,
                                 size_t *ret_count) MUST_CHECK;
-enum error store_add_template(struct signer *signer, struct request *rq, const Pb__Template *template, uint32_t *ret_version) MUST_CHECK;
+enum error store_add_template(struct db *db, struct request *rq, const Pb__Template *template, uint32_t *ret_version) MUST_CHECK;
 
 /* context.c: caches and metrics of a signer whose config is filled; the rest is main's. */
 void signer_init(struct signer *signer);

@@ -288,16 +288,20 @@ static const struct db_statement insert_alternate = {
                         "FROM unnest($3::bytea[]) WITH ORDINALITY AS up (certificate, ordinality) ON CONFLICT DO NOTHING"};
 
 enum error
-store_add_alternate(struct signer *signer, struct request *rq, const char *name, const struct way_up *way)
+store_add_alternate(struct db *db, struct request *rq, const char *name, const struct way_up *way, bool *ret_added)
 {
     struct buffer all = buffer_in(rq->arena);
+    struct db_rows *added;
     uint8_t sha256[32];
 
     for (size_t i = 0; i < way->count; i++)
         buffer_append(&all, way->certificates[i].at, way->certificates[i].len);
     certificate_sha256(buffer_bytes(&all), sha256);
-    return DB_QUERY(signer->db, rq, &insert_alternate, NULL, DB_TEXT(name), DB_BYTES(BYTES(sha256, sizeof sha256)),
-                    DB_BYTES_ARRAY(way->certificates, way->count));
+    enum error error = DB_QUERY(db, rq, &insert_alternate, &added, DB_TEXT(name), DB_BYTES(BYTES(sha256, sizeof sha256)),
+                                DB_BYTES_ARRAY(way->certificates, way->count));
+    if (error == OK)
+        *ret_added = db_affected(added) > 0; /* a row for each of its certificates */
+    return error;
 }
 
 /* ---- succession ---- */

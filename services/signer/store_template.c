@@ -87,15 +87,15 @@ read_template(struct request *rq, const struct db_rows *rows, size_t row)
 }
 
 enum error
-store_list_templates(struct signer *signer, struct request *rq, const char *name, uint32_t version, Pb__Template ***ret_templates, size_t *ret_count)
+store_list_templates(struct db *db, struct request *rq, const char *name, uint32_t version, Pb__Template ***ret_templates, size_t *ret_count)
 {
     struct db_rows *rows;
     enum error error;
 
     if (version == 0)
-        error = DB_QUERY(signer->db, rq, &list_newest, &rows, DB_TEXT(name));
+        error = DB_QUERY(db, rq, &list_newest, &rows, DB_TEXT(name));
     else
-        error = DB_QUERY(signer->db, rq, &list_version, &rows, DB_TEXT(name), DB_INT((int32_t)version));
+        error = DB_QUERY(db, rq, &list_version, &rows, DB_TEXT(name), DB_INT((int32_t)version));
     if (error != OK)
         return error;
     size_t count = db_count(rows);
@@ -114,7 +114,7 @@ static const struct db_statement add_template = {
                     "FROM ca.template WHERE name = $1 RETURNING version"};
 
 enum error
-store_add_template(struct signer *signer, struct request *rq, const Pb__Template *template, uint32_t *ret_version)
+store_add_template(struct db *db, struct request *rq, const Pb__Template *template, uint32_t *ret_version)
 {
     const char **name_types = arena_array(rq->arena, template->n_name_types, sizeof(const char *));
     struct db_rows *rows;
@@ -122,7 +122,7 @@ store_add_template(struct signer *signer, struct request *rq, const Pb__Template
     for (size_t i = 0; i < template->n_name_types; i++)
         name_types[i] = name_type_names[template->name_types[i]];
     enum error error =
-        DB_QUERY(signer->db, rq, &add_template, &rows, DB_TEXT(template->name), DB_TEXT(template->description), DB_BOOL(template->enabled),
+        DB_QUERY(db, rq, &add_template, &rows, DB_TEXT(template->name), DB_TEXT(template->description), DB_BOOL(template->enabled),
                  DB_INT((int32_t) template->validity_days), DB_TEXT_ARRAY(template->key_types, template->n_key_types),
                  DB_INT((int32_t) template->min_rsa_bits), DB_TEXT_ARRAY(template->key_usage, template->n_key_usage),
                  DB_TEXT_ARRAY(template->extended_key_usage, template->n_extended_key_usage), DB_BOOL(template->is_ca), DB_INT(template->path_length),

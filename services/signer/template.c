@@ -251,7 +251,7 @@ read_anew(struct signer *signer, struct request *own, const char *name, uint32_t
     Pb__Template **found;
     size_t count;
 
-    enum error error = store_list_templates(signer, own, name, version, &found, &count);
+    enum error error = store_list_templates(signer->db, own, name, version, &found, &count);
     if (error != OK)
         return error;
     if (count == 0)

@@ -35,6 +35,7 @@ ca_create(struct ctl *ctl, struct request *rq)
     request.csr_only = argument(ctl, "csr-only") != NULL;
     request.key_uri = argument_or(ctl, "key-uri", "");
     request.digest = argument_or(ctl, "digest", "");
+    request.operator_ = operator_name(rq->arena);
     error = argument_number(ctl, rq, "days", 1, 36500, request.parent[0] != '\0' ? 3650 : 7300, &days);
     if (!error)
         error = argument_number(ctl, rq, "path-length", -1, 10, -1, &path_length);

@@ -46,6 +46,7 @@ ca_import(struct ctl *ctl, struct request *rq)
     request.name = ctl->arguments.words[0];
     request.certificate = message_data(der);
     request.alternate = argument(ctl, "alternate") != NULL;
+    request.operator_ = operator_name(rq->arena);
 
     error = CTL_CALL(ctl, rq, signer, ImportCa, &request, &reply);
     return error ? error : answer(ctl, rq, &reply->ca->base, "CA %s is %s\n", reply->ca->name, reply->ca->status);

@@ -80,6 +80,7 @@ template_import(struct ctl *ctl, struct request *rq)
     struct bytes yaml;
     enum error error;
 
+    request.operator_ = operator_name(rq->arena);
     error = file_read(rq, ctl->arguments.words[0], 64 * 1024, &yaml);
     if (!error)
         error = template_from_yaml(rq, yaml, &request.template_);

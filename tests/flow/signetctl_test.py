@@ -75,6 +75,9 @@ def test_a_template_goes_out_and_in_as_yaml(stack):
     assert "version 2" in stack.signetctl("template", "import", str(path)).stdout
     assert as_json(stack, "template", "show", "Short", "--version", "1")["validity_days"] == 7
     assert as_json(stack, "template", "show", "TLS-Server-Internal")["version"] == version
+    record = until(lambda: next((entry["record"] for entry in as_json(stack, "audit", "show", "--action", "configuration")
+                                 if entry["record"]["name"] == "Short" and entry["record"]["done"] == "changed"), None))
+    assert record["what"] == "template" and record["operator"] and "validity_days: 7 → 8" in record["changes"]
 
 
 @pytest.mark.parametrize("yaml, says", [

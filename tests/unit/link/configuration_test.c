@@ -8,6 +8,7 @@
 #include "link/configuration.h"
 #include "signet/v1/acme_gw.pb-c.h"
 #include "signet/v1/est_gw.pb-c.h"
+#include "signet/v1/signer.pb-c.h"
 
 /* ---- the difference of two messages ---- */
 
@@ -50,6 +51,21 @@ what_was_made_or_taken_away_is_told_whole(void **state)
     assert_int_equal(configuration_compare(arena, &profile.base, NULL, &texts), 2);
     assert_string_equal(texts[0], "name: phones → \"\"");
     assert_int_equal(configuration_compare(arena, NULL, NULL, &texts), 0);
+}
+
+static void
+lists_of_words_are_told_too(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    Pb__Template before = PB__TEMPLATE__INIT, after = PB__TEMPLATE__INIT;
+    Pb__NameType types[] = {PB__NAME_TYPE__NAME_TYPE_DNS, PB__NAME_TYPE__NAME_TYPE_IP};
+    char **texts;
+
+    before.name_types = after.name_types = types;
+    before.n_name_types = 1;
+    after.n_name_types = 2;
+    assert_int_equal(configuration_compare(arena, &before.base, &after.base, &texts), 1);
+    assert_string_equal(texts[0], "name_types: NAME_TYPE_DNS → NAME_TYPE_DNS,NAME_TYPE_IP");
 }
 
 static void
@@ -136,6 +152,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_that_differ_are_told_with_both_values),
         cmocka_unit_test(what_was_made_or_taken_away_is_told_whole),
+        cmocka_unit_test(lists_of_words_are_told_too),
         cmocka_unit_test(what_is_long_is_named_by_its_digest),
         CASE(a_change_and_its_record_are_one),
     };

@@ -49,9 +49,13 @@ the_making_of_a_ca_says_its_name_and_certificate(void **state)
 
     created.name = "a \"root\"";
     created.certificate = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t) "der", .len = 3};
+    created.operator_ = "olga";
+    created.caller = "signetctl";
     json_t *json = parse(audit_ca_created(rq, &created));
     assert_string_equal(json_string_value(json_object_get(json, "action")), "ca.created");
     assert_string_equal(json_string_value(json_object_get(json, "issuer")), created.name);
+    assert_string_equal(json_string_value(json_object_get(json, "operator")), "olga");
+    assert_string_equal(json_string_value(json_object_get(json, "principal")), "bus:signetctl");
     assert_int_equal(strlen(json_string_value(json_object_get(json, "certificate_sha256"))), 64);
     json_decref(json);
 }

@@ -88,8 +88,13 @@ announces_each_ca_once_it_is_active(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
 
+    Pb__CreateCaRequest request = ca_request("announced", "p256", "");
+    Pb__CreateCaReply reply = PB__CREATE_CA_REPLY__INIT;
+
     postgres_kit_run(postgres, "DELETE FROM ca.outbox");
-    const Pb__Ca *ca = make_ca(rq, "announced", "p256", "");
+    request.operator_ = "olga";
+    rq->caller = "signetctl";
+    assert_int_equal(create_ca(&signer, rq, &request, &reply), OK);
     assert_int_equal(ask_number("SELECT count(*) FROM ca.outbox WHERE subject = 'signet.event.ca.created'"), 1);
     char *hex = postgres_kit_ask(postgres, "SELECT encode(body, 'hex') FROM ca.outbox");
     struct bytes body;
@@ -98,7 +103,9 @@ announces_each_ca_once_it_is_active(void **state)
     const Pb__CaCreated *event = (const Pb__CaCreated *)message_unpack(rq->arena, &pb__ca_created__descriptor, body);
     assert_non_null(event);
     assert_string_equal(event->name, "announced");
-    assert_true(bytes_equal(message_bytes(event->certificate), message_bytes(ca->certificate)));
+    assert_string_equal(event->operator_, "olga");
+    assert_string_equal(event->caller, "signetctl");
+    assert_true(bytes_equal(message_bytes(event->certificate), message_bytes(reply.ca->certificate)));
 }
 
 static void

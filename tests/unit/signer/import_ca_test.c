@@ -124,6 +124,7 @@ import_other_way(struct request *rq, const char *name, const struct kit_certific
     request.chain = &chain;
     request.n_chain = 1;
     request.alternate = true;
+    request.operator_ = "olga";
     enum error error = import_ca(&signer, rq, &request, &reply);
     if (error == OK)
         *ret_reply = reply;
@@ -148,6 +149,8 @@ a_cross_certificate_is_another_way_up(void **state)
     assert_int_equal(reply.ca->alternates[0]->n_certificates, 2);
     assert_true(bytes_equal(message_bytes(reply.ca->alternates[0]->certificates[1]), root));
     assert_int_equal(reply.ca->n_chain, 1); /* the usual way stays as it is */
+    assert_int_equal(ask_number("SELECT count(*) FROM ca.outbox WHERE subject = 'signet.event.configuration.changed'"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM ca.outbox WHERE position('olga'::bytea IN body) > 0"), 1);
 
     struct kit_certificate renamed = wish;
     renamed.subject = "/O=Foreign/CN=Another Name";
@@ -227,7 +230,7 @@ whoever_comes_second_changes_nothing(void **state)
     second.certificate = kit_certificate(rq->arena, &wish);
     second.chain[0] = second.chain[1] = root;
     second.chain_count = 2;
-    assert_int_equal(ca_profile_activate(&signer, rq, &second), ERR_CONFLICT);
+    assert_int_equal(ca_profile_activate(&signer, rq, "", &second), ERR_CONFLICT);
     assert_int_equal(ask_number("SELECT count(*) FROM ca.chain WHERE authority = 'twice'"), 1);
     assert_int_equal(ask_number("SELECT count(*) FROM ca.outbox"), 0);
     EVP_PKEY_free(key);

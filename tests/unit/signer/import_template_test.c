@@ -38,6 +38,7 @@ import(struct request *rq, Pb__Template *template, Pb__ImportTemplateReply *ret_
     Pb__ImportTemplateRequest request = PB__IMPORT_TEMPLATE_REQUEST__INIT;
 
     request.template_ = template;
+    request.operator_ = "olga";
     pb__import_template_reply__init(ret_reply);
     return import_template(&signer, rq, &request, ret_reply);
 }
@@ -69,6 +70,43 @@ a_changed_template_is_a_new_version_and_an_equal_one_is_not(void **state)
     assert_int_equal(old->extended_key_usage_count, 2);
     AUTO_STRUCT(request, absent) = request_new();
     assert_int_equal(template_load(&signer, absent, "versions", 3, &new), ERR_NOT_FOUND);
+}
+
+/* The newest announcement. */
+static const Pb__ConfigurationChanged *
+announced(struct request *rq)
+{
+    char *hex = postgres_kit_ask(postgres, "SELECT encode(body, 'hex') FROM ca.outbox ORDER BY id DESC LIMIT 1");
+    struct bytes body;
+
+    assert_true(bytes_from_hex(rq->arena, hex, &body));
+    free(hex);
+    return (const Pb__ConfigurationChanged *)message_unpack(rq->arena, &pb__configuration_changed__descriptor, body);
+}
+
+static void
+each_version_goes_on_record_with_who_made_it(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__Template template = usual_template("recorded");
+    Pb__ImportTemplateReply reply;
+
+    postgres_kit_run(postgres, "DELETE FROM ca.outbox");
+    assert_int_equal(import(rq, &template, &reply), OK);
+    const Pb__ConfigurationChanged *change = announced(rq);
+    assert_string_equal(change->what, "template");
+    assert_string_equal(change->name, "recorded");
+    assert_string_equal(change->action, "created");
+    assert_string_equal(change->operator_, "olga");
+    template.requires_approval = true;
+    assert_int_equal(import(rq, &template, &reply), OK);
+    change = announced(rq);
+    assert_string_equal(change->action, "changed");
+    assert_int_equal(change->n_changes, 2);
+    assert_string_equal(change->changes[0], "version: 1 → 2");
+    assert_string_equal(change->changes[1], "requires_approval: false → true");
+    assert_int_equal(import(rq, &template, &reply), OK);
+    assert_int_equal(ask_number("SELECT count(*) FROM ca.outbox"), 2); /* an equal one changes nothing */
 }
 
 static void
@@ -192,9 +230,9 @@ refuses_templates_that_would_issue_nonsense(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_changed_template_is_a_new_version_and_an_equal_one_is_not),
-                                       cmocka_unit_test(versions_cannot_be_changed_by_the_service),
-                                       cmocka_unit_test(refuses_templates_that_would_issue_nonsense)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_changed_template_is_a_new_version_and_an_equal_one_is_not), cmocka_unit_test(each_version_goes_on_record_with_who_made_it),
+        cmocka_unit_test(versions_cannot_be_changed_by_the_service), cmocka_unit_test(refuses_templates_that_would_issue_nonsense)};
 
     log_open("import-template-test", "1", LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, start_house, stop_house);
