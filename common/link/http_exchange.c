@@ -110,6 +110,22 @@ fill_request_side(struct http_work *work, struct bytes query)
     x->client_cert = work->tls_peer == NULL ? BYTES_NONE : work->tls_peer->certificate;
 }
 
+/* The certificate and the channel bindings of a proxy's own connection must not pass for those of whom it speaks for. */
+static void
+look_behind_proxy(struct http_work *work)
+{
+    const struct proxies *proxies = &work->loop->server->options.proxies;
+    struct http_exchange *x = &work->x;
+
+    if (proxies->count == 0 || !networks_cover_text(proxies->networks, proxies->count, x->peer))
+        return;
+    const char *forwarded = http_headers_in(x, "X-Forwarded-For");
+    request_note(&x->rq, "proxy", "%s", x->peer);
+    x->peer = client_address(work->arena, proxies, x->peer, forwarded == NULL ? "" : forwarded);
+    work->tls_peer = NULL;
+    x->client_cert = BYTES_NONE;
+}
+
 /* What ends where the path ends is the end of its text: not copied again. */
 static const char *
 param_text(struct http_work *work, struct bytes path, struct bytes param)
@@ -205,8 +221,9 @@ http_work_route(struct http_work *work)
     x->route = find_route(work, path);
     const char *step = x->route == NULL ? UNKNOWN_STEP : server->steps[x->route - server->options.routes];
     request_begin_in(&x->rq, work->arena, "http", step, header_value(work, H2O_STRLIT("traceparent")));
-    x->rq.caller = work->connection->peer;
     fill_request_side(work, query);
+    look_behind_proxy(work);
+    x->rq.caller = x->peer;
     if (x->route == NULL)
         refuse_unrouted(work, path);
 }

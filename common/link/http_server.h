@@ -23,6 +23,7 @@
 
 #include "base/bytes.h"
 #include "base/request.h"
+#include "link/client_address.h"
 
 struct http_exchange;
 struct http_server;
@@ -64,7 +65,7 @@ struct http_exchange {
     const char *query;                   /* raw, or "" */
     const char *params[HTTP_PARAMS_MAX]; /* in the order of the route's {names}, raw */
     struct bytes body;                   /* borrowed, until the handler returns */
-    const char *peer;                    /* "127.0.0.1" */
+    const char *peer;                    /* "127.0.0.1"; behind one of the server's proxies, the client that it names */
     const char *host;                    /* Host header, or "" */
     bool tls;
     bool on_loop;
@@ -98,6 +99,8 @@ struct http_server_options {
     bool tls_client_required;
     bool tls_client_asked; /* instead of the file: whoever has a certificate shows it; http_server_trust_clients says whose are taken */
     bool quiet;            /* no log line per answer that is OK: for the admin listener and OCSP */
+    /* Whose X-Forwarded-For is believed. What the handshake was is theirs, and no handler sees it. */
+    struct proxies proxies;
 };
 
 /* Texts, routes and context are borrowed until the server is closed. */

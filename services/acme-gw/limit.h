@@ -64,20 +64,8 @@ enum error request_limiter_new(struct request *rq, int per_minute, int burst, co
 void request_limiter_free(struct request_limiter *limiter);
 /* False: one too many; ret_wait_s says when the next is taken. */
 bool request_limiter_take(struct request_limiter *limiter, const char *address, int64_t now_us, int *ret_wait_s);
-enum error limit_request(struct acme *acme, struct http_exchange *x) MUST_CHECK;
-
-/* ---- client_address.c ---- */
-
-struct proxies {
-    const struct network *networks;
-    size_t count;
-};
-
-enum error proxies_parse(struct request *rq, const char *text, struct proxies *ret_proxies) MUST_CHECK;
-/* Who stands behind the peer: `forwarded` is what X-Forwarded-For has, the nearest one last. The peer itself when it is no proxy. */
-const char *client_address(struct arena *arena, const struct proxies *proxies, const char *peer, const char *forwarded);
-/* For http_server_options: names the client, and counts his request. */
-enum error admit_client(void *context, struct http_exchange *x);
+/* For http_server_options, before any handler. */
+enum error limit_request(void *context, struct http_exchange *x) MUST_CHECK;
 
 /* ---- store_limit.c ---- */
 

@@ -120,8 +120,9 @@ request_limiter_take(struct request_limiter *limiter, const char *address, int64
 }
 
 enum error
-limit_request(struct acme *acme, struct http_exchange *x)
+limit_request(void *context, struct http_exchange *x)
 {
+    struct acme *acme = context;
     int wait_s;
 
     if (request_limiter_take(acme->requests, x->peer, clock_monotonic_us(), &wait_s))

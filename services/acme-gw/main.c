@@ -189,7 +189,8 @@ listen_for_clients(struct service *service, struct acme *acme)
                                           .context = acme,
                                           .render_failure = problem_render,
                                           .decorate = acme_decorate,
-                                          .admit = admit_client,
+                                          .admit = limit_request,
+                                          .proxies = acme->proxies,
                                           .loops = acme->config.loops,
                                           .workers = acme->config.workers,
                                           .body_max = ACME_BODY_MAX,
@@ -207,7 +208,7 @@ main(int argc, char **argv)
 
     service_must(service, rq, challenge_types_check(rq, &acme.config));
     service_must(service, rq, perspectives_check(rq, acme.config.perspectives));
-    service_must(service, rq, proxies_parse(rq, acme.config.proxy_networks, &acme.proxies));
+    service_must(service, rq, proxies_parse(rq, "SIGNET_ACME_PROXY_NETWORKS", acme.config.proxy_networks, &acme.proxies));
     open_nonces(service, rq, &acme);
     open_secrets(service, rq, &acme);
     open_profiles(service, rq, &acme);

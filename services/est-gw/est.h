@@ -46,6 +46,7 @@ struct est_config {
     const char *listen;
     const char *tls_cert_file;
     const char *tls_key_file;
+    const char *proxy_networks;
     int loops;
     int workers;
     int refresh_s;
@@ -54,6 +55,7 @@ struct est_config {
 
 struct est {
     struct est_config config;
+    struct proxies proxies;
     struct service *service;
     struct db *db;
     struct bus *bus;

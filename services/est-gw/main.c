@@ -15,6 +15,9 @@ static const struct setting settings[] = {
     SETTING_ADDRESS(struct est_config, listen, "SIGNET_EST_LISTEN", "127.0.0.1:14083", "where EST clients are served"),
     SETTING_TEXT(struct est_config, tls_cert_file, "SIGNET_EST_TLS_CERT_FILE", NULL, "PEM chain of the HTTPS server"),
     SETTING_TEXT(struct est_config, tls_key_file, "SIGNET_EST_TLS_KEY_FILE", NULL, "PEM key of the HTTPS server"),
+    SETTING_TEXT(struct est_config, proxy_networks, "SIGNET_EST_PROXY_NETWORKS", "",
+                 "reverse proxies in front that end TLS, comma-separated CIDR: the client is the one that their X-Forwarded-For names, and has no "
+                 "client certificate"),
     SETTING_NUMBER(struct est_config, loops, "SIGNET_EST_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct est_config, workers, "SIGNET_EST_WORKERS", "64", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct est_config, keep_days, "SIGNET_EST_KEEP_DAYS", "30", 1, 3650, "days until it is forgotten what a device was given"),
@@ -38,6 +41,7 @@ listen_for_devices(struct est *est)
                                           .route_count = est_route_count,
                                           .context = est,
                                           .render_failure = problem_render,
+                                          .proxies = est->proxies,
                                           .loops = est->config.loops,
                                           .workers = est->config.workers,
                                           .body_max = EST_BODY_MAX,
@@ -55,6 +59,7 @@ main(int argc, char **argv)
     AUTO_STRUCT(request, rq) = request_new();
 
     est.service = service;
+    service_must(service, rq, proxies_parse(rq, "SIGNET_EST_PROXY_NETWORKS", est.config.proxy_networks, &est.proxies));
     est.db = service_database(service);
     est.bus = service_bus(service);
     service_must(service, rq, outbox_open(service, rq, est.bus, est.db, "est", &est.outbox));

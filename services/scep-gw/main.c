@@ -18,6 +18,8 @@ static const struct setting settings[] = {
                  "the same by HTTPS, for administrators who read the challenge page; empty: not"),
     SETTING_TEXT(struct scep_config, tls_cert_file, "SIGNET_SCEP_TLS_CERT_FILE", "", "PEM chain of the HTTPS server"),
     SETTING_TEXT(struct scep_config, tls_key_file, "SIGNET_SCEP_TLS_KEY_FILE", "", "PEM key of the HTTPS server"),
+    SETTING_TEXT(struct scep_config, proxy_networks, "SIGNET_SCEP_PROXY_NETWORKS", "",
+                 "reverse proxies in front, comma-separated CIDR: the client is the one that their X-Forwarded-For names"),
     SETTING_NUMBER(struct scep_config, loops, "SIGNET_SCEP_LOOPS", "1", 1, 64, "event loops"),
     SETTING_TEXT(struct scep_config, http_ca_file, "SIGNET_SCEP_HTTP_CA_FILE", "",
                  "PEM file that webhooks and Intune are checked with; empty: the system's"),
@@ -42,6 +44,7 @@ listen_for_devices(struct service *service, struct scep *scep)
                                           .route_count = scep_route_count,
                                           .context = scep,
                                           .render_failure = scep_render_failure,
+                                          .proxies = scep->proxies,
                                           .loops = scep->config.loops,
                                           .workers = scep->config.workers,
                                           .body_max = SCEP_BODY_MAX};
@@ -64,6 +67,7 @@ main(int argc, char **argv)
     struct service *service = service_start(argc, argv, &about, &scep.config);
     AUTO_STRUCT(request, rq) = request_new();
 
+    service_must(service, rq, proxies_parse(rq, "SIGNET_SCEP_PROXY_NETWORKS", scep.config.proxy_networks, &scep.proxies));
     scep.profiles = snapshot_slot_new();
     scep.ras = ra_cache_new();
     scep.intune = intune_cache_new();

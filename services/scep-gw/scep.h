@@ -44,11 +44,12 @@
 struct scep_config {
     const char *listen, *tls_listen, *tls_cert_file, *tls_key_file;
     int loops, workers, keep_days;
-    const char *http_ca_file;
+    const char *http_ca_file, *proxy_networks;
 };
 
 struct scep {
     struct scep_config config;
+    struct proxies proxies;
     struct db *db;
     struct bus *bus;
     struct outbox *outbox;

@@ -521,6 +521,25 @@ def test_every_replica_has_a_new_profile_and_forgets_what_is_taken_away(est, mak
         est.stack.stop("est-gw@2")
 
 
+def test_behind_a_proxy_the_address_is_the_devices_and_the_certificate_is_not(est, maker):
+    est.profile("behind", authentication="either", anchors=est.anchors(maker))
+    user = est.password("behind")
+    est.stack.env["SIGNET_EXTRA_est_gw_2"] = "SIGNET_EST_PROXY_NETWORKS=127.0.0.0/8"
+    second = Est(est.stack, est.directory)
+    second.port += int(est.stack.env["SIGNET_REPLICA_STEP"])
+    device = {"headers": {"X-Forwarded-For": "203.0.113.1, 192.0.2.7"}, "identity": maker.device("CN=the proxy")}
+    try:
+        est.stack.start("est-gw@2")
+        est.stack.wait("est-gw@2")
+        until(lambda: second.ask("behind/cacerts").status == 200)
+        assert second.enroll("behind", new_key(), "CN=behind.example", **device).status == 401
+        assert second.enroll("behind", new_key(), "CN=behind.example", auth=user, **device).status == 200
+    finally:
+        est.stack.stop("est-gw@2")
+        del est.stack.env["SIGNET_EXTRA_est_gw_2"]
+    assert est.stack.sql("SELECT client_address, principal_kind FROM ra.intent WHERE channel = 'est/behind'") == [["192.0.2.7", "est-user"]]
+
+
 def test_a_gateway_that_is_killed_at_any_moment_costs_no_certificate_and_makes_none_twice(est):
     est.profile("killed")
     user = est.password("killed")

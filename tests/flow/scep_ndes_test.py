@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import hashlib
+import json
 import re
 import urllib.error
 import urllib.request
@@ -124,6 +125,31 @@ def test_who_may_ask_from_where(stack):
     until(lambda: '"rule":"network"' in stack.log("scep-gw"))
     stack.signetctl("profile", "set", "elsewhere", "--kind", "scep", "--request-networks", "127.0.0.0/8")
     assert Device(url).get("operation=GetCACaps")[1]
+
+
+def test_behind_a_proxy_who_may_ask_is_its_client(stack):
+    url = make_profile(stack, "branch", "--request-networks", "192.0.2.0/24")
+    stack.env["SIGNET_EXTRA_scep_gw_2"] = "SIGNET_SCEP_PROXY_NETWORKS=127.0.0.0/8"
+    port = int(stack.env["SIGNET_SCEP_PORT"])
+    behind = url.replace(f":{port}/", f":{port + int(stack.env['SIGNET_REPLICA_STEP'])}/")
+
+    def ask(url, *addresses):
+        request = urllib.request.Request(f"{url}?operation=GetCACaps", headers={"X-Forwarded-For": ", ".join(addresses)})
+        try:
+            return urllib.request.urlopen(request, timeout=30).status
+        except urllib.error.HTTPError as refused:
+            return refused.code
+    try:
+        stack.start("scep-gw@2")
+        stack.wait("scep-gw@2")
+        assert ask(behind, "192.0.2.1") == 200
+        assert ask(behind, "192.0.2.1", "198.51.100.1") == 403  # the first one is made up by the client
+        assert ask(url, "192.0.2.1") == 403                     # nobody is believed where no proxies are named
+        line = next(json.loads(line) for line in stack.log("scep-gw@2").splitlines() if '"client":"198.51.100.1"' in line)
+        assert (line["caller"], line["proxy"], line["rule"]) == ("198.51.100.1", "127.0.0.1", "network")
+    finally:
+        stack.stop("scep-gw@2")
+        del stack.env["SIGNET_EXTRA_scep_gw_2"]
 
 
 def test_a_disabled_profile_is_not_there(stack):

@@ -2,26 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme.h"
+#include "link/client_address.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* What the request is for is another file's matter. */
-enum error
-limit_request(struct acme *acme, struct http_exchange *x)
-{
-    (void)acme;
-    (void)x;
-    return OK;
-}
-
-const char *
-http_headers_in(const struct http_exchange *x, const char *name)
-{
-    (void)x;
-    (void)name;
-    return NULL;
-}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -31,7 +14,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct address address;
     char text[ADDRESS_TEXT_MAX];
 
-    if (proxies_parse(rq, "10.0.0.0/8,fd00::/8", &proxies) != OK)
+    if (proxies_parse(rq, "SETTING", "10.0.0.0/8,fd00::/8", &proxies) != OK)
         abort();
     const char *client = client_address(rq->arena, &proxies, "10.0.0.1", arena_text_n(rq->arena, (const char *)data, size));
     if (!address_parse(client, &address))

@@ -8,7 +8,7 @@ FUZZ_NEEDS_eab := services/acme-gw/eab_jws.c services/acme-gw/jws.c services/acm
 FUZZ_NEEDS_jwk := $(FUZZ_NEEDS_jws)
 FUZZ_NEEDS_order_names := $(FUZZ_NEEDS_jws) services/acme-gw/names.c
 FUZZ_NEEDS_certificate_id := $(FUZZ_NEEDS_jws) services/acme-gw/certificate_id.c
-FUZZ_NEEDS_forwarded_for := services/acme-gw/client_address.c
+FUZZ_NEEDS_forwarded_for := common/link/client_address.c
 FUZZ_NEEDS_http_01 := services/validator/http_01_body.c services/validator/dns_records.c services/validator/redirect.c \
                       services/validator/address_rules.c services/validator/own_endpoints.c
 FUZZ_NEEDS_dns_answer := $(addprefix services/validator/,dns_records.c issue_value.c dns_persist_01.c caa.c resolver.c)

@@ -108,6 +108,7 @@ static enum error
 who(void *context, struct http_exchange *x)
 {
     http_header_out(x, "X-Tls", "%s", x->tls ? "yes" : "no");
+    http_header_out(x, "X-Peer", "%s", x->peer);
     return http_answer(x, 200, "application/octet-stream", x->client_cert);
 }
 
@@ -197,6 +198,26 @@ start_trusting_by_call(void **state)
                                               .route_count = COUNT_OF(routes),
                                               .loops = 2,
                                               .workers = 1,
+                                              .tls_cert_file = cert_file,
+                                              .tls_key_file = key_file,
+                                              .tls_client_asked = true});
+    return 0;
+}
+
+static int
+start_behind_a_proxy(void **state)
+{
+    static struct network loopback;
+
+    assert_true(network_parse("127.0.0.0/8", &loopback));
+    write_server_pair("/CN=first");
+    open_server(&(struct http_server_options){.name = "test",
+                                              .listen = "127.0.0.1:0",
+                                              .routes = routes,
+                                              .route_count = COUNT_OF(routes),
+                                              .loops = 2,
+                                              .workers = 1,
+                                              .proxies = {&loopback, 1},
                                               .tls_cert_file = cert_file,
                                               .tls_key_file = key_file,
                                               .tls_client_asked = true});
@@ -775,9 +796,34 @@ handlers_get_the_chain_that_the_client_sent(void **state)
     http_kit_free(client);
 }
 
+static void
+what_a_proxy_shows_is_not_its_clients(void **state)
+{
+    static const char *const paths[] = {"/who", "/who/worker"};
+    AUTO(SSL_CTX, context) = client_context(TLS1_3_VERSION);
+
+    use_certificate(context, client_der);
+    trust(&ca_der, 1);
+    struct http_kit *client = http_kit_connect_tls(port, context, NULL);
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        http_kit_say(client, arena_format(arena, "GET %s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n", paths[i]));
+        const struct http_kit_reply *reply = http_kit_reply(client);
+        assert_string_equal(http_kit_header(reply, "X-Peer"), "192.0.2.1");
+        assert_int_equal(reply->body_len, 0);
+    }
+    /* Nor when it does not say for whom it asks. */
+    const struct http_kit_reply *reply = http_kit_get(client, "/who");
+    assert_string_equal(http_kit_header(reply, "X-Peer"), "127.0.0.1");
+    assert_int_equal(reply->body_len, 0);
+    reply = http_kit_get(client, "/binding/worker");
+    assert_string_equal(bytes_text(arena, BYTES(reply->body, reply->body_len)), "0  ");
+    http_kit_free(client);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, start, close_server)
 #define TEST_ASKING(function) cmocka_unit_test_setup_teardown(function, start_asking, close_server)
 #define TEST_TRUSTING(function) cmocka_unit_test_setup_teardown(function, start_trusting_by_call, close_server)
+#define TEST_BEHIND_A_PROXY(function) cmocka_unit_test_setup_teardown(function, start_behind_a_proxy, close_server)
 #define TEST_REQUIRING(function) cmocka_unit_test_setup_teardown(function, start_requiring, close_server)
 
 int
@@ -811,6 +857,7 @@ main(void)
         TEST_TRUSTING(sessions_are_not_resumed_where_anchors_can_be_taken_away),
         TEST_TRUSTING(handlers_get_the_channel_binding_that_the_client_has),
         TEST_TRUSTING(handlers_get_the_chain_that_the_client_sent),
+        TEST_BEHIND_A_PROXY(what_a_proxy_shows_is_not_its_clients),
         TEST(required_client_certificates_without_a_ca_are_an_error_at_open),
     };
 

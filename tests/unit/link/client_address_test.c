@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "acme.h"
+#include "link/client_address.h"
 
 static const struct address_case {
     const char *name, *peer, *forwarded, *client;
@@ -26,7 +26,7 @@ client_is_found(void **state)
     AUTO_STRUCT(request, rq) = request_new();
     struct proxies proxies;
 
-    assert_int_equal(proxies_parse(rq, "10.0.0.0/8, 2001:db8::/64", &proxies), OK);
+    assert_int_equal(proxies_parse(rq, "SIGNET_SOME_PROXY_NETWORKS", "10.0.0.0/8, 2001:db8::/64", &proxies), OK);
     assert_string_equal(client_address(rq->arena, &proxies, one->peer, one->forwarded), one->client);
 }
 
@@ -36,7 +36,7 @@ without_proxies_nobody_is_believed(void **state)
     AUTO_STRUCT(request, rq) = request_new();
     struct proxies proxies;
 
-    assert_int_equal(proxies_parse(rq, "", &proxies), OK);
+    assert_int_equal(proxies_parse(rq, "SIGNET_SOME_PROXY_NETWORKS", "", &proxies), OK);
     assert_string_equal(client_address(rq->arena, &proxies, "10.0.0.1", "192.0.2.1"), "10.0.0.1");
 }
 
@@ -46,8 +46,8 @@ what_is_no_network_is_refused(void **state)
     AUTO_STRUCT(request, rq) = request_new();
     struct proxies proxies;
 
-    assert_int_equal(proxies_parse(rq, "10.0.0.0/8,loadbalancer", &proxies), ERR_BAD_REQUEST);
-    assert_non_null(strstr(rq->failure.message, "loadbalancer"));
+    assert_int_equal(proxies_parse(rq, "SIGNET_SOME_PROXY_NETWORKS", "10.0.0.0/8,loadbalancer", &proxies), ERR_BAD_REQUEST);
+    assert_string_equal(rq->failure.message, "SIGNET_SOME_PROXY_NETWORKS: \"loadbalancer\" is not a network");
 }
 
 int
