@@ -1,4 +1,5 @@
-/* Reads what was typed behind a command: words, `--name value`, `--name=value`, switches. Unknown options are refused by name. */
+/* Reads what was typed behind a command: words, `--name value`, `--name=value`, switches; behind `--` words only. Unknown options are refused by
+ * name. */
 #include <stdarg.h>
 #include <string.h>
 
@@ -98,10 +99,13 @@ arguments_parse(struct ctl *ctl, struct request *rq, int count, char **words)
 {
     struct arguments *arguments = &ctl->arguments;
     int at = 1 + command_length(ctl->command);
+    bool words_only = false;
 
     for (; at < count; at++) {
         enum error error = OK;
-        if (text_starts_with(words[at], "--") && words[at][2] != '\0')
+        if (!words_only && text_equal(words[at], "--"))
+            words_only = true;
+        else if (!words_only && text_starts_with(words[at], "--"))
             error = parse_option(ctl, rq, count, words, &at);
         else if (arguments->word_count < ARGUMENTS_MAX)
             arguments->words[arguments->word_count++] = words[at];

@@ -30,16 +30,22 @@ static const struct setting settings[] = {
 static const size_t setting_count = sizeof(settings) / sizeof(settings[0]);
 
 static void
+print_command(FILE *to, const struct command *command)
+{
+    char line[160];
+
+    (void)snprintf(line, sizeof(line), "%s %s %s", command->group, command->verb, command->words);
+    fprintf(to, "  signetctl %-42s %s\n", line, command->summary);
+}
+
+static void
 print_help(FILE *to)
 {
     size_t i;
 
     fputs("signetctl: the operator's command of Signet.\n\n", to);
-    for (i = 0; i < command_count; i++) {
-        char line[160];
-        (void)snprintf(line, sizeof(line), "%s %s %s", commands[i].group, commands[i].verb, commands[i].words);
-        fprintf(to, "  signetctl %-42s %s\n", line, commands[i].summary);
-    }
+    for (i = 0; i < command_count; i++)
+        print_command(to, &commands[i]);
     fputs("\nEvery command takes --json for programs and --help for its options.\n"
           "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 something is away, 4 not found, 5 the audit log does not verify.\n\nSettings:\n\n",
           to);
@@ -71,6 +77,27 @@ find_command(int argc, char **argv)
     return NULL;
 }
 
+/* "ca --help", "acme policy --help": the commands that begin so; false when there are none. */
+static bool
+print_group(int argc, char **argv)
+{
+    bool found = false;
+    size_t i;
+
+    for (i = 0; i < command_count; i++) {
+        AUTO_STRUCT(arena, arena) = arena_new();
+        size_t count;
+        char **verb = text_split(arena, commands[i].verb, ' ', &count);
+        bool begins_so = text_equal(argv[1], commands[i].group) && (size_t)argc <= count + 2;
+        for (int at = 2; begins_so && at < argc; at++)
+            begins_so = text_equal(argv[at], verb[at - 2]);
+        if (begins_so)
+            print_command(stdout, &commands[i]);
+        found = found || begins_so;
+    }
+    return found;
+}
+
 /* "ca" alone, or "ca frobnicate": the commands that there are. */
 static int
 refuse_command(int argc, char **argv)
@@ -90,6 +117,16 @@ refuse_command(int argc, char **argv)
         if (text_equal(argv[1], commands[i].group))
             fprintf(stderr, "  signetctl %s %s %s\n", commands[i].group, commands[i].verb, commands[i].words);
     return EXIT_USAGE;
+}
+
+/* What fails before the options are read is told as their reader wants it. */
+static bool
+has_word(int argc, char **argv, const char *word)
+{
+    for (int i = 1; i < argc; i++)
+        if (text_equal(argv[i], word))
+            return true;
+    return false;
 }
 
 static int
@@ -132,11 +169,14 @@ main(int argc, char **argv)
 
     if (argc > 1 && text_equal(argv[1], "--version"))
         return printf("signetctl %s\n", service_version()) < 0;
-    if (argc < 2 || text_equal(argv[1], "--help") || text_equal(argv[1], "help"))
+    if (argc < 2 || text_equal(argv[1], "--help") || text_equal(argv[1], "-h") || text_equal(argv[1], "help"))
         return print_help(argc < 2 ? stderr : stdout), argc < 2 ? EXIT_USAGE : 0;
     ctl.command = find_command(argc, argv);
+    if (ctl.command == NULL && text_equal(argv[argc - 1], "--help") && print_group(argc - 1, argv))
+        return 0;
     if (ctl.command == NULL)
         return refuse_command(argc, argv);
+    ctl.json = has_word(argc, argv, "--json");
 
     log_open("signetctl", "signetctl", LOG_LEVEL_ERROR);
     error = config_load(rq, settings, setting_count, &ctl.config);

@@ -18,7 +18,18 @@ def test_status_shows_every_service(stack):
     for name in ("acme-gw", "crl-publisher", "est-gw", "inventory", "ocsp-responder", "ra", "scep-gw", "signer", "validator"):
         line = next(line for line in said.splitlines() if line.startswith(name))
         assert " ready " in line and "0.1.0" in line
-    assert as_json(stack, "status")["healthy"] is True
+    told = as_json(stack, "status")
+    assert told["healthy"] is True
+    assert [one["service"] for one in told["services"]] == sorted(one["service"] for one in told["services"])
+    stack.stop("inventory")
+    try:
+        done = stack.signetctl("status", "--json", check=False)
+        away = next(one for one in json.loads(done.stdout)["services"] if one["service"] == "inventory")
+        assert done.returncode == 3 and not away["ready"] and away["reason"] == "no answer"
+        assert "inventory       -               NO ANSWER" in stack.signetctl("status", check=False).stdout
+    finally:
+        stack.start("inventory")
+        stack.wait("inventory")
 
 
 def test_ca_list_and_show(stack):
@@ -158,7 +169,11 @@ def test_wrong_usage_is_exit_code_two_and_says_what_is_right(stack):
     for words in (["nothing"], ["ca", "create"], ["cert", "list", "--colour", "red"], ["cert", "list", "--limit", "many"]):
         done = stack.signetctl(*words, check=False)
         assert done.returncode == 2 and "signetctl" in done.stderr
+        told = json.loads(stack.signetctl(*words, "--json", check=False).stderr) if words[0] != "nothing" else None
+        assert told is None or told["error"]["kind"] == "bad-request"
     assert "Exit codes" in stack.signetctl("--help").stdout
+    group = stack.signetctl("acme", "policy", "--help").stdout
+    assert "acme policy import" in group and "acme eab" not in group
     assert "--common-name" in stack.signetctl("ca", "create", "--help", check=False).stdout
     options = stack.signetctl("profile", "create", "--kind", "est", "--help").stdout
     assert "--proof-required" in options and "--crl" in options and "--webhook-url" not in options

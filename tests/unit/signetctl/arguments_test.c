@@ -62,6 +62,20 @@ values_may_be_empty_look_like_options_or_hold_equal_signs(void **state)
     assert_true(ctl.json);
 }
 
+/* Ids are base64url: one of some thousands begins so. */
+static void
+what_stands_behind_two_hyphens_is_a_word(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct ctl ctl;
+
+    assert_int_equal(parse(&ctl, rq, &command, (struct line){{"--quick", "--", "--box"}}), OK);
+    assert_string_equal(ctl.arguments.words[0], "--box");
+    assert_int_equal(ctl.arguments.word_count, 1);
+    assert_non_null(argument(&ctl, "quick"));
+    assert_int_equal(parse(&ctl, rq, &command, (struct line){{"--"}}), ERR_BAD_REQUEST);
+}
+
 static void
 refuses_wrong_usage_and_says_what_is_right(void **state)
 {
@@ -158,6 +172,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_options_before_and_behind_words),
         cmocka_unit_test(values_may_be_empty_look_like_options_or_hold_equal_signs),
+        cmocka_unit_test(what_stands_behind_two_hyphens_is_a_word),
         cmocka_unit_test(refuses_wrong_usage_and_says_what_is_right),
         cmocka_unit_test(words_in_brackets_may_be_missing),
         cmocka_unit_test(refuses_more_words_and_options_than_there_is_room),
