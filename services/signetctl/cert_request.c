@@ -1,6 +1,7 @@
 /* cert request, cert explain: the operator's own way to ra, with the same layers as every protocol. */
 #include "base/clock.h"
 #include "base/text.h"
+#include "link/message.h"
 #include "pki/certificate.h"
 #include "pki/csr.h"
 #include "pki/pem.h"
@@ -50,6 +51,20 @@ write_chain(struct ctl *ctl, struct request *rq, const Pb__EnrollReply *reply)
                       arena_format(rq->arena, "signetctl cert show %s --pem", bytes_hex(rq->arena, message_bytes(reply->serial), 0)));
 }
 
+/* What is asked for is the request: the same asked again is the same one, unless --key says that it is another. */
+static const char *
+usual_key(struct ctl *ctl, struct request *rq, const Pb__EnrollRequest *request)
+{
+    Pb__EnrollRequest asked = *request;
+    uint8_t digest[32];
+
+    /* Not the end, which a moment later is another. */
+    asked.not_after_s = 0;
+    asked.idempotency_key = argument_or(ctl, "days", "");
+    certificate_sha256(message_pack(rq->arena, &asked.base), digest);
+    return bytes_hex(rq->arena, BYTES(digest, sizeof(digest)), 0);
+}
+
 enum error
 cert_request(struct ctl *ctl, struct request *rq)
 {
@@ -57,13 +72,10 @@ cert_request(struct ctl *ctl, struct request *rq)
     Pb__Principal principal = PB__PRINCIPAL__INIT;
     const Pb__EnrollReply *reply;
     enum error error = fill(ctl, rq, &request, &principal);
-    uint8_t digest[32];
 
     if (error)
         return error;
-    /* The same CSR asked again is the same request, unless --key says that it is another one. */
-    certificate_sha256(message_bytes(request.csr), digest);
-    request.idempotency_key = argument_or(ctl, "key", bytes_hex(rq->arena, BYTES(digest, sizeof(digest)), 0));
+    request.idempotency_key = argument_or(ctl, "key", usual_key(ctl, rq, &request));
     error = CTL_CALL(ctl, rq, ra, Enroll, &request, &reply);
     if (error)
         return error;
@@ -73,6 +85,9 @@ cert_request(struct ctl *ctl, struct request *rq)
         printf("pending: template %s wants an approval; request %s\n", request.template_, bytes_hex(rq->arena, message_bytes(reply->intent_id), 0));
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_PENDING || (ctl->json && argument(ctl, "out") == NULL))
         return OK;
+    if (reply->repeated)
+        fprintf(stderr, "issued before, by an earlier request with the same key, and valid until %s; --key NAME makes it another request\n",
+                clock_format_rfc3339(rq->arena, reply->not_after_s));
     return write_chain(ctl, rq, reply);
 }
 

@@ -142,7 +142,19 @@ def test_the_same_request_again_is_the_same_certificate(stack):
     request = stack.directory / "again.csr"
     request.write_bytes(csr(["again.demo.test"]))
     words = ["cert", "request", "--csr", str(request), "--template", "Web Server"]
-    assert stack.signetctl(*words).stdout == stack.signetctl(*words).stdout
+    first, second = stack.signetctl(*words), stack.signetctl(*words)
+    assert first.stdout == second.stdout
+    assert first.stderr == "" and "issued before" in second.stderr
+
+
+def test_another_wish_for_the_same_csr_is_another_request(stack):
+    request = stack.directory / "other.csr"
+    request.write_bytes(csr(["other-wish.demo.test"]))
+    words = ["cert", "request", "--csr", str(request), "--template"]
+    wishes = [["Web Server"], ["Web Server", "--days", "3"], ["TLS-Server-Internal"], ["Web Server", "--owner", "team-red"]]
+    assert len({as_json(stack, *words, *wish)["serial"] for wish in wishes}) == len(wishes)
+    refused = stack.signetctl(*words, "No-Such-Template", check=False)
+    assert refused.returncode == 4 and "No-Such-Template" in refused.stderr
 
 
 @pytest.mark.parametrize("template, key_bits, says", [("Code-Signing", 2048, "4096"), ("No-Such-Template", 2048, "No-Such-Template")])
