@@ -21,6 +21,7 @@ struct entry {
     struct entry *next;
     atomic_int holders;
     atomic_bool kept; /* in its bucket */
+    _Atomic int64_t checked_s;
 };
 
 struct cache {
@@ -92,6 +93,15 @@ cache_still_has(const struct cached *cached)
     return atomic_load(&entry->kept);
 }
 
+bool
+cache_take_check(const struct cached *cached, int64_t since_s)
+{
+    struct entry *entry = (struct entry *)(void *)cached;
+    int64_t checked_s = atomic_load(&entry->checked_s);
+
+    return checked_s <= since_s && atomic_compare_exchange_strong(&entry->checked_s, &checked_s, clock_now_s());
+}
+
 const struct cached *
 cache_find(struct cache *cache, struct bytes serial, struct bytes cert_id)
 {
@@ -148,6 +158,7 @@ entry_new(const struct cached *from)
     entry->next = NULL;
     atomic_init(&entry->holders, 1);
     atomic_init(&entry->kept, false);
+    atomic_init(&entry->checked_s, clock_now_s());
     return entry;
 }
 

@@ -100,6 +100,8 @@ const struct cached *cache_lend(const struct cached *cached);
 void cache_release(void *cached);
 /* False as soon as an event, a newer answer or want of room has taken a lent entry out of the cache. */
 bool cache_still_has(const struct cached *cached);
+/* True for one of those who ask, when the database was not asked about this entry since then. */
+bool cache_take_check(const struct cached *cached, int64_t since_s);
 uint64_t cache_ticket(struct cache *cache, struct bytes serial);
 /* A copy of everything that `entry` points at. Lends it like cache_find. */
 const struct cached *cache_put(struct cache *cache, uint64_t ticket, const struct cached *entry);

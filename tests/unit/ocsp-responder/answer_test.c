@@ -199,6 +199,24 @@ a_revocation_is_told_after_its_event(void **state)
     ask_three_times(fixture, request, "response 2");
 }
 
+/* Streams that are away lose no connection: the bus looks well, and nothing is heard. */
+static void
+a_revocation_is_told_in_a_while_although_its_event_never_comes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bytes serial = issue(fixture->rq->arena), request = request_for(fixture->rq->arena, signer.issuing, serial);
+
+    ask_three_times(fixture, request, "response 1");
+    later_s = 301;
+    ask_three_times(fixture, request, "response 1");
+    mark_revoked(fixture->rq->arena, serial);
+    later_s = 600;
+    ask_three_times(fixture, request, "response 1");
+    later_s = 602;
+    ask_three_times(fixture, request, "response 2");
+    assert_int_equal(signer.last_status, PB__CERT_STATUS__CERT_STATUS_REVOKED);
+}
+
 struct race {
     struct fixture *fixture;
     struct bytes serial;
@@ -465,6 +483,7 @@ main(void)
         ANSWER_CASE(what_was_asked_lately_is_answered_unread),
         ANSWER_CASE(tells_who_has_the_answer_that_it_is_unchanged),
         ANSWER_CASE(a_revocation_is_told_after_its_event),
+        ANSWER_CASE(a_revocation_is_told_in_a_while_although_its_event_never_comes),
         ANSWER_CASE(an_answer_that_an_event_overtook_is_not_kept),
         ANSWER_CASE(unknown_is_never_kept),
         ANSWER_CASE(what_has_a_nonce_is_never_kept_nor_taken_from_the_cache),
