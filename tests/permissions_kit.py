@@ -7,7 +7,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def permissions():
-    """service → {"calls": set, "serves": set, "announces": set, "hears": set}"""
+    """service → {"calls": set, "serves": set, "announces": set, "hears": set, "live": set}; what is heard live is in "hears", too"""
     table = {}
     for line in (ROOT / "deploy/bus/permissions").read_text().splitlines():
         if not line.strip() or line.startswith("#"):
@@ -17,6 +17,8 @@ def permissions():
             kind: set() if cell == "-" else {subject.strip() for subject in cell.split(",")}
             for kind, cell in zip(("calls", "serves", "announces", "hears"), cells, strict=True)
         }
+        table[service]["live"] = {subject[1:] for subject in table[service]["hears"] if subject.startswith("~")}
+        table[service]["hears"] = {subject.removeprefix("~") for subject in table[service]["hears"]}
     return table
 
 

@@ -65,20 +65,21 @@ NR == FNR {
         publish = add(publish, "$JS.API.STREAM.INFO.SIGNET_EVENTS")
         publish = add(publish, "$JS.API.STREAM.CREATE.SIGNET_EVENTS")
     }
-    if (hears != "-") {
-        subscribe = each(hears, "signet.event.", subscribe)
+    n = hears == "-" ? 0 : split(hears, subjects, ",")
+    for (i = 1; i <= n; i++) {
+        # Who may make a consumer may have it deliver any event to any subject: so nobody may who does not need one.
+        is_live = sub(/^~/, "", subjects[i])
+        subscribe = add(subscribe, "signet.event." subjects[i])
+        if (is_live) continue
+        durable = user "-" subjects[i]
+        gsub(/\./, "-", durable)
         publish = add(publish, "$JS.API.STREAM.INFO.SIGNET_EVENTS")
-        n = split(hears, subjects, ",")
-        for (i = 1; i <= n; i++) {
-            durable = user "-" subjects[i]
-            gsub(/\./, "-", durable)
-            publish = add(publish, "$JS.API.CONSUMER.DURABLE.CREATE.SIGNET_EVENTS." durable)
-            publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." durable)
-            publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." durable ".>")
-            publish = add(publish, "$JS.API.CONSUMER.INFO.SIGNET_EVENTS." durable)
-            publish = add(publish, "$JS.API.CONSUMER.MSG.NEXT.SIGNET_EVENTS." durable)
-            publish = add(publish, "$JS.ACK.SIGNET_EVENTS." durable ".>")
-        }
+        publish = add(publish, "$JS.API.CONSUMER.DURABLE.CREATE.SIGNET_EVENTS." durable)
+        publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." durable)
+        publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." durable ".>")
+        publish = add(publish, "$JS.API.CONSUMER.INFO.SIGNET_EVENTS." durable)
+        publish = add(publish, "$JS.API.CONSUMER.MSG.NEXT.SIGNET_EVENTS." durable)
+        publish = add(publish, "$JS.ACK.SIGNET_EVENTS." durable ".>")
     }
     # Who hears events gets each with a reply subject. allow_responses would keep them all for its whole time, and nats-server 2.9 walks them at
     # every message once they are 4096. So hearers answer whoever may call them (signetctl) by the name of the inbox.

@@ -36,6 +36,9 @@ def test_a_service_uses_its_own_subjects_and_no_other(stack, service):
         if subject not in row["announces"]:
             expect(False, bus.may_publish, "publish", "signet.event." + subject)
         expect(subject in row["hears"], bus.may_subscribe, "subscribe", "signet.event." + subject)
+        consumer = f"{service}-{subject.replace('.', '-')}"
+        for call in ("DURABLE.CREATE", "CREATE", "INFO", "MSG.NEXT"):
+            expect(subject in row["hears"] - row["live"], bus.may_publish, "publish", f"$JS.API.CONSUMER.{call}.SIGNET_EVENTS.{consumer}")
     for other in TABLE:
         expect(other == service, bus.may_subscribe, "subscribe", f"_INBOX.{other}.x")
     for subject in (">", "signet.>", "_INBOX.>", "$SYS.>"):
