@@ -49,6 +49,38 @@ check_csr(struct request *rq, const struct csr *csr, const struct account *accou
     return OK;
 }
 
+/* Nothing that the client sends makes a certificate of it: it is too early, or too late. */
+static enum error
+check_is_open(struct request *rq, const struct order *order)
+{
+    bool waits = order->status == ORDER_PENDING || order->status == ORDER_READY;
+
+    if (order->status == ORDER_INVALID || order->status == ORDER_CANCELED || (waits && order->expires_at_s <= clock_now_s()))
+        return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is invalid, was canceled or has expired; make a new one");
+    if (order->status == ORDER_PENDING)
+        return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is pending: not all of its authorizations are valid");
+    return OK;
+}
+
+/* RFC 8555 §7.4: that the order is not ready must be said first, whatever is wrong with the CSR. */
+static enum error
+refuse_csr(struct acme *acme, struct request *rq, const struct account *account, const char *id)
+{
+    struct failure failure = rq->failure;
+    struct order order;
+
+    if (error_is_retriable(failure.kind))
+        return failure.kind;
+    failure_clear(rq);
+    enum error error = store_load_order(acme, rq, account->id, id, &order);
+    if (!error)
+        error = check_is_open(rq, &order);
+    if (error)
+        return error;
+    rq->failure = failure;
+    return failure.kind;
+}
+
 /* RFC 8555 §7.4: the CSR names exactly the order's identifiers. The comparison itself is part of the claim; this says what differs. */
 static enum error
 refuse_unclaimed(struct acme *acme, struct request *rq, const struct order *order, const struct claim *claim)
@@ -58,14 +90,13 @@ refuse_unclaimed(struct acme *acme, struct request *rq, const struct order *orde
     bool other_key = false;
     size_t i = 0;
 
-    if (order->status == ORDER_PENDING)
-        return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is pending: not all of its authorizations are valid");
-    if (order->status == ORDER_INVALID || order->expires_at_s <= clock_now_s())
-        return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is invalid or has expired; make a new one");
+    enum error error = check_is_open(rq, order);
+    if (error)
+        return error;
     while (names[i] != NULL && text_equal(names[i], asked[i]))
         i++;
     if (names[i] == NULL && asked[i] == NULL) {
-        enum error error = store_other_key_is_attested(acme, rq, order, claim->key_sha256, &other_key);
+        error = store_other_key_is_attested(acme, rq, order, claim->key_sha256, &other_key);
         if (error)
             return error;
     }
@@ -265,12 +296,13 @@ finalize(void *context, struct http_exchange *x)
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (!error)
         error = check_client(acme, x, signed_.account);
-    if (!error)
-        error = take_csr(rq, signed_.payload, &csr, &names, &count);
+    if (error)
+        return error;
+    error = take_csr(rq, signed_.payload, &csr, &names, &count);
     if (!error)
         error = check_csr(rq, &csr, signed_.account);
     if (error)
-        return error;
+        return refuse_csr(acme, rq, signed_.account, x->params[0]);
     names_sort(names, &count);
     public_key_sha256(&csr.key, key_sha256);
     struct claim claim = {

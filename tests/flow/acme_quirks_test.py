@@ -333,7 +333,7 @@ ERRORS = {
                                                             header={"kid": None, "jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}})),
     "badRevocationReason": (400, lambda stack, client: client.post(client.url("revokeCert"), {"certificate": b64(issuing_certificate(stack)), "reason": 7})),
     "badSignatureAlgorithm": (400, lambda stack, client: client.post(client.kid, header={"alg": "HS256"})),
-    "badCSR": (400, lambda stack, client: client.post(client.order(f"e.{stack.demo_domain}").json()["finalize"], {"csr": "AAAA"})),
+    "badCSR": (400, lambda stack, client: client.post(client.order(f"quirks.{stack.demo_domain}").json()["finalize"], {"csr": "AAAA"})),
     "invalidContact": (400, lambda stack, client: new_account(stack, contact=["mailto:"])),
     "malformed": (400, lambda stack, client: client.post(client.kid, mangle=lambda message: b"{")),
     "orderNotReady": (403, lambda stack, client: client.post(client.order(f"not-ready.{stack.demo_domain}").json()["finalize"],
@@ -347,7 +347,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("word", sorted(ERRORS))
-def test_each_error_has_its_word_its_status_and_what_a_client_needs(stack, client, word):
+def test_each_error_has_its_word_its_status_and_what_a_client_needs(stack, client, issued, word):
     status, provoke = ERRORS[word]
     answer = provoke(stack, client)
     assert (answer.status, answer.problem) == (status, word), answer.body

@@ -96,6 +96,23 @@ rejects_a_pending_order(void **state)
     struct made_order made = client_order(&me, "host.example");
 
     assert_problem(&me, finalize_with(&made, NAMES), 403, "orderNotReady");
+    /* RFC 8555 §7.4: so it must be called; that the CSR is bad, too, can wait. */
+    assert_problem(&me, client_post(&me, made.finalize, "{\"csr\":\"AAAA\"}"), 403, "orderNotReady");
+    assert_problem(&me, client_post(&me, made.finalize, client_csr(&me, me.key, NAMES)), 403, "orderNotReady");
+    assert_problem(&me, client_post(&me, "/acme/order/AAAAAAAAAAAAAAAAAAAAAA/finalize", "{\"csr\":\"AAAA\"}"), 404, "malformed");
+    assert_int_equal(beyond.enrolments, 0);
+}
+
+/* RFC 8739 §3.1.2. Told to finalize again, a client would for ever. */
+static void
+a_canceled_order_is_not_finalized_again(void **state)
+{
+    struct made_order made = client_ready_order(&me, "host.example");
+
+    postgres_kit_run(postgres, "UPDATE acme.orders SET status = 'canceled'");
+    const struct http_kit_reply *reply = finalize_with(&made, NAMES);
+    assert_problem(&me, reply, 403, "orderNotReady");
+    assert_non_null(strstr(member(&me, reply, "detail"), "make a new one"));
     assert_int_equal(beyond.enrolments, 0);
 }
 
@@ -380,7 +397,7 @@ another_account_sees_nothing(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 17
+#define CASES_BY_HAND 18
 
 int
 main(void)
@@ -390,6 +407,7 @@ main(void)
         CASE(a_certificate_is_read_from_the_database_when_nobody_remembers_it),
         CASE(a_repeated_finalize_returns_the_order),
         CASE(rejects_a_pending_order),
+        CASE(a_canceled_order_is_not_finalized_again),
         CASE(rejects_other_names_and_leaves_the_order_ready),
         CASE(rejects_bad_csrs_and_leaves_the_order_ready),
         CASE(accepts_a_csr_in_padded_base64),
