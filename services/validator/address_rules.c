@@ -30,6 +30,7 @@ static const struct special {
     {"ff00::/8", true, "multicast"},
     {"240.0.0.0/4", true, "reserved"},
     {"::/96", true, "an IPv4 address in another form"},
+    {"::ffff:0:0:0/96", true, "an IPv4 address in another form"}, /* RFC 2765: translated, not mapped */
     {"64:ff9b::/96", true, "an IPv4 address in another form"},
     {"64:ff9b:1::/48", true, "an IPv4 address in another form"},
     {"2002::/16", true, "an IPv4 address in another form"},

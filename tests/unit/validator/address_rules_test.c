@@ -43,6 +43,8 @@ static const struct one {
     {"refuses_multicast_v6", "ff02::1", 80, .allow = "::/0"},
     {"refuses_broadcast", "255.255.255.255", 80, .allow = "0.0.0.0/0"},
     {"refuses_compatible_v4", "::127.0.0.1", 80, .allow = "::/0"},
+    {"refuses_translated_v4", "::ffff:0:7f00:1", 80, .allow = "::/0"},
+    {"refuses_translated_v4_of_a_denied_network", "::ffff:0:10.1.2.3", 80, .deny = "10.0.0.0/8"},
     {"refuses_nat64", "64:ff9b::7f00:1", 80, .allow = "::/0"},
     {"refuses_local_nat64", "64:ff9b:1::7f00:1", 80, .allow = "::/0"},
     {"refuses_6to4", "2002:7f00:1::1", 80, .allow = "::/0"},
