@@ -3,8 +3,9 @@
  * next one, which one of them leads; so the batch grows with the load, and an idle queue adds no latency and needs no thread.
  *
  * Most of what a batch costs, here, at the signer and in PostgreSQL, it costs once, however many it has. Therefore a second batch sets out beside the
- * first only when it has many, or when the first one hangs; and where batches had company lately, each is let grow for a moment, the longer the
- * larger they were: of those who come one after the other the first would go alone each time.
+ * first only when it has many, or when the first one hangs, or, with some company, while the first one waits for somebody else; and where batches had
+ * company lately, each is let grow for a moment, the longer the larger they were: of those who come one after the other the first would go alone each
+ * time.
  */
 #include "link/commit_queue.h"
 
@@ -14,7 +15,8 @@
 
 #include "base/clock.h"
 
-#define BATCHES_AT_ONCE 2
+#define BATCHES_AT_ONCE 2   /* and one more when one of them has stepped aside */
+#define NEXT_FROM 16        /* so many do not wait for batches that all have stepped aside */
 #define SECOND_FROM 32      /* so many that wait do not wait for the batch before them */
 #define SECOND_AFTER_MS 200 /* nor does anybody who finds it on its way for so long */
 #define PAUSE_MOST_MS 3     /* a millisecond for each other that batches had lately, but no more */
@@ -38,6 +40,7 @@ struct commit_queue {
     struct ticket *first, *last; /* that wait */
     size_t waiting;
     int running;      /* batches */
+    int aside;        /* of these, wait for somebody else: commit_queue_step_aside */
     int64_t began_ms; /* the last of them */
     double usual;     /* how many a batch has lately */
     commit_batch *commit;
@@ -154,8 +157,10 @@ take_first(struct commit_queue *queue)
 static bool
 may_begin(const struct commit_queue *queue)
 {
-    if (queue->waiting == 0 || queue->running == queue->batches_at_once)
+    if (queue->waiting == 0 || queue->running - queue->aside == queue->batches_at_once || queue->running > queue->batches_at_once)
         return false;
+    if (queue->running == queue->aside && queue->waiting >= NEXT_FROM)
+        return true;
     return queue->running == 0 || queue->waiting >= SECOND_FROM || clock_monotonic_ms() - queue->began_ms >= SECOND_AFTER_MS;
 }
 
@@ -175,6 +180,24 @@ wake(struct ticket *ticket, enum ticket_turn turn)
 {
     ticket->turn = turn;
     sem_post(&ticket->woken); /* from here on the ticket may be gone */
+}
+
+void
+commit_queue_step_aside(struct commit_queue *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    queue->aside++;
+    struct ticket *next = next_leader(queue);
+    pthread_mutex_unlock(&queue->mutex);
+    if (next != NULL)
+        wake(next, TURN_LEADS);
+}
+
+void
+commit_queue_step_back(struct commit_queue *queue)
+{
+    AUTO_LOCK(&queue->mutex);
+    queue->aside--;
 }
 
 /* Unless nobody else fits in. */

@@ -35,4 +35,8 @@ DEFINE_AUTO_STRUCT(commit_queue, commit_queue_free);
 /* Returns when the item was committed, alone or with others; the failure is recorded in rq. */
 enum error commit_queue_run(struct commit_queue *queue, struct request *rq, void *item) MUST_CHECK;
 
+/* For `commit`, around its waiting for somebody else: meanwhile the next batch may set out, when it has some company. */
+void commit_queue_step_aside(struct commit_queue *queue);
+void commit_queue_step_back(struct commit_queue *queue);
+
 #endif

@@ -184,8 +184,10 @@ issue_batch(void *context, struct request *rq, void *const *items, size_t count)
     if (some > 0 && store_intents(ra, rq, issues, some) != OK && fail_all(rq, issues, some) != OK)
         return rq->failure.kind;
     some = gather(items, count, ISSUE_COMMITTED, issues);
+    commit_queue_step_aside(ra->commits);
     if (some > 0)
         sign_all(ra, rq, issues, some);
+    commit_queue_step_back(ra->commits);
     some = gather(items, count, ISSUE_SIGNED, issues);
     if (some == 0)
         return OK;

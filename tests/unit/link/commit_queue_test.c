@@ -28,6 +28,7 @@ struct recorder {
     size_t held; /* batches that wait for `open` */
     size_t most_held;
     bool open;
+    struct commit_queue *aside_of; /* batches step aside for as long as they are held */
 };
 
 static enum error
@@ -42,8 +43,12 @@ record(void *context, struct request *rq, void *const *items, size_t count)
     recorder->held++;
     recorder->most_held = recorder->held > recorder->most_held ? recorder->held : recorder->most_held;
     pthread_cond_broadcast(&recorder->changed);
+    if (recorder->aside_of != NULL)
+        commit_queue_step_aside(recorder->aside_of);
     while (!recorder->open)
         pthread_cond_wait(&recorder->changed, &recorder->mutex);
+    if (recorder->aside_of != NULL)
+        commit_queue_step_back(recorder->aside_of);
     recorder->held--;
     pthread_mutex_unlock(&recorder->mutex);
     if (recorder->trouble)
@@ -216,6 +221,60 @@ who_comes_while_a_batch_hangs_does_not_wait_for_it(void **state)
 }
 
 static void
+some_need_not_wait_for_a_batch_that_waits_for_somebody_else(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+    struct commit_queue *queue = recorder.aside_of = commit_queue_new(record, &recorder);
+
+    start_callers(queue, callers, 1);
+    wait_until_held(&recorder, 1);
+    start_callers(queue, callers + 1, 20);
+    wait_until_held(&recorder, 2);
+    open_and_join(&recorder, callers, 21);
+    assert_int_equal(recorder.items, 21);
+    commit_queue_free(queue);
+    free_callers(callers);
+}
+
+static void
+who_waits_already_sets_out_when_the_batch_before_steps_aside(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+    struct commit_queue *queue = commit_queue_new(record, &recorder);
+
+    start_callers(queue, callers, 1);
+    wait_until_held(&recorder, 1);
+    start_callers(queue, callers + 1, 20);
+    clock_sleep_ms(50); /* they queue; were they late, the test would be easier */
+    commit_queue_step_aside(queue);
+    wait_until_held(&recorder, 2);
+    commit_queue_step_back(queue);
+    open_and_join(&recorder, callers, 21);
+    assert_int_equal(recorder.most_held, 2);
+    commit_queue_free(queue);
+    free_callers(callers);
+}
+
+static void
+few_wait_also_for_a_batch_that_has_stepped_aside(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+    struct commit_queue *queue = recorder.aside_of = commit_queue_new(record, &recorder);
+
+    start_callers(queue, callers, 8);
+    wait_until_held(&recorder, 1);
+    clock_sleep_ms(50); /* the others queue; were they late, there would only be more batches */
+    open_and_join(&recorder, callers, 8);
+    assert_int_equal(recorder.items, 8);
+    assert_int_equal(recorder.most_held, 1);
+    commit_queue_free(queue);
+    free_callers(callers);
+}
+
+static void
 batches_in_turn_are_never_two_at_once(void **state)
 {
     struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -299,6 +358,9 @@ main(void)
         cmocka_unit_test(many_that_wait_become_a_second_batch_at_once),
         cmocka_unit_test(few_wait_for_the_batch_before_them_and_share_the_next),
         cmocka_unit_test(who_comes_while_a_batch_hangs_does_not_wait_for_it),
+        cmocka_unit_test(some_need_not_wait_for_a_batch_that_waits_for_somebody_else),
+        cmocka_unit_test(who_waits_already_sets_out_when_the_batch_before_steps_aside),
+        cmocka_unit_test(few_wait_also_for_a_batch_that_has_stepped_aside),
         cmocka_unit_test(batches_in_turn_are_never_two_at_once),
         cmocka_unit_test(company_is_waited_for_only_where_there_was_some_lately),
         cmocka_unit_test(one_bad_item_fails_alone),
