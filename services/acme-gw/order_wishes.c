@@ -55,6 +55,10 @@ take_dates(struct request *rq, const struct policy *policy, const json_t *payloa
         return error;
     if (order->not_before_s != 0 && order->not_before_s < now_s - LATE_CLOCK_S)
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"notBefore\" lies in the past");
+    /* Who has a name today could have certificates for it for all years to come, however short they live. */
+    if (order->not_before_s > now_s + ORDER_LIFETIME_S)
+        return refuse(rq, ERR_BAD_REQUEST, "malformed", "\"notBefore\" is too far away: a certificate is ordered at most %d days before",
+                      ORDER_LIFETIME_S / 86400);
     if (order->not_after_s == 0)
         return OK;
     int64_t begins_s = order->not_before_s != 0 ? order->not_before_s : now_s;

@@ -102,6 +102,8 @@ refuses_wishes_that_cannot_be_granted(void **state)
         {"\"notAfter\":\"1969-01-01T00:00:00Z\"", "malformed"},
         {arena_format(me.arena, "\"notAfter\":\"%s\"", day(-1)), "malformed"},
         {arena_format(me.arena, "\"notBefore\":\"%s\"", day(-1)), "malformed"},
+        {arena_format(me.arena, "\"notBefore\":\"%s\"", day(9)), "malformed"},
+        {arena_format(me.arena, "\"notBefore\":\"%s\",\"notAfter\":\"%s\"", day(1000), day(1030)), "malformed"},
         {arena_format(me.arena, "\"notAfter\":\"%s\"", day(92)), "malformed"},
         {arena_format(me.arena, "\"notBefore\":\"%s\",\"notAfter\":\"%s\"", day(3), day(2)), "malformed"},
         {arena_format(me.arena, "\"profile\":\"short\",\"notAfter\":\"%s\"", day(8)), "malformed"},
