@@ -25,7 +25,7 @@ put_all(struct buffer *to, const json_t *texts, const char *between)
         buffer_append_format(to, "%s%s", i > 0 ? between : "", json_string_value(json_array_get(texts, i)));
 }
 
-/* What the record is about: a thing that was changed, or a certificate by its names. */
+/* What the record is about: a thing that was changed, or a certificate by its names; and what was said of it. */
 static const char *
 subject(struct arena *arena, const json_t *record)
 {
@@ -37,8 +37,11 @@ subject(struct arena *arena, const json_t *record)
         put_all(&text, json_object_get(record, "changes"), "; ");
     } else {
         put_all(&text, json_object_get(record, "names"), ",");
-        buffer_append_format(&text, "%s%s", text.len > 0 ? " " : "", member(record, "serial"));
+        if (json_object_get(record, "serial") != NULL)
+            buffer_append_format(&text, "%s%s", text.len > 0 ? " " : "", member(record, "serial"));
     }
+    if (json_object_get(record, "message") != NULL)
+        buffer_append_format(&text, "%s%s", text.len > 0 ? ": " : "", member(record, "message"));
     return buffer_text(&text);
 }
 
@@ -47,13 +50,14 @@ add_record(struct request *rq, struct table *table, const void *element)
 {
     const json_t *one = element, *record = json_object_get(one, "record");
     const char *by = member(record, "operator");
-    const char *const cells[] = {
-        member(one, "position"),    member(record, "at"),     member(record, "action"), by[0] != '\0' ? by : member(record, "principal"),
-        subject(rq->arena, record), member(record, "result"), member(record, "message")};
+    const char *const cells[] = {member(one, "position"),  member(record, "at"),
+                                 member(record, "action"), by[0] != '\0' ? by : member(record, "principal"),
+                                 member(record, "result"), subject(rq->arena, record)};
     table_row(table, cells);
 }
 
-static const struct listing records = {.heads = {"POSITION", "AT", "ACTION", "WHO", "WHAT", "RESULT", "MESSAGE"}, .add_row = add_record};
+/* What is as long as a change may be stands last: before another column it would push that out of everybody's sight. */
+static const struct listing records = {.heads = {"POSITION", "AT", "ACTION", "WHO", "RESULT", "WHAT"}, .add_row = add_record};
 
 /* [{"position": "17", "record": {…}}, …]; what the sealer has not come to yet has no position. */
 static json_t *

@@ -52,6 +52,7 @@ def test_what_is_refused_is_not_on_record_and_records_are_shown_and_verify(stack
     assert changes(stack, "acme policy", "unheard-of") == []
     lines = stack.signetctl("audit", "show", "--action", "configuration", "--limit", "2").stdout.splitlines()
     assert len(lines) == 3 and "acme limits shown deleted" in lines[1] and "failures_before_pause: 0 → 3" in lines[2] and getpass.getuser() in lines[2]
+    assert lines[0].split() == ["POSITION", "AT", "ACTION", "WHO", "RESULT", "WHAT"] and all(line == line.rstrip() for line in lines)
     shown = json.loads(stack.signetctl("audit", "show", "--limit", "1", "--json").stdout)
     assert shown[0]["record"]["name"] == "shown"
     until(lambda: stack.sql("SELECT 1 FROM audit.record WHERE position IS NULL") == [])
