@@ -92,6 +92,12 @@
     X(EXTENSION_REQUEST_TEMPLATE, "1.2.840.113549.1.9.16.2.62", "extensionReqTemplate")     \
     X(KEY_PACKAGE, "2.16.840.1.101.2.1.2.78.5", "aKeyPackage")                              \
     X(CMC_PKI_DATA, "1.3.6.1.5.5.7.12.2", "PKIData")                                        \
+    X(CMC_PKI_RESPONSE, "1.3.6.1.5.5.7.12.3", "PKIResponse")                                \
+    X(CMC_DATA_RETURN, "1.3.6.1.5.5.7.7.4", "dataReturn")                                   \
+    X(CMC_TRANSACTION_ID, "1.3.6.1.5.5.7.7.5", "transactionId")                             \
+    X(CMC_SENDER_NONCE, "1.3.6.1.5.5.7.7.6", "senderNonce")                                 \
+    X(CMC_RECIPIENT_NONCE, "1.3.6.1.5.5.7.7.7", "recipientNonce")                           \
+    X(CMC_STATUS_INFO_V2, "1.3.6.1.5.5.7.7.25", "statusInfoV2")                             \
     X(CHANGE_SUBJECT_NAME, "1.3.6.1.5.5.7.7.36", "changeSubjectName")                       \
     X(PERMANENT_IDENTIFIER, "1.3.6.1.5.5.7.8.3", "permanentIdentifier")                     \
     X(HARDWARE_MODULE_NAME, "1.3.6.1.5.5.7.8.4", "hardwareModuleName")                      \

@@ -99,9 +99,9 @@ body_encode(struct arena *arena, struct bytes der)
 
 /* RFC 8951 §3 does without Content-Transfer-Encoding; older clients look for it. */
 enum error
-body_answer(struct http_exchange *x, const char *content_type, struct bytes der)
+body_answer(struct http_exchange *x, int status, const char *content_type, struct bytes der)
 {
     http_header_out(x, "Content-Transfer-Encoding", "base64");
     const char *text = wants_one_line(x) ? base64_encode(x->rq.arena, der) : body_encode(x->rq.arena, der);
-    return http_answer_text(x, 200, content_type, text);
+    return http_answer_text(x, status, content_type, text);
 }

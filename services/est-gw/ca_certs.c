@@ -18,5 +18,5 @@ ca_certs(void *context, struct http_exchange *x)
     certificates[0] = message_bytes(ca->certificate);
     for (size_t i = 0; i < ca->n_chain; i++)
         certificates[i + 1] = message_bytes(ca->chain[i]);
-    return body_answer(x, "application/pkcs7-mime", cms_certs_only(rq->arena, certificates, ca->n_chain + 1, BYTES_NONE));
+    return body_answer(x, 200, "application/pkcs7-mime", cms_certs_only(rq->arena, certificates, ca->n_chain + 1, BYTES_NONE));
 }

@@ -16,5 +16,5 @@ csr_attrs(void *context, struct http_exchange *x)
     /* RFC 7030 §4.5.2: 204 says that there is nothing special to know. */
     if (attributes.len == 0)
         return http_answer(x, 204, NULL, BYTES_NONE);
-    return body_answer(x, "application/csrattrs", attributes);
+    return body_answer(x, 200, "application/csrattrs", attributes);
 }

@@ -177,7 +177,7 @@ enroll_answer(struct http_exchange *x, const struct profile *profile, const Pb__
     if (reply->status != PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
         return answer_pending(x, profile);
     /* RFC 7030 §4.2.3: the certificate alone; its issuers are at cacerts. */
-    return body_answer(x, "application/pkcs7-mime; smime-type=certs-only", cms_certs_only(x->rq.arena, &certificate, 1, BYTES_NONE));
+    return body_answer(x, 200, "application/pkcs7-mime; smime-type=certs-only", cms_certs_only(x->rq.arena, &certificate, 1, BYTES_NONE));
 }
 
 enum error

@@ -9,6 +9,7 @@
 #ifndef SIGNET_EST_GW_EST_H
 #define SIGNET_EST_GW_EST_H
 
+#include <openssl/cms.h>
 #include <openssl/x509.h>
 
 #include "base/incarnation.h"
@@ -153,7 +154,10 @@ extern const struct http_route est_routes[];
 extern const size_t est_route_count;
 /* fail(), with the rule that refused, for the log. */
 enum error refuse(struct request *rq, enum error kind, const char *rule, const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* Text for people, with the status and the headers that a client needs. */
+/* The HTTP status of a failure. */
+int problem_status(const struct failure *failure);
+const char *problem_text(struct arena *arena, const struct failure *failure);
+/* Text for people, or what cmc_response_keep has kept, with the status and the headers that a client needs. */
 void problem_render(void *context, struct http_exchange *x);
 
 /* ---- body.c: what travels ---- */
@@ -164,7 +168,7 @@ enum error body_decode(struct request *rq, struct bytes body, struct bytes *ret_
 enum error body_check_type(struct http_exchange *x, const char *wanted) MUST_CHECK;
 /* Base64 in lines of 64 columns. */
 const char *body_encode(struct arena *arena, struct bytes der);
-enum error body_answer(struct http_exchange *x, const char *content_type, struct bytes der) MUST_CHECK;
+enum error body_answer(struct http_exchange *x, int status, const char *content_type, struct bytes der);
 
 /* ---- attributes.c ---- */
 
@@ -299,6 +303,18 @@ http_handler full_cmc;
 
 /* The one PKCS#10 request of a PKIData. ERR_BAD_REQUEST. */
 enum error pki_data_read(struct request *rq, struct bytes pki_data, struct bytes *ret_csr) MUST_CHECK;
+
+/* ---- cmc_response.c ---- */
+
+/* What a failed request is answered with, of what the client sent: PKIResponse, to be signed. */
+struct bytes cmc_response_encode(struct arena *arena, struct bytes pki_data, const struct failure *failure);
+/* Keeps it, signed, for problem_render; `pki_data` is none when that could not be read. The failure stays as it is. */
+void cmc_response_keep(struct est *est, struct http_exchange *x, struct bytes pki_data);
+
+/* ---- server_signature.c ---- */
+
+/* SignedData over content of this type, by the certificate and key of HTTPS. CMS_ContentInfo_free. ERR_UNAVAILABLE. */
+enum error server_sign(struct est *est, struct request *rq, struct bytes type, struct bytes content, CMS_ContentInfo **ret_signed) MUST_CHECK;
 
 /* ---- server_key.c: keys that are made here ---- */
 

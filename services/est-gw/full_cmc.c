@@ -1,11 +1,9 @@
 /*
  * fullcmc (RFC 7030 §4.3) for a simple request: SignedData over PKIData with one PKCS#10 request and no controls. There is nothing to report but the
- * certificate, so the answer is the simple PKI response. Who may have it is decided by the connection, as for simpleenroll; the message must be
- * signed by that device, or by the key that is to be certified.
+ * certificate, so the answer is the simple PKI response; what fails is reported in CMC (cmc_response.c). Who may have it is decided by the
+ * connection, as for simpleenroll; the message must be signed by that device, or by the key that is to be certified.
  */
 #include "est.h"
-
-#include <openssl/cms.h>
 
 #include "pki/oid.h"
 
@@ -15,7 +13,8 @@ DEFINE_AUTO(CMS_ContentInfo, CMS_ContentInfo_free);
 static enum error
 not_signed_data(struct request *rq)
 {
-    return refuse(rq, ERR_BAD_REQUEST, "full CMC", "the body is no signed CMC message, or its signature does not verify");
+    (void)refuse(rq, ERR_BAD_REQUEST, "full CMC", "the body is no signed CMC message, or its signature does not verify");
+    return fail_reason(rq, "badMessageCheck");
 }
 
 static void
@@ -74,8 +73,33 @@ check_signer(struct request *rq, CMS_ContentInfo *cms, struct bytes client_cert,
 
     if (sk_X509_num(signers) == 1 && is_signer(sk_X509_value(signers, 0), client_cert, csr))
         return OK;
-    return refuse(rq, ERR_BAD_REQUEST, "full CMC",
-                  "the message must be signed by the client certificate of this connection, or by the key in the request");
+    (void)refuse(rq, ERR_BAD_REQUEST, "full CMC",
+                 "the message must be signed by the client certificate of this connection, or by the key in the request");
+    return fail_reason(rq, "badMessageCheck");
+}
+
+static enum error
+read_request(struct http_exchange *x, struct bytes *ret_pki_data, struct csr *ret_csr)
+{
+    struct request *rq = &x->rq;
+    AUTO(CMS_ContentInfo, cms) = NULL;
+    struct bytes der, csr_der;
+
+    enum error error = body_decode(rq, x->body, &der);
+    if (!error)
+        error = open_message(rq, der, x->client_cert, &cms, ret_pki_data);
+    if (!error)
+        error = pki_data_read(rq, *ret_pki_data, &csr_der);
+    if (!error)
+        error = csr_parse(rq, csr_der, ret_csr);
+    return error ? error : check_signer(rq, cms, x->client_cert, ret_csr);
+}
+
+static enum error
+prove(const struct http_exchange *x, struct request *rq, const struct profile *profile, const struct csr *csr)
+{
+    enum error error = proof_check(x, rq, profile, csr);
+    return error ? fail_reason(rq, "popFailed") : OK;
 }
 
 enum error
@@ -83,11 +107,10 @@ full_cmc(void *context, struct http_exchange *x)
 {
     struct est *est = context;
     struct request *rq = &x->rq;
-    AUTO(CMS_ContentInfo, cms) = NULL;
     const struct profile *profile;
     const Pb__EnrollReply *reply;
     struct client client;
-    struct bytes der = BYTES_NONE, pki_data = BYTES_NONE, csr_der = BYTES_NONE;
+    struct bytes pki_data = BYTES_NONE;
     struct csr csr = {0};
 
     enum error error = profile_find(est, x, &profile);
@@ -95,21 +118,17 @@ full_cmc(void *context, struct http_exchange *x)
         error = authenticate(est, x, profile, false, &client);
     if (!error)
         error = body_check_type(x, "application/pkcs7-mime");
-    if (!error)
-        error = body_decode(rq, x->body, &der);
-    if (!error)
-        error = open_message(rq, der, x->client_cert, &cms, &pki_data);
-    if (!error)
-        error = pki_data_read(rq, pki_data, &csr_der);
-    if (!error)
-        error = csr_parse(rq, csr_der, &csr);
-    if (!error)
-        error = check_signer(rq, cms, x->client_cert, &csr);
+    if (error)
+        return error;
+    error = read_request(x, &pki_data, &csr);
     if (!error)
         error = names_check_csr(rq, profile, &client, &csr);
     if (!error)
-        error = proof_check(x, rq, profile, &csr);
+        error = prove(x, rq, profile, &csr);
     if (!error)
         error = enroll_ask(est, x, profile, &client, csr.der, &reply);
-    return error ? error : enroll_answer(x, profile, reply);
+    if (!error)
+        return enroll_answer(x, profile, reply);
+    cmc_response_keep(est, x, pki_data);
+    return error;
 }

@@ -20,8 +20,8 @@ refuse(struct request *rq, enum error kind, const char *rule, const char *format
     return fail(rq, kind, "%s", message);
 }
 
-static int
-status_of_failure(const struct failure *failure)
+int
+problem_status(const struct failure *failure)
 {
     if (text_equal(failure->reason, "wrongMediaType"))
         return 415;
@@ -36,22 +36,30 @@ status_of_failure(const struct failure *failure)
     return http_status_of(failure->kind);
 }
 
+const char *
+problem_text(struct arena *arena, const struct failure *failure)
+{
+    return arena_format(arena, "%s%s%s", failure->layer, failure->layer[0] == '\0' ? "" : ": ", failure->message);
+}
+
 void
 problem_render(void *context, struct http_exchange *x)
 {
     struct request *rq = &x->rq;
     /* The server has a status of its own for what never reached a handler. */
     bool before_handler = x->route == NULL || x->answer.status == 405 || x->answer.status == 413 || x->answer.status == 431;
-    int status = before_handler ? x->answer.status : status_of_failure(&rq->failure);
+    int status = before_handler ? x->answer.status : problem_status(&rq->failure);
     const char *user_agent = http_header_in(x, "User-Agent");
-    const char *layer = rq->failure.layer;
+    const struct bytes *cmc_response = x->kept;
 
     if (!text_is_empty(user_agent))
         request_note(rq, "user_agent", "%.200s", user_agent);
-    if (layer[0] != '\0')
-        request_note(rq, "rule", "%s", layer);
-    (void)http_answer_text(x, status, "text/plain; charset=utf-8",
-                           arena_format(rq->arena, "%s%s%s\n", layer, layer[0] == '\0' ? "" : ": ", rq->failure.message));
+    if (rq->failure.layer[0] != '\0')
+        request_note(rq, "rule", "%s", rq->failure.layer);
+    if (cmc_response != NULL)
+        (void)body_answer(x, status, "application/pkcs7-mime; smime-type=CMC-response", *cmc_response);
+    else
+        (void)http_answer_text(x, status, "text/plain; charset=utf-8", arena_format(rq->arena, "%s\n", problem_text(rq->arena, &rq->failure)));
     if (status == 401)
         http_header_out(x, "WWW-Authenticate", "Basic realm=\"EST\", charset=\"UTF-8\"");
     if (rq->failure.retry_after_s == 0 && status >= 503)

@@ -7,7 +7,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include <openssl/cms.h>
 #include <openssl/pem.h>
 
 #include "pki/oid.h"
@@ -19,7 +18,6 @@ DEFINE_AUTO(BIO, BIO_free_all);
 DEFINE_AUTO(CMS_ContentInfo, CMS_ContentInfo_free);
 DEFINE_AUTO(EVP_MD_CTX, EVP_MD_CTX_free);
 DEFINE_AUTO(PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free);
-DEFINE_AUTO(ASN1_OBJECT, ASN1_OBJECT_free);
 DEFINE_AUTO(X509, X509_free);
 
 static enum error
@@ -104,28 +102,6 @@ server_key_pkcs8(struct request *rq, EVP_PKEY *key, struct secret **ret_der)
 
 /* ---- encrypted to the device (RFC 7030 §4.4.1.2, §4.4.2) ---- */
 
-static int
-no_password(char *buffer, int size, int writing, void *context)
-{
-    return 0;
-}
-
-/* Who signs is who made the key: this server, by its HTTPS certificate. */
-static enum error
-load_signer(struct est *est, struct request *rq, X509 **ret_certificate, EVP_PKEY **ret_key)
-{
-    AUTO(BIO, certificate_file) = BIO_new_file(est->config.tls_cert_file, "r");
-    AUTO(BIO, key_file) = BIO_new_file(est->config.tls_key_file, "r");
-    AUTO(X509, certificate) = certificate_file == NULL ? NULL : PEM_read_bio_X509(certificate_file, NULL, no_password, NULL);
-    AUTO(EVP_PKEY, key) = key_file == NULL ? NULL : PEM_read_bio_PrivateKey(key_file, NULL, no_password, NULL);
-
-    if (certificate == NULL || key == NULL)
-        return fail_privately(rq, ERR_UNAVAILABLE, "the key cannot be signed now", "the certificate or key file of HTTPS cannot be read");
-    *ret_certificate = TAKE(certificate);
-    *ret_key = TAKE(key);
-    return OK;
-}
-
 /* AsymmetricKeyPackage: a SEQUENCE of one OneAsymmetricKey, which a PrivateKeyInfo is. */
 static struct secret *
 package_of(const struct secret *pkcs8)
@@ -157,20 +133,6 @@ encode_cms(CMS_ContentInfo *cms)
     return copy;
 }
 
-static struct secret *
-sign_package(X509 *certificate, EVP_PKEY *key, const struct secret *package)
-{
-    AUTO(BIO, content) = BIO_new_mem_buf(package->at, (int)package->len);
-    AUTO(ASN1_OBJECT, type) = OBJ_txt2obj("2.16.840.1.101.2.1.2.78.5", 1); /* id-ct-KP-aKeyPackage */
-    AUTO(CMS_ContentInfo, cms) = CMS_sign(NULL, NULL, NULL, NULL, CMS_BINARY | CMS_PARTIAL);
-
-    if (content == NULL || type == NULL || cms == NULL || CMS_set1_eContentType(cms, type) != 1 ||
-        CMS_add1_signer(cms, certificate, key, NULL, CMS_BINARY | CMS_NOSMIMECAP | CMS_PARTIAL) == NULL ||
-        CMS_final(cms, content, NULL, CMS_BINARY) != 1)
-        return NULL;
-    return encode_cms(cms);
-}
-
 /* RFC 5652 §6: what is enveloped is the SignedData itself, not the ContentInfo around it. */
 static struct secret *
 envelop(X509 *recipient, const struct secret *signed_package)
@@ -193,14 +155,14 @@ enum error
 server_key_envelope(struct est *est, struct request *rq, struct bytes recipient_der, const struct secret *pkcs8, struct secret **ret_der)
 {
     AUTO(X509, recipient) = x509_read(recipient_der);
-    AUTO(X509, certificate) = NULL;
-    AUTO(EVP_PKEY, key) = NULL;
+    AUTO(CMS_ContentInfo, cms) = NULL;
+    AUTO_STRUCT(secret, package) = package_of(pkcs8);
 
-    enum error error = load_signer(est, rq, &certificate, &key);
+    /* Who signs is who made the key. */
+    enum error error = server_sign(est, rq, OID_KEY_PACKAGE, BYTES(package->at, package->len), &cms);
     if (error)
         return error;
-    AUTO_STRUCT(secret, package) = package_of(pkcs8);
-    AUTO_STRUCT(secret, signed_package) = sign_package(certificate, key, package);
+    AUTO_STRUCT(secret, signed_package) = encode_cms(cms);
     struct secret *envelope = recipient == NULL || signed_package == NULL ? NULL : envelop(recipient, signed_package);
     if (envelope == NULL)
         return refuse(rq, ERR_BAD_CSR, "key encryption", "the key cannot be encrypted to the client certificate");

@@ -1,4 +1,4 @@
-"""EST serverkeygen (RFC 7030 §4.4): keys that are made for devices, in the clear and encrypted to the key of the client certificate."""
+"""EST serverkeygen (RFC 7030 §4.4): keys that are made for devices, in the clear and encrypted to the key of the client certificate; fullcmc (§4.3)."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 
-from est_kit import Est, Maker, csr_with_attribute, make_csr, new_key, tlv
+from est_kit import CHALLENGE_PASSWORD, Est, Maker, csr_with_attribute, make_csr, new_key, tlv
 from stack_kit import until
 
 DECRYPT_KEY_ID = "1.2.840.113549.1.9.16.2.37"
@@ -168,6 +168,68 @@ def test_a_full_cmc_message_may_be_signed_with_the_new_key(est, tmp_path):
     assert full_cmc(est, message, auth=est.user).certificate.subject.rfc4514_string() == "CN=cmc2.example"
 
 
+class Values:
+    """The DER values within another one's content."""
+
+    def __init__(self, content):
+        self.at = []
+        while content:
+            length, head = content[1], 2
+            if length & 0x80:
+                head += length & 0x7F
+                length = int.from_bytes(content[2:head], "big")
+            self.at.append((content[0], content[head:head + length]))
+            content = content[head + length:]
+
+    def inside(self, *path):
+        return self if not path else Values(self.at[path[0]][1]).inside(*path[1:])
+
+
+class Status:
+    def __init__(self, response):
+        self.controls = {one[1].hex(): tuple(Values(Values(control).at[2][1]).at[0]) for _, control in Values(response).inside(0, 0).at
+                         for one in [Values(control).at[1]]}
+        parts = Values(self.controls["2b060105050707" + "19"][1]).at
+        assert [tag for tag, _ in parts] == [0x02, 0x30, 0x0C, 0x02] and parts[0][1] == b"\x02"
+        self.about, self.text, self.fail_info = parts[1][1], parts[2][1].decode(), parts[3][1][0]
+
+
+def status_of(est, reply, directory):
+    """Of a Full PKI Response, signed by the server's own certificate."""
+    assert reply.headers["Content-Type"] == "application/pkcs7-mime; smime-type=CMC-response"
+    (directory / "response").write_bytes(reply.der)
+    shown = subprocess.run(["openssl", "cms", "-verify", "-inform", "DER", "-in", directory / "response", "-CAfile", est.stack.ca_bundle, "-purpose", "any",
+                            "-binary", "-certsout", directory / "signer.pem"], capture_output=True, check=True)
+    assert "127.0.0.1" in subprocess.run(["openssl", "x509", "-in", directory / "signer.pem", "-noout", "-text"], capture_output=True, check=True, text=True).stdout
+    return Status(shown.stdout)
+
+
+def test_a_full_cmc_request_that_fails_is_told_so_in_cmc(est, tmp_path):
+    est.profile("named", authentication="certificate", anchors=est.anchors(est.maker), names="*.works.example")
+    device = est.maker.device("CN=SN6")
+    csr = make_csr(new_key(), "CN=elsewhere.example")
+
+    def ask(pki, **more):
+        return est.ask("named/fullcmc", signed_message(pki, device, tmp_path), identity=device, content_type="application/pkcs7-mime", **more)
+    reply = ask(pki_data(csr))
+    status = status_of(est, reply, tmp_path)
+    assert reply.status == 403 and "elsewhere.example" in status.text
+    assert (status.about, status.fail_info) == (b"\x02\x01\x01", 2)
+    linked = make_csr(new_key(), "CN=a.works.example", attributes=[(CHALLENGE_PASSWORD, b"another connection's")])
+    assert status_of(est, ask(pki_data(linked)), tmp_path).fail_info == 9
+    assert status_of(est, ask(b"\x05\x00"), tmp_path).about == b"\x02\x01\x00"
+
+    def control(number, oid, value):
+        return tlv(0x30, bytes([2, 1, number]) + tlv(0x06, bytes.fromhex("2b060105050707" + oid)) + tlv(0x31, value))
+    nonce, transaction, kept = tlv(4, b"a nonce"), b"\x02\x02\x12\x34", tlv(4, b"kept for me")
+    status = status_of(est, ask(pki_data(csr, control(2, "06", nonce) + control(3, "05", transaction) + control(4, "04", kept) + control(5, "02", nonce))), tmp_path)
+    assert "controls" in status.text
+    echoed = {oid[-2:]: tlv(*value) for oid, value in status.controls.items() if oid[-2:] != "19"}
+    assert echoed == {"07": nonce, "05": transaction, "04": kept}
+    # What is no matter of CMC is said as everywhere.
+    assert est.ask("named/fullcmc", csr, content_type="application/pkcs7-mime").headers["Content-Type"].startswith("text/plain")
+
+
 def test_full_cmc_messages_that_are_not_simple_or_not_the_devices_own_are_refused(est, tmp_path):
     device, other = est.maker.device("CN=SN4"), est.maker.device("CN=SN5")
     csr = make_csr(new_key(), "CN=cmc.example")
@@ -184,7 +246,9 @@ def test_full_cmc_messages_that_are_not_simple_or_not_the_devices_own_are_refuse
         "another signer": signed_message(pki_data(csr), other, tmp_path),
         "a cut message": good[:-20],
     }
+    integrity = {"no CMS", "a broken signature", "another content", "another signer"}
     for name, message in cases.items():
         reply = full_cmc(est, message, identity=device)
         assert reply.status == 400, f"{name}: {reply.status} {reply.text}"
+        assert status_of(est, reply, tmp_path).fail_info == (1 if name in integrity else 2), name
     assert full_cmc(est, good, identity=device).status == 200

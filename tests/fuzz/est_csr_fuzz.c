@@ -1,5 +1,5 @@
 /* A CSR with the attributes of EST, plain and inside PKIData: a request that is taken out of a PKIData lies within it, and so do values of
- * attributes. */
+ * attributes. What is answered to a PKIData that fails is DER. */
 #include <stdlib.h>
 
 #include "est.h"
@@ -46,6 +46,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (pki_data_read(rq, whole, &csr) == OK)
         check_inside(whole, csr.at, csr.len);
+    (void)fail(rq, ERR_BAD_REQUEST, "refused");
+    if (!der_is_one_value(cmc_response_encode(rq->arena, whole, &rq->failure)))
+        abort();
     failure_clear(rq);
     try_csr(rq, csr);
     return 0;

@@ -22,4 +22,4 @@ FUZZ_NEEDS_scep_envelope := $(addprefix services/scep-gw/,ber.c cms.c envelope.c
 FUZZ_NEEDS_scep_message := $(addprefix services/scep-gw/,ber.c cms.c fail_info.c pki_message.c)
 FUZZ_NEEDS_scep_get := services/scep-gw/get.c common/link/http_route.c
 FUZZ_NEEDS_est_body := $(addprefix services/est-gw/,body.c attributes.c problem.c) common/link/http_answer.c
-FUZZ_NEEDS_est_csr := $(addprefix services/est-gw/,attributes.c pki_data.c problem.c) common/link/http_answer.c
+FUZZ_NEEDS_est_csr := $(addprefix services/est-gw/,attributes.c pki_data.c cmc_response.c server_signature.c body.c problem.c) common/link/http_answer.c
