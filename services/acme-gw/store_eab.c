@@ -103,7 +103,7 @@ store_insert_eab(struct acme *acme, struct request *rq, const Pb__EabCredential 
         return error;
     return db_affected(rows) == 1
                ? OK
-               : fail(rq, ERR_NOT_FOUND, "there is no policy \"%s\" with accounts that can be bound: its eab must be optional or required",
+               : fail(rq, ERR_NOT_FOUND, "there is no policy \"%s\" whose eab is optional or required: see signetctl acme policy list",
                       credential->policy);
 }
 
@@ -164,7 +164,7 @@ store_delete_eab(struct acme *acme, struct request *rq, const char *name)
     enum error error = DB_QUERY(acme->db, rq, &delete_eab_by_name, &rows, DB_TEXT(name));
     if (error)
         return error;
-    return db_affected(rows) == 1 ? OK : fail(rq, ERR_NOT_FOUND, "there is no credential \"%s\"", name);
+    return db_affected(rows) == 1 ? OK : fail(rq, ERR_NOT_FOUND, "there is no credential \"%s\": see signetctl acme eab list", name);
 }
 
 enum error
@@ -174,7 +174,7 @@ store_revoke_eab(struct acme *acme, struct request *rq, const char *name, bool c
 
     enum error error = DB_QUERY(acme->db, rq, &revoke_eab_by_name, &revoked, DB_TEXT(name));
     if (!error && db_affected(revoked) == 0)
-        return fail(rq, ERR_NOT_FOUND, "there is no credential \"%s\"", name);
+        return fail(rq, ERR_NOT_FOUND, "there is no credential \"%s\": see signetctl acme eab list", name);
     if (!error)
         error = DB_QUERY(acme->db, rq, &revoke_bound_accounts, &accounts, DB_TEXT(name), DB_BOOL(cascade));
     if (!error)

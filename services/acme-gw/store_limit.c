@@ -220,7 +220,7 @@ store_delete_limits(struct acme *acme, struct request *rq, const char *name)
     }
     if (error)
         return error;
-    return db_affected(rows) == 1 ? OK : fail(rq, ERR_NOT_FOUND, "there are no limits \"%s\"", name);
+    return db_affected(rows) == 1 ? OK : fail(rq, ERR_NOT_FOUND, "there are no limits \"%s\": see signetctl acme limits list", name);
 }
 
 enum error

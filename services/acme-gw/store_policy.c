@@ -256,7 +256,7 @@ store_write_policy(struct acme *acme, struct request *rq, const Pb__AcmePolicy *
     if (how == POLICY_CREATE && db_affected(rows) == 0)
         return fail(rq, ERR_CONFLICT, "there is a policy \"%s\" already", policy->name);
     if (how == POLICY_CHANGE && db_affected(rows) == 0)
-        return fail(rq, ERR_NOT_FOUND, "there is no policy \"%s\"", policy->name);
+        return fail(rq, ERR_NOT_FOUND, "there is no policy \"%s\": see signetctl acme policy list", policy->name);
     *ret_created = how == POLICY_CREATE || (how == POLICY_WRITE && db_bool(rows, 0, 0));
     return OK;
 }
@@ -273,5 +273,5 @@ store_delete_policy(struct acme *acme, struct request *rq, const char *name)
     }
     if (error)
         return error;
-    return db_affected(rows) == 1 ? OK : fail(rq, ERR_NOT_FOUND, "there is no policy \"%s\"", name);
+    return db_affected(rows) == 1 ? OK : fail(rq, ERR_NOT_FOUND, "there is no policy \"%s\": see signetctl acme policy list", name);
 }

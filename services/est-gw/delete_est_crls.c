@@ -16,7 +16,7 @@ remove_crls(struct db *db, struct request *rq, void *context, struct configurati
 
     enum error error = store_find_profile(&within, rq, removal->profile, &profile);
     if (!error && profile == NULL)
-        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%.60s\"", removal->profile);
+        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%.60s\": see signetctl profile list --kind est", removal->profile);
     if (!error)
         error = store_delete_client_crls(&within, rq, removal->profile, &removal->deleted);
     if (error || removal->deleted == 0)

@@ -155,7 +155,7 @@ store_delete_profile(struct est *est, struct request *rq, const char *name)
     enum error error = DB_QUERY(est->db, rq, &delete_profile, &rows, DB_TEXT(name));
 
     if (!error && db_affected(rows) == 0)
-        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%s\"", name);
+        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%s\": see signetctl profile list --kind est", name);
     return error;
 }
 
@@ -175,7 +175,7 @@ store_put_user(struct est *est, struct request *rq, const char *profile, const c
 
     if (error == ERR_CONFLICT) {
         failure_clear(rq);
-        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%s\"", profile);
+        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%s\": see signetctl profile list --kind est", profile);
     }
     if (!error)
         *ret_created = db_bool(rows, 0, 0);
@@ -189,7 +189,8 @@ store_delete_user(struct est *est, struct request *rq, const char *profile, cons
     enum error error = DB_QUERY(est->db, rq, &delete_user, &rows, DB_TEXT(profile), DB_TEXT(user));
 
     if (!error && db_affected(rows) == 0)
-        return fail(rq, ERR_NOT_FOUND, "the EST profile \"%s\" has no user \"%s\"", profile, user);
+        return fail(rq, ERR_NOT_FOUND, "there is no user \"%s\" of an EST profile named \"%s\": see signetctl profile list --kind est", user,
+                    profile);
     return error;
 }
 

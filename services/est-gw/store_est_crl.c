@@ -25,7 +25,7 @@ write_crl(struct db *db, struct request *rq, void *context, struct configuration
 
     enum error error = store_find_profile(&within, rq, put->input->profile, &profile);
     if (!error && profile == NULL)
-        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%.60s\"", put->input->profile);
+        return fail(rq, ERR_NOT_FOUND, "there is no EST profile named \"%.60s\": see signetctl profile list --kind est", put->input->profile);
     if (!error)
         error = client_crl_read(rq, profile, put->der, &put->crl);
     if (!error)

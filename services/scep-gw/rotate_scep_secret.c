@@ -22,7 +22,7 @@ write_secret(struct db *db, struct request *rq, void *context, struct configurat
     enum error error = rotation->is_passphrase ? store_set_passphrase(&within, rq, profile, rotation->hash, &found)
                                                : store_set_admin_password(&within, rq, profile, rotation->hash, &found);
     if (error == OK && !found)
-        error = fail(rq, ERR_NOT_FOUND, "there is no profile %s", profile);
+        error = fail(rq, ERR_NOT_FOUND, "there is no SCEP profile named \"%s\": see signetctl profile list --kind scep", profile);
     if (error == OK)
         change->action = arena_format(rq->arena, "%s-%s", rotation->request->secret, rotation->request->cancel ? "cancelled" : "rotated");
     return error;

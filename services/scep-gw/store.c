@@ -90,7 +90,7 @@ store_delete_profile(struct scep *scep, struct request *rq, const char *name, co
 
     enum error error = DB_QUERY(scep->db, rq, &delete_profile, &rows, DB_TEXT(name), DB_TEXT(operator_));
     if (error == OK && db_affected(rows) == 0)
-        return fail(rq, ERR_NOT_FOUND, "there is no profile %.60s", name);
+        return fail(rq, ERR_NOT_FOUND, "there is no SCEP profile named \"%.60s\": see signetctl profile list --kind scep", name);
     return error;
 }
 

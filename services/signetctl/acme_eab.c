@@ -128,6 +128,8 @@ acme_eab_create(struct ctl *ctl, struct request *rq)
     enum error error = read_credential(ctl, rq, &credential);
 
     request.credential = &credential;
+    for (size_t i = 0; !error && i < credential.n_allowed_templates; i++)
+        error = check_template_name(ctl, rq, "--allowed-templates", credential.allowed_templates[i]);
     if (!error)
         error = CTL_CALL(ctl, rq, acme_admin, CreateEab, &request, &reply);
     if (error || answer_json(ctl, rq, &reply->base))

@@ -99,6 +99,31 @@ take_options(struct ctl *ctl, struct request *rq, Pb__AcmePolicy *policy)
     return error ? error : take_roots(ctl, rq, "tpm-roots", &policy->tpm_roots);
 }
 
+/* "shortlived=Web Server:6"; what is no profile the gateway says. */
+static enum error
+check_profiles(struct ctl *ctl, struct request *rq, const char **profiles, size_t count)
+{
+    enum error error = OK;
+    size_t i;
+
+    for (i = 0; error == OK && i < count; i++) {
+        const char *name = strchr(profiles[i], '='), *end = strrchr(profiles[i], ':');
+        if (name != NULL && end != NULL && end > name)
+            error = check_template_name(ctl, rq, "profiles", arena_text_n(rq->arena, name + 1, (size_t)(end - name - 1)));
+    }
+    return error;
+}
+
+static enum error
+check_names(struct ctl *ctl, struct request *rq, const Pb__AcmePolicy *policy)
+{
+    enum error error = check_template_name(ctl, rq, "template", policy->template_);
+
+    if (!error)
+        error = check_ca_name(ctl, rq, "issuer", policy->issuer);
+    return error ? error : check_profiles(ctl, rq, policy->profiles, policy->n_profiles);
+}
+
 enum error
 acme_policy_create(struct ctl *ctl, struct request *rq)
 {
@@ -109,6 +134,8 @@ acme_policy_create(struct ctl *ctl, struct request *rq)
     policy.name = ctl->arguments.words[0];
     request.policy = &policy;
     request.must_be_new = true;
+    if (!error)
+        error = check_names(ctl, rq, &policy);
     return error ? error : put(ctl, rq, &request);
 }
 
@@ -124,6 +151,9 @@ acme_policy_set(struct ctl *ctl, struct request *rq)
     request.policy = reply->policies[0];
     request.must_exist = true;
     error = take_options(ctl, rq, request.policy);
+    /* Only then: a policy can be disabled while the signer is away. */
+    if (!error && (argument(ctl, "template") != NULL || argument(ctl, "issuer") != NULL || argument(ctl, "profiles") != NULL))
+        error = check_names(ctl, rq, request.policy);
     return error ? error : put(ctl, rq, &request);
 }
 
@@ -135,6 +165,8 @@ acme_policy_import(struct ctl *ctl, struct request *rq)
     enum error error = yaml_import(ctl, rq, POLICY_FILE_MAX, "an ACME policy", &policy.base);
 
     request.policy = &policy;
+    if (!error)
+        error = check_names(ctl, rq, &policy);
     return error ? error : put(ctl, rq, &request);
 }
 

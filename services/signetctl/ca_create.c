@@ -44,7 +44,9 @@ ca_create(struct ctl *ctl, struct request *rq)
     request.validity_days = (uint32_t)days;
     request.path_length = (int32_t)path_length;
 
-    error = CTL_CALL(ctl, rq, signer, CreateCa, &request, &reply);
+    error = check_ca_name(ctl, rq, "--parent", request.parent);
+    if (!error)
+        error = CTL_CALL(ctl, rq, signer, CreateCa, &request, &reply);
     if (error)
         return error;
     if (ctl->json)

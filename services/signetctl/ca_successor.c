@@ -15,7 +15,11 @@ ca_successor(struct ctl *ctl, struct request *rq)
     request.name = ctl->arguments.words[0];
     request.successor = to;
     request.operator_ = operator_name(rq->arena);
-    enum error error = CTL_CALL(ctl, rq, signer, NameSuccessor, &request, &reply);
+    enum error error = check_ca_name(ctl, rq, "NAME", request.name);
+    if (!error)
+        error = check_ca_name(ctl, rq, "--to", to);
+    if (!error)
+        error = CTL_CALL(ctl, rq, signer, NameSuccessor, &request, &reply);
     if (error)
         return error;
     const char *successor = text_is_empty(reply->ca->successor) ? "no CA" : reply->ca->successor;

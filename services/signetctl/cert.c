@@ -76,6 +76,22 @@ add_entry(struct request *rq, struct table *table, const void *element)
 static const struct listing catalogue = {.heads = {"SERIAL", "NAMES", "STATUS", "EXPIRES", "ISSUER", "TEMPLATE", "PROTOCOL", "OWNER"},
                                          .add_row = add_entry};
 
+/* That nothing was found must not be for a name that nothing can have. */
+static enum error
+check_filter(struct ctl *ctl, struct request *rq, const Pb__FindCertificatesRequest *request)
+{
+    static const char *const protocols[] = {"acme", "est", "scep", "operator"};
+    size_t len = strcspn(request->protocol, "/"), i;
+    bool is_known = len == 0;
+
+    for (i = 0; i < sizeof protocols / sizeof protocols[0]; i++)
+        is_known |= strlen(protocols[i]) == len && strncmp(protocols[i], request->protocol, len) == 0;
+    if (!is_known)
+        return argument_refused(rq, "--protocol is acme, est, scep or operator, or one of them with a name, as in scep/phones");
+    enum error error = check_template_name(ctl, rq, "--template", request->template_);
+    return error ? error : check_ca_name(ctl, rq, "--issuer", request->issuer);
+}
+
 enum error
 cert_list(struct ctl *ctl, struct request *rq)
 {
@@ -85,6 +101,8 @@ cert_list(struct ctl *ctl, struct request *rq)
 
     if (!error)
         error = CTL_CALL(ctl, rq, inventory, FindCertificates, &request, &reply);
+    if (!error && reply->n_entries == 0)
+        error = check_filter(ctl, rq, &request);
     if (error || answer_json(ctl, rq, &reply->base))
         return error;
     list_print(rq, &catalogue, (const void *const *)reply->entries, reply->n_entries);

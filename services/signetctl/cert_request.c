@@ -22,6 +22,10 @@ fill(struct ctl *ctl, struct request *rq, Pb__EnrollRequest *request, Pb__Princi
     error = file_read_der(rq, path, "CERTIFICATE REQUEST", &csr);
     if (!error)
         error = argument_number(ctl, rq, "days", 1, 36500, 0, &days);
+    if (!error)
+        error = check_template_name(ctl, rq, "--template", template);
+    if (!error)
+        error = check_ca_name(ctl, rq, "--issuer", argument(ctl, "issuer"));
     if (error)
         return error;
     principal->kind = "operator";

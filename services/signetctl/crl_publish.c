@@ -9,6 +9,8 @@ crl_publish(struct ctl *ctl, struct request *rq)
     const Pb__PublishCrlReply *reply;
 
     request.issuer = argument_or(ctl, "issuer", "");
-    enum error error = CTL_CALL(ctl, rq, crl_publisher, PublishCrl, &request, &reply);
+    enum error error = check_ca_name(ctl, rq, "--issuer", request.issuer);
+    if (!error)
+        error = CTL_CALL(ctl, rq, crl_publisher, PublishCrl, &request, &reply);
     return error ? error : answer(ctl, rq, &reply->base, "%u published\n", reply->published);
 }

@@ -81,38 +81,12 @@ check_options(struct ctl *ctl, struct request *rq, const struct profile_kind *ki
     return OK;
 }
 
-static enum error
-check_template(struct ctl *ctl, struct request *rq, const char *name)
-{
-    Pb__ListTemplatesRequest request = PB__LIST_TEMPLATES_REQUEST__INIT;
-    const Pb__ListTemplatesReply *reply;
-
-    request.name = name;
-    enum error error = CTL_CALL(ctl, rq, signer, ListTemplates, &request, &reply);
-    if (error || reply->n_templates > 0)
-        return error;
-    return fail(rq, ERR_NOT_FOUND, "template: there is none named \"%s\": see signetctl template list", name);
-}
-
-static enum error
-check_issuer(struct ctl *ctl, struct request *rq, const char *name)
-{
-    Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
-    const Pb__ListCasReply *reply;
-
-    request.name = name;
-    enum error error = CTL_CALL(ctl, rq, signer, ListCas, &request, &reply);
-    if (error || reply->n_cas > 0)
-        return error;
-    return fail(rq, ERR_NOT_FOUND, "issuer: there is no CA named \"%s\": see signetctl ca list", name);
-}
-
 enum error
 profile_check_names(struct ctl *ctl, struct request *rq, const char *template, const char *issuer)
 {
-    enum error error = text_is_empty(template) ? OK : check_template(ctl, rq, template);
+    enum error error = check_template_name(ctl, rq, "template", template);
 
-    return error || text_is_empty(issuer) ? error : check_issuer(ctl, rq, issuer);
+    return error ? error : check_ca_name(ctl, rq, "issuer", issuer);
 }
 
 static enum error

@@ -144,6 +144,10 @@ enum error list_check_found(struct request *rq, const char *name, size_t count, 
 /* "a,b,c" */
 const char *list_joined(struct arena *arena, const char *const *texts, size_t count);
 
+/* known_names.c: ERR_NOT_FOUND for a name that nobody has; an empty one, or NULL, is none. `field` is what was to have it, for the message */
+enum error check_template_name(struct ctl *ctl, struct request *rq, const char *field, const char *name) MUST_CHECK;
+enum error check_ca_name(struct ctl *ctl, struct request *rq, const char *field, const char *name) MUST_CHECK;
+
 /* yaml_file.c */
 /* `message` as YAML; with --json `stored`: the same, or what it lies in. */
 enum error yaml_show(const struct ctl *ctl, struct request *rq, const ProtobufCMessage *stored, const ProtobufCMessage *message);

@@ -85,6 +85,8 @@ template_import(struct ctl *ctl, struct request *rq)
     if (!error)
         error = template_from_yaml(rq, yaml, &request.template_);
     if (!error)
+        error = check_ca_name(ctl, rq, "issuer", request.template_->issuer);
+    if (!error)
         error = CTL_CALL(ctl, rq, signer, ImportTemplate, &request, &reply);
     return error ? error
                  : answer(ctl, rq, &reply->base, "template %s: version %u%s\n", request.template_->name, reply->version,

@@ -288,14 +288,46 @@ def test_an_operator_moves_the_windows_of_a_selection(stack, client, responder):
     before = window(other)
     # What is issued in the same second as the command counts as later.
     until(lambda: stack.sql(f"SELECT 1 FROM acme.orders WHERE names = '{{dns:{name}}}' AND finalized_at < date_trunc('second', now())"))
-    said = json.loads(stack.signetctl("acme", "renew-within", "24h", "--name", name, "--explanation", "https://demo.test/why", "--json").stdout)
+    words = "acme", "renew-within", "24h", "--name", name, "--explanation", "https://demo.test/why", "--json"
+    said = json.loads(until(lambda: stack.signetctl(*words, check=False).stdout))  # as soon as the catalogue has heard of it
+    assert (said["selected"], said["selected_more"]) == (1, False)
     moved = window(leaf)
     assert moved["explanationURL"] == "https://demo.test/why"
     assert moved["suggestedWindow"] == {"start": said["starts_at_s"], "end": said["ends_at_s"]}
     assert time_of(said["ends_at_s"]) - time_of(said["starts_at_s"]) == datetime.timedelta(hours=24)
     assert window(other) == before
+    serial = f"{x509.load_der_x509_certificate(leaf).serial_number:034x}"
+    for selection in (["--serial", serial, "--issuer", "demo-issuing"], ["--name", "Incident.Demo.Test."], ["--name", "demo.test", "--serial", serial]):
+        assert stack.signetctl("acme", "renew-within", "24h", *selection).stdout.startswith("1 certificate is selected;")
+    assert int(stack.signetctl("acme", "renew-within", "24h", "--name", "demo.test").stdout.split()[0]) >= 2
     assert stack.signetctl("acme", "renew-within", "24h", check=False).returncode == 2
     assert stack.signetctl("acme", "renew-within", "soon", "--all", check=False).returncode == 2
+
+
+@pytest.mark.parametrize("selection, code, says", [
+    (["--issuer", "demo-isuing"], 4, 'no CA named "demo-isuing": see signetctl ca list'),
+    (["--issuer", "demo-root"], 4, "no certificate in force"),
+    (["--name", "incidnt.demo.test"], 4, "no certificate in force"),
+    (["--name", "*.demo.test"], 2, "without an asterisk"),
+    (["--name", "demo..test"], 2, "empty label"),
+    (["--serial", "0a0b0c"], 4, "no certificate with this serial"),
+])
+def test_a_selection_of_nothing_is_refused(stack, client, responder, selection, code, says):
+    client.issue(responder, f"selectable.{stack.demo_domain}")
+    windows = stack.sql("SELECT count(*) FROM acme.renewal_window")
+    done = stack.signetctl("acme", "renew-within", "24h", *selection, check=False)
+    assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+    assert stack.sql("SELECT count(*) FROM acme.renewal_window") == windows
+
+
+def test_a_selection_of_what_nobody_renews_by_acme_is_refused(stack, client, responder):
+    leaf, _ = client.issue(responder, f"soon-revoked.{stack.demo_domain}")
+    serial = x509.load_der_x509_certificate(leaf).serial_number
+    done = until(lambda: (lambda said: said if "no name" in said else None)(
+        stack.signetctl("acme", "renew-within", "24h", "--serial", f"{serial:034x}", "--name", "elsewhere.test", check=False).stderr))
+    assert "elsewhere.test" in done
+    stack.revoke(serial, "superseded")
+    until(lambda: "is revoked" in stack.signetctl("acme", "renew-within", "24h", "--serial", f"{serial:034x}", check=False).stderr)
 
 
 # ---- operators ----

@@ -1,6 +1,7 @@
 """The operator's command: tables for people, JSON for programs, exit codes for scripts."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -198,3 +199,52 @@ def test_migrate_again_changes_nothing(stack):
 def test_the_making_of_a_ca_is_on_record_once(stack):
     for name in ("demo-root", "demo-issuing"):
         until(lambda name=name: stack.sql(f"SELECT count(*) FROM audit.event WHERE action = 'ca.created' AND issuer = '{name}'") == [["1"]])
+
+
+NO_CA = 'no CA named "typo": see signetctl ca list'
+NO_TEMPLATE = 'no template named "typo": see signetctl template list'
+
+
+@pytest.mark.parametrize("words, says", [
+    ("acme policy create a --template typo", NO_TEMPLATE),
+    ("acme policy create a --issuer typo", NO_CA),
+    ("acme policy create a --profiles short=typo:6", NO_TEMPLATE),
+    ("acme policy set default --template typo", NO_TEMPLATE),
+    ("acme policy delete typo", "see signetctl acme policy list"),
+    ("acme eab create a --policy typo", "see signetctl acme policy list"),
+    ("acme eab create a --allowed-templates typo", NO_TEMPLATE),
+    ("acme eab delete typo", "see signetctl acme eab list"),
+    ("acme eab revoke typo", "see signetctl acme eab list"),
+    ("acme limits delete typo", "see signetctl acme limits list"),
+    ("ca create a --common-name A --parent typo", NO_CA),
+    ("ca successor typo --to demo-issuing", NO_CA),
+    ("ca successor demo-issuing --to typo", NO_CA),
+    ("crl publish --issuer typo", NO_CA),
+    ("cert list --issuer typo", NO_CA),
+    ("cert list --template typo", NO_TEMPLATE),
+    ("cert request --template typo --csr CSR", NO_TEMPLATE),
+    ("cert explain --template Device-Certificate --issuer typo --csr CSR", NO_CA),
+    ("profile delete typo --kind scep", "see signetctl profile list --kind scep"),
+    ("profile delete typo --kind est", "see signetctl profile list --kind est"),
+    ("profile reset-password typo --kind est --user a", "see signetctl profile list --kind est"),
+    ("profile delete-user typo --kind est --user a", "see signetctl profile list --kind est"),
+    ("profile rotate-passphrase typo --kind scep", "see signetctl profile list --kind scep"),
+])
+def test_a_name_that_nobody_has_is_refused_and_the_refusal_says_where_they_stand(stack, words, says):
+    request = stack.directory / "typo.csr"
+    request.write_bytes(csr(["typo.demo.test"]))
+    done = stack.signetctl(*(str(request) if word == "CSR" else word for word in words.split()), check=False)
+    assert (done.returncode, says in done.stderr) == (4, True), done.stderr
+
+
+def test_a_template_of_a_ca_that_nobody_has_is_refused(stack):
+    path = stack.directory / "typo.yaml"
+    text = stack.signetctl("template", "export", "TLS-Server-Internal").stdout.replace("name: TLS-Server-Internal", "name: typo")
+    path.write_text(re.sub(r"(?m)^issuer:.*$", "issuer: typo", text))
+    done = stack.signetctl("template", "import", str(path), check=False)
+    assert (done.returncode, NO_CA in done.stderr) == (4, True), done.stderr
+
+
+def test_a_search_that_finds_nothing_is_no_error_unless_it_cannot_find_anything(stack):
+    assert as_json(stack, "cert", "list", "--issuer", "demo-root", "--protocol", "scep/nobody", "--owner", "nobody")["entries"] == []
+    assert stack.signetctl("cert", "list", "--protocol", "scap", check=False).returncode == 2
