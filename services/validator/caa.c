@@ -10,6 +10,8 @@
 
 /* Names asked for at once, from the leaf upward; nearly all names have no more labels. */
 #define AT_ONCE 4
+/* Names of one order that are looked at together: one after the other, a hundred would take longer than anybody waits. */
+#define TOGETHER 16
 #define FLAG_CRITICAL 0x80
 #define FLAG_CRITICAL_BY_MISTAKE 0x01 /* bit 0 counted from the other end, as some have written it */
 
@@ -107,9 +109,17 @@ caa_refusal(struct arena *arena, const struct bytes *records, size_t count, cons
                         subject->issuer_names[0], subject->method);
 }
 
+/* A name on the way from itself to the root. */
+struct climber {
+    const struct caa_subject *subject;
+    size_t which;     /* of those that were given */
+    const char *rest; /* the next to ask about; NULL: the root was reached */
+    size_t asked;     /* just now */
+};
+
 /* The next names upward, at most AT_ONCE; `*name` is what is left then, NULL at the root. */
 static size_t
-climb(const char **name, struct lookup lookups[AT_ONCE])
+climb(const char **name, struct lookup *lookups)
 {
     size_t count = 0;
 
@@ -121,22 +131,62 @@ climb(const char **name, struct lookup lookups[AT_ONCE])
     return count;
 }
 
-enum error
-caa_check(struct resolver *resolver, struct request *rq, const struct caa_subject *subject)
+/* The records that count for this one: of the lowest of these names that has any. *ret_open: none of them has, and there are names above. */
+static enum error
+judge(struct request *rq, const struct climber *climber, const struct lookup *lookups, bool *ret_open)
 {
-    const char *name = subject->name;
+    for (size_t i = 0; i < climber->asked; i++) {
+        const struct lookup *one = &lookups[i];
+        if (one->failed)
+            return found(rq, "dns", "looking up CAA of %.253s: %s; without an answer nothing is issued", one->name, one->why);
+        if (one->count == 0)
+            continue;
+        const char *refusal = caa_refusal(rq->arena, one->records, one->count, climber->subject);
+        return refusal == NULL ? OK : found(rq, "caa", "the CAA records of %.253s do not allow it: %s", one->name, refusal);
+    }
+    *ret_open = climber->rest != NULL;
+    return OK;
+}
 
-    while (name != NULL) {
-        struct lookup lookups[AT_ONCE];
-        size_t count = climb(&name, lookups);
-        look_up(resolver, rq, lookups, count);
-        for (size_t i = 0; i < count; i++) {
-            if (lookups[i].failed)
-                return found(rq, "dns", "looking up CAA of %.253s: %s; without an answer nothing is issued", lookups[i].name, lookups[i].why);
-            if (lookups[i].count == 0)
-                continue;
-            const char *refusal = caa_refusal(rq->arena, lookups[i].records, lookups[i].count, subject);
-            return refusal == NULL ? OK : found(rq, "caa", "the CAA records of %.253s do not allow it: %s", lookups[i].name, refusal);
+/* One step upward for all that are not decided yet. */
+static enum error
+climb_together(struct resolver *resolver, struct request *rq, struct climber *climbers, size_t *count, size_t *ret_which)
+{
+    struct lookup lookups[TOGETHER * AT_ONCE];
+    size_t asked = 0, left = 0, place = 0;
+
+    for (size_t i = 0; i < *count; i++)
+        asked += climbers[i].asked = climb(&climbers[i].rest, &lookups[asked]);
+    look_up(resolver, rq, lookups, asked);
+    for (size_t i = 0; i < *count; i++) {
+        struct climber climber = climbers[i];
+        bool open = false;
+        enum error error = judge(rq, &climber, &lookups[place], &open);
+        if (error) {
+            *ret_which = climber.which;
+            return error;
+        }
+        place += climber.asked;
+        if (open)
+            climbers[left++] = climber;
+    }
+    *count = left;
+    return OK;
+}
+
+enum error
+caa_check(struct resolver *resolver, struct request *rq, const struct caa_subject *subjects, size_t count, size_t *ret_which)
+{
+    struct climber climbers[TOGETHER];
+
+    for (size_t first = 0; first < count; first += TOGETHER) {
+        size_t climbing = 0;
+        for (size_t i = first; i < count && climbing < TOGETHER; i++)
+            climbers[climbing++] = (struct climber){.subject = &subjects[i], .which = i, .rest = subjects[i].name};
+        while (climbing > 0) {
+            enum error error = climb_together(resolver, rq, climbers, &climbing, ret_which);
+            if (error)
+                return error;
         }
     }
     return OK;

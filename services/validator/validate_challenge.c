@@ -221,7 +221,7 @@ check_caa_of(struct validator *validator, struct request *rq, const Pb__Validate
 
     if (!input->check_caa || proof->name.type != IDENTIFIER_DNS) /* CAA is about domains alone */
         return OK;
-    return caa_check(validator->resolver, rq, &subject);
+    return caa_check(validator->resolver, rq, &subject, 1, &(size_t){0});
 }
 
 enum error

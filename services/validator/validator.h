@@ -234,7 +234,8 @@ struct caa_subject {
 /* The records of one name, not none: NULL when they let this CA issue, else why not. */
 const char *caa_refusal(struct arena *arena, const struct bytes *records, size_t count, const struct caa_subject *subject);
 /* "caa", and "dns" when something could not be known. */
-enum error caa_check(struct resolver *resolver, struct request *rq, const struct caa_subject *subject) MUST_CHECK;
+/* Several at once; the one that is not allowed, or that nothing could be learnt about, is in ret_which. */
+enum error caa_check(struct resolver *resolver, struct request *rq, const struct caa_subject *subjects, size_t count, size_t *ret_which) MUST_CHECK;
 
 /* ---- redirect.c ---- */
 

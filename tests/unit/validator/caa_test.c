@@ -168,7 +168,7 @@ climbs_to(void **state)
     AUTO_STRUCT(request, rq) = request_new();
     struct caa_subject subject = subject_of(climb->host, false, "dns-01");
 
-    enum error error = caa_check(resolver, rq, &subject);
+    enum error error = caa_check(resolver, rq, &subject, 1, &(size_t){0});
     if (climb->problem == NULL ? error != OK
                                : error == OK || strcmp(rq->failure.reason, climb->problem) != 0 || strstr(rq->failure.message, climb->detail) == NULL)
         fail_msg("%s: %s", rq->failure.reason, rq->failure.message);
@@ -184,7 +184,7 @@ bogus_records_forbid(void **state)
     struct caa_subject subject = subject_of("ours.test", false, "dns-01");
 
     assert_int_equal(resolver_open(rq, &options, &strict), OK);
-    assert_int_not_equal(caa_check(strict, rq, &subject), OK);
+    assert_int_not_equal(caa_check(strict, rq, &subject, 1, &(size_t){0}), OK);
     assert_string_equal(rq->failure.reason, "dns");
     assert_non_null(strstr(rq->failure.message, "DNSSEC"));
     resolver_close(strict);
@@ -201,7 +201,7 @@ a_resolver_that_says_nothing_forbids(void **state)
 
     open_resolver(rq, port, &away);
     rq->deadline_ms = clock_monotonic_ms() + 300;
-    assert_int_not_equal(caa_check(away, rq, &subject), OK);
+    assert_int_not_equal(caa_check(away, rq, &subject, 1, &(size_t){0}), OK);
     assert_string_equal(rq->failure.reason, "dns");
     resolver_close(away);
     close(silent);

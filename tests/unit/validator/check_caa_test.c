@@ -1,6 +1,11 @@
 /* The call that looks at CAA alone: several names, the first that is not allowed is named; and CAA as the end of a validation. */
 #include "zone_fixture.h"
 
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define TOKEN "token-token-token-token-token"
 #define DIGEST "T8hb11vqzla9Owkkh1aFW-zrYgkSu64raHPYwbiEUjA"
 #define ACCOUNT "https://ca.example/acme/account/1"
@@ -146,6 +151,85 @@ rejects_a_ca_with_too_many_names(void **state)
     assert_int_equal(error, ERR_BAD_REQUEST);
 }
 
+/* ---- a resolver that takes its time ---- */
+
+#define SLOW_MS 100
+#define SLOW_NAMES 100
+#define SLOW_WAITING 4096
+
+struct waiting {
+    uint8_t question[512];
+    ssize_t len;
+    struct sockaddr_in from;
+    int64_t due_ms;
+};
+
+static struct {
+    int fd;
+    pthread_t thread;
+    atomic_bool closing;
+    struct waiting waiting[SLOW_WAITING];
+} slow;
+
+/* NOERROR without records, to the question as it was spelt. */
+static void
+answer_late(struct waiting *one)
+{
+    static const uint8_t flags_and_counts[] = {0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0};
+    size_t end = 12;
+
+    while (one->question[end] != 0)
+        end += one->question[end] + 1u;
+    memcpy(one->question + 2, flags_and_counts, sizeof flags_and_counts);
+    (void)sendto(slow.fd, one->question, end + 5, 0, (struct sockaddr *)&one->from, sizeof one->from);
+}
+
+static void *
+answer_slowly(void *context)
+{
+    size_t first = 0, next = 0;
+
+    while (!slow.closing) {
+        struct pollfd wait = {.fd = slow.fd, .events = POLLIN};
+        if (poll(&wait, 1, 5) > 0) {
+            struct waiting *one = &slow.waiting[next++ % SLOW_WAITING];
+            socklen_t len = sizeof one->from;
+            one->len = recvfrom(slow.fd, one->question, sizeof one->question, 0, (struct sockaddr *)&one->from, &len);
+            one->due_ms = clock_monotonic_ms() + SLOW_MS;
+        }
+        for (; first < next && slow.waiting[first % SLOW_WAITING].due_ms <= clock_monotonic_ms(); first++)
+            answer_late(&slow.waiting[first % SLOW_WAITING]);
+    }
+    return NULL;
+}
+
+/* One after the other they would take three times as long as there is. */
+static void
+a_hundred_names_are_looked_at_in_the_time_that_clients_wait(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct asked asked[SLOW_NAMES];
+    struct resolver *fast = validator.resolver;
+    Pb__CheckCaaReply reply;
+    int port;
+
+    slow.fd = listen_on_loopback(SOCK_DGRAM, &port);
+    assert_int_equal(pthread_create(&slow.thread, NULL, answer_slowly, NULL), 0);
+    open_resolver(process_rq, port, &validator.resolver);
+    for (size_t i = 0; i < SLOW_NAMES; i++)
+        asked[i] = (struct asked){arena_format(rq->arena, "h%zu.slow.test", i), "dns-01", false};
+    rq->deadline_ms = clock_monotonic_ms() + (int64_t)SLOW_NAMES * SLOW_MS / 3;
+    enum error error = ask(rq, asked, SLOW_NAMES, &reply);
+    resolver_close(validator.resolver);
+    validator.resolver = fast;
+    slow.closing = true;
+    pthread_join(slow.thread, NULL);
+    close(slow.fd);
+    assert_int_equal(error, OK);
+    assert_string_equal(reply.detail, "");
+    assert_true(reply.allowed);
+}
+
 static Pb__ValidateChallengeReply
 validate(struct request *rq, const char *host)
 {
@@ -184,13 +268,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(allows_names_that_all_allow_it),
-        cmocka_unit_test(names_the_first_that_is_not_allowed),
-        cmocka_unit_test(a_wildcard_is_asked_as_one),
-        cmocka_unit_test(rejects_what_is_no_name),
-        cmocka_unit_test(every_record_forbids_a_ca_without_a_name),
-        cmocka_unit_test(rejects_a_ca_with_too_many_names),
-        cmocka_unit_test(a_validation_ends_with_caa),
+        cmocka_unit_test(allows_names_that_all_allow_it),   cmocka_unit_test(names_the_first_that_is_not_allowed),
+        cmocka_unit_test(a_wildcard_is_asked_as_one),       cmocka_unit_test(a_hundred_names_are_looked_at_in_the_time_that_clients_wait),
+        cmocka_unit_test(rejects_what_is_no_name),          cmocka_unit_test(every_record_forbids_a_ca_without_a_name),
+        cmocka_unit_test(rejects_a_ca_with_too_many_names), cmocka_unit_test(a_validation_ends_with_caa),
     };
     return cmocka_run_group_tests_name("check_caa", tests, open_all, close_all);
 }
