@@ -75,6 +75,8 @@ void der_close(struct buffer *out, size_t mark);
 void der_put(struct buffer *out, unsigned tag, struct bytes content);
 /* Something that is DER already. */
 void der_put_whole(struct buffer *out, struct bytes whole);
+/* The elements of a SET OF, which are DER already, in their order (X.690 §11.6); sorts `elements`. */
+void der_put_sorted(struct buffer *out, struct bytes *elements, size_t count);
 void der_put_bool(struct buffer *out, bool value);
 void der_put_int(struct buffer *out, int64_t value);
 /* A magnitude, big-endian; the sign octet is added where it is needed. */

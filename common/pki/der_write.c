@@ -5,6 +5,7 @@
 #include "pki/der.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -78,6 +79,23 @@ der_put_whole(struct buffer *out, struct bytes whole)
 {
     assert(der_is_one_value(whole));
     buffer_append(out, whole.at, whole.len);
+}
+
+static int
+compare_octets(const void *one, const void *other)
+{
+    const struct bytes *a = one, *b = other;
+    int order = memcmp(a->at, b->at, a->len < b->len ? a->len : b->len);
+
+    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
+}
+
+void
+der_put_sorted(struct buffer *out, struct bytes *elements, size_t count)
+{
+    qsort(elements, count, sizeof elements[0], compare_octets);
+    for (size_t i = 0; i < count; i++)
+        der_put_whole(out, elements[i]);
 }
 
 void

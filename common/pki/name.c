@@ -1,6 +1,6 @@
 /*
- * Distinguished names from outside: checked before they are stored or copied into a certificate, and shown as text. name_encode.c makes
- * the names that we choose ourselves.
+ * Distinguished names from outside: checked before they are stored, spelled as certificates want them, and shown as text. name_encode.c makes the
+ * names that we choose ourselves.
  */
 #include "pki/name.h"
 
@@ -193,6 +193,79 @@ name_check(struct request *rq, struct bytes der)
 
     return wrong == NULL ? OK : fail(rq, ERR_BAD_REQUEST, "the distinguished name is not acceptable: %s", wrong);
 }
+
+/* ---- in the spelling of certificates ---- */
+
+/* X.680 §41.4 */
+static bool
+is_printable_string(const char *text)
+{
+    return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")] == '\0';
+}
+
+static bool
+has_known_syntax(struct bytes type)
+{
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++)
+        if (oid_is(type, *bounds[i].type))
+            return true;
+    return false;
+}
+
+/* RFC 5280 §4.1.2.4 and appendix A.1. What has no right form, as a serialNumber with an '_', keeps its own. */
+static unsigned
+right_string(const struct attribute *attribute, const char *text)
+{
+    unsigned usual = name_string_type(attribute->type);
+
+    if (!has_known_syntax(attribute->type))
+        return attribute->string;
+    if (usual == DER_PRINTABLE_STRING)
+        return is_printable_string(text) ? usual : attribute->string;
+    if (usual == DER_IA5_STRING)
+        return text_is_printable_ascii(bytes_of_text(text)) ? usual : attribute->string;
+    return attribute->string == DER_PRINTABLE_STRING && is_printable_string(text) ? attribute->string : usual;
+}
+
+static struct bytes
+respelled(struct arena *arena, const struct attribute *attribute)
+{
+    struct buffer out = buffer_in(arena);
+    size_t sequence = der_open(&out, DER_SEQUENCE);
+    char *text = NULL;
+    bool is_text = read_value(arena, attribute, &text) == NULL;
+
+    der_put_oid(&out, attribute->type);
+    if (is_text && right_string(attribute, text) != attribute->string)
+        der_put(&out, right_string(attribute, text), bytes_of_text(text));
+    else
+        der_put_whole(&out, attribute->whole);
+    der_close(&out, sequence);
+    return buffer_bytes(&out);
+}
+
+struct bytes
+name_respell(struct arena *arena, struct bytes der)
+{
+    struct attribute attributes[NAME_ATTRIBUTES_MAX];
+    struct bytes encoded[NAME_ATTRIBUTES_MAX];
+    struct buffer out = buffer_in(arena);
+    size_t count = 0, name = der_open(&out, DER_SEQUENCE);
+
+    if (!read_attributes(der, attributes, &count))
+        return der;
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        for (end = begin; end < count && (end == begin || !attributes[end].begins_rdn); end++)
+            encoded[end] = respelled(arena, &attributes[end]);
+        size_t rdn = der_open(&out, DER_SET);
+        der_put_sorted(&out, encoded + begin, end - begin);
+        der_close(&out, rdn);
+    }
+    der_close(&out, name);
+    return buffer_bytes(&out);
+}
+
+/* ---- as text ---- */
 
 /* RFC 4514 §2.4 */
 static void

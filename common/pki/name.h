@@ -14,6 +14,9 @@ enum error name_check(struct request *rq, struct bytes der) MUST_CHECK;
 /* The same without recording a refusal: NULL, or what is wrong, in the arena. */
 const char *name_find_fault(struct arena *arena, struct bytes der);
 
+/* The same Name as certificates have it: string types of RFC 5280 §4.1.2.4, parts of an RDN in DER's order. For one that name_check has accepted. */
+struct bytes name_respell(struct arena *arena, struct bytes der);
+
 /* RFC 4514: "CN=host.example,O=Example"; most specific first. Never fails: what cannot be shown is shown as #hex. */
 char *name_format(struct arena *arena, struct bytes der);
 
@@ -32,5 +35,7 @@ struct name_part {
 /* In the given order; PrintableString for country and serialNumber, IA5String for DC and e-mail, UTF8String else. Nothing is checked
  * here: what a person typed is checked by name_check afterwards. */
 struct bytes name_encode(struct arena *arena, const struct name_part *parts, size_t count);
+/* The tag that name_encode gives a value of this type. */
+unsigned name_string_type(struct bytes type);
 
 #endif

@@ -4,8 +4,8 @@
 #include "base/text.h"
 #include "pki/oid.h"
 
-static unsigned
-string_type(struct bytes type)
+unsigned
+name_string_type(struct bytes type)
 {
     /* RFC 5280, appendix A.1: X520countryName and X520SerialNumber are PrintableString; EmailAddress and DomainComponent IA5String. */
     if (oid_is(type, OID_COUNTRY) || oid_is(type, OID_SERIAL_NUMBER))
@@ -26,7 +26,7 @@ name_encode(struct arena *arena, const struct name_part *parts, size_t count)
             continue;
         size_t rdn = der_open(&out, DER_SET), attribute = der_open(&out, DER_SEQUENCE);
         der_put_oid(&out, parts[i].type);
-        der_put(&out, string_type(parts[i].type), bytes_of_text(parts[i].value));
+        der_put(&out, name_string_type(parts[i].type), bytes_of_text(parts[i].value));
         der_close(&out, attribute);
         der_close(&out, rdn);
     }

@@ -220,7 +220,7 @@ resolve_subject(struct request *rq, struct application *application)
     const char *rule = application->template->subject;
 
     if (text_equal(rule, "csr") && !application->request->names_are_proven) {
-        application->subject = application->csr.subject;
+        application->subject = name_respell(rq->arena, application->csr.subject);
         return check_subject(rq, application);
     }
     if (text_equal(rule, "none")) {

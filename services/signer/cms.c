@@ -54,15 +54,6 @@ cms_attributes_of(struct arena *arena, struct bytes content, const EVP_MD *md)
     return all;
 }
 
-static int
-compare_octets(const void *one, const void *other)
-{
-    const struct bytes *a = one, *b = other;
-    int order = memcmp(a->at, b->at, a->len < b->len ? a->len : b->len);
-
-    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
-}
-
 /* The elements of the SET OF in DER's order (X.690 §11.6). */
 static struct bytes
 sorted(const struct cms_attributes *attributes)
@@ -71,9 +62,7 @@ sorted(const struct cms_attributes *attributes)
     struct buffer out = buffer_in(attributes->arena);
 
     memcpy(at, attributes->at, sizeof at);
-    qsort(at, attributes->count, sizeof at[0], compare_octets);
-    for (size_t i = 0; i < attributes->count; i++)
-        der_put_whole(&out, at[i]);
+    der_put_sorted(&out, at, attributes->count);
     return buffer_bytes(&out);
 }
 

@@ -158,6 +158,24 @@ def test_another_wish_for_the_same_csr_is_another_request(stack):
     assert refused.returncode == 4 and "No-Such-Template" in refused.stderr
 
 
+def test_a_subject_is_certified_in_the_string_types_of_rfc_5280(stack):
+    """Devices write '_' and '@' into PrintableString, which does not have them; OpenSSL does not mind."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.name import _ASN1Type
+    from cryptography.x509.oid import NameOID
+    name = x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "DE", _type=_ASN1Type.UTF8String),
+                      x509.NameAttribute(NameOID.COMMON_NAME, "device_1@site", _type=_ASN1Type.PrintableString)])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("device-1.demo.test")]), critical=False)
+    request = stack.directory / "spelling.csr"
+    request.write_bytes(builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+    made = stack.signetctl("cert", "request", "--csr", str(request), "--template", "Device-Certificate").stdout
+    subject = x509.load_pem_x509_certificate(made.encode()).subject.public_bytes()
+    assert b"\x13\x02DE" in subject and b"\x0c\x0ddevice_1@site" in subject
+
+
 @pytest.mark.parametrize("template, key_bits, says", [("Code-Signing", 2048, "4096"), ("No-Such-Template", 2048, "No-Such-Template")])
 def test_layer_four_refuses(stack, template, key_bits, says):
     from cryptography.hazmat.primitives.asymmetric import rsa

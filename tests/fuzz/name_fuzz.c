@@ -1,4 +1,4 @@
-/* Distinguished names on anything. What is accepted can be shown, and OpenSSL reads it too. */
+/* Distinguished names on anything. What is accepted can be shown and respelled, and OpenSSL reads it too. */
 #include <stdlib.h>
 
 #include <openssl/x509.h>
@@ -39,7 +39,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < count; i++)
         must(text_is_utf8(bytes_of_text(values[i])));
     must((name_common_name(rq->arena, der) == NULL) == (count == 0));
-    if (name_check(rq, der) == OK)
-        openssl_reads_it(der);
+    if (name_check(rq, der) != OK)
+        return 0;
+    struct bytes respelled = name_respell(rq->arena, der);
+    must(name_check(rq, respelled) == OK && bytes_equal(name_respell(rq->arena, respelled), respelled));
+    openssl_reads_it(der);
+    openssl_reads_it(respelled);
     return 0;
 }

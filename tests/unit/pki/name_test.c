@@ -54,6 +54,55 @@ string_types_of_the_field_are_shown_as_utf8(void **state)
     }
 }
 
+/* RFC 5280 §4.1.2.4, appendix A.1: whatever a client writes, certificates have the types that their readers expect. */
+static void
+is_respelled_as_certificates_want_it(void **state)
+{
+    static const struct {
+        const struct bytes *type;
+        unsigned tag, right_tag;
+        struct bytes value;
+        const char *text;
+    } cases[] = {
+        {&OID_COMMON_NAME, DER_PRINTABLE_STRING, DER_PRINTABLE_STRING, {(const uint8_t *)"a.example", 9}, "a.example"},
+        {&OID_COMMON_NAME, DER_PRINTABLE_STRING, DER_UTF8_STRING, {(const uint8_t *)"*.a_b@example", 13}, "*.a_b@example"},
+        {&OID_COMMON_NAME, DER_IA5_STRING, DER_UTF8_STRING, {(const uint8_t *)"a", 1}, "a"},
+        {&OID_COMMON_NAME, 0x12, DER_UTF8_STRING, {(const uint8_t *)"123 4", 5}, "123 4"},
+        {&OID_COMMON_NAME, 0x1e, DER_UTF8_STRING, {(const uint8_t *)"\0A\0\xfc", 4}, "A\xc3\xbc"},
+        {&OID_COMMON_NAME, DER_UTF8_STRING, DER_UTF8_STRING, {(const uint8_t *)"a", 1}, "a"},
+        {&OID_COUNTRY, DER_UTF8_STRING, DER_PRINTABLE_STRING, {(const uint8_t *)"DE", 2}, "DE"},
+        {&OID_SERIAL_NUMBER, DER_UTF8_STRING, DER_PRINTABLE_STRING, {(const uint8_t *)"A1", 2}, "A1"},
+        {&OID_SERIAL_NUMBER, DER_UTF8_STRING, DER_UTF8_STRING, {(const uint8_t *)"A_1", 3}, "A_1"},
+        {&OID_EMAIL_ADDRESS, DER_UTF8_STRING, DER_IA5_STRING, {(const uint8_t *)"a@b", 3}, "a@b"},
+        {&OID_DOMAIN_COMPONENT, DER_IA5_STRING, DER_IA5_STRING, {(const uint8_t *)"b", 1}, "b"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        struct bytes right = name_of(rq->arena, *cases[i].type, cases[i].right_tag, bytes_of_text(cases[i].text));
+        assert_true(bytes_equal(name_respell(rq->arena, name_of(rq->arena, *cases[i].type, cases[i].tag, cases[i].value)), right));
+        assert_true(bytes_equal(name_respell(rq->arena, right), right));
+    }
+    AUTO_STRUCT(arena, arena) = arena_new();
+    struct bytes whole = kit_name(arena, "/C=DE/O=B/OU=x+CN=a/emailAddress=a@b"), nobody = name_encode(arena, NULL, 0);
+    assert_true(bytes_equal(name_respell(arena, whole), whole));
+    assert_true(bytes_equal(name_respell(arena, nobody), nobody));
+}
+
+/* X.690 §11.6 */
+static void
+parts_of_one_rdn_are_put_in_order(void **state)
+{
+    static const uint8_t wrong[] = {0x30, 0x16, 0x31, 0x14, 0x30, 0x08, 0x06, 0x03, 0x55, 0x04, 0x0b, 0x0c,
+                                    0x01, 'u',  0x30, 0x08, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0c, 0x01, 'c'};
+    AUTO_STRUCT(arena, arena) = arena_new();
+    struct bytes right = name_respell(arena, BYTES(wrong, sizeof wrong));
+
+    assert_int_equal(right.len, sizeof wrong);
+    assert_memory_equal(right.at + 4, wrong + 14, 10);
+    assert_memory_equal(right.at + 14, wrong + 4, 10);
+}
+
 static void
 bad_values_are_refused_with_their_attribute(void **state)
 {
@@ -233,6 +282,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(string_types_of_the_field_are_shown_as_utf8),
+        cmocka_unit_test(is_respelled_as_certificates_want_it),
+        cmocka_unit_test(parts_of_one_rdn_are_put_in_order),
         cmocka_unit_test(bad_values_are_refused_with_their_attribute),
         cmocka_unit_test(lengths_are_counted_in_characters),
         cmocka_unit_test(shapes_that_are_no_name_are_refused_and_shown_as_hexadecimal),
