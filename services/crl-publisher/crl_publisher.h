@@ -89,6 +89,7 @@ enum error crl_check(struct request *rq, struct bytes der, const struct certific
 struct last_crl {
     struct crl_number number;
     int64_t this_update_s; /* 0: there is none */
+    int64_t entries;
 };
 struct new_crl {
     struct crl crl;
@@ -139,7 +140,7 @@ struct authority_row {
 };
 enum error store_keep_authorities(struct publisher *publisher, struct request *rq, const struct authority_row *rows, size_t count) MUST_CHECK;
 
-extern const struct db_statement store_take_due; /* for lease.h */
+extern const struct db_statement store_take_due, store_renew_due; /* for lease.h */
 struct due_crl {
     const char *issuer, *holder;
     int64_t wanted;

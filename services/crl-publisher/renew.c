@@ -11,8 +11,8 @@
 
 /* What the clocks of two machines may differ by. */
 #define CLOCK_SKEW_S 300
-/* Of the lease, for storing what was signed. */
-#define STORE_MS 5000
+/* Of the time that is left, for reading and storing what was signed. */
+#define STORE_PART 4
 
 bool
 crl_number_of(struct bytes magnitude, struct crl_number *ret_number)
@@ -103,17 +103,17 @@ ask_signer(struct publisher *publisher, struct request *rq, const char *issuer, 
 {
     Pb__SignCrlRequest request = PB__SIGN_CRL_REQUEST__INIT;
     struct bytes number = magnitude_of(rq->arena, &last->number);
-    int64_t lease_ends_ms = rq->deadline_ms;
+    int64_t ends_ms = rq->deadline_ms;
     enum error error;
 
     request.issuer = issuer;
     request.this_update_s = next_this_update_s(last);
     request.next_update_s = request.this_update_s + publisher->config.validity_s;
     request.after_number = message_data(number);
-    if (lease_ends_ms != 0)
-        rq->deadline_ms = lease_ends_ms - STORE_MS;
+    if (ends_ms != 0)
+        rq->deadline_ms = ends_ms - (ends_ms - clock_monotonic_ms()) / STORE_PART;
     error = RPC_CALL(publisher->bus, rq, signer, SignCrl, &request, ret_reply);
-    rq->deadline_ms = lease_ends_ms;
+    rq->deadline_ms = ends_ms;
     return error;
 }
 

@@ -1,6 +1,6 @@
 /*
  * Who makes a CRL, and when. A CA's row in crl.schedule is leased, so at most one signing is in flight for it among all replicas, and a replica that
- * dies leaves the row to the next when the lease runs out.
+ * dies leaves the row to the next when the lease runs out; one that still works renews it.
  *
  * `wanted` counts the demands, and the row that is taken tells how many there were: all of these are met by the CRL that is signed after that. A
  * revocation that comes during the signing counts one more, so another signing follows. The delay makes a burst of revocations few CRLs.
@@ -8,8 +8,13 @@
 #include "base/clock.h"
 #include "crl_publisher.h"
 
-/* Signing takes milliseconds, but for a million entries 8 seconds. What a dead holder had begun is late by this much. */
-#define LEASE_S 20
+/* What a dead holder had begun is late by this much. */
+#define LEASE_S 5
+/* Signing takes milliseconds; a million entries 8 seconds, or minutes on slow machines. What a dead signer had begun is late by this much. */
+#define WORK_LEAST_MS 20000
+#define ENTRIES_PER_MS 10
+#define WORK_MOST_S 300
+#define DOUBLINGS_MOST 5
 #define LEASE_PAUSE_MS 1000
 #define ALARM_PAUSE_MS 60000
 #define BACK_OFF_MS 1000
@@ -48,7 +53,9 @@ schedule_open(struct publisher *publisher, struct service *service, struct reque
                  lease_open(service, rq, publisher->db,
                             &(struct lease_about){.name = "crl.schedule",
                                                   .take = &store_take_due,
+                                                  .renew = &store_renew_due,
                                                   .seconds = LEASE_S,
+                                                  .work_seconds = WORK_MOST_S,
                                                   .threads = publisher->config.workers,
                                                   .pause_ms = LEASE_PAUSE_MS,
                                                   .work = schedule_work,
@@ -76,6 +83,16 @@ back_off_ms(int attempts)
     int ms = BACK_OFF_MS << shift;
 
     return ms > BACK_OFF_MOST_MS ? BACK_OFF_MOST_MS : ms;
+}
+
+/* As many as there were the last time, and twice as long after each failure: there may be many more now. */
+static int64_t
+work_ms(const struct due_crl *due)
+{
+    int failures = due->attempts - 1;
+    int64_t ms = (WORK_LEAST_MS + due->last.entries / ENTRIES_PER_MS) << (failures > DOUBLINGS_MOST ? DOUBLINGS_MOST : failures);
+
+    return ms > WORK_MOST_S * INT64_C(1000) ? WORK_MOST_S * INT64_C(1000) : ms;
 }
 
 /* Numbers must go on from what relying parties have seen, even when the database is an older copy of itself. */
@@ -116,6 +133,7 @@ schedule_work(void *context, struct request *rq, const struct db_rows *rows, siz
 
     request_note(rq, "issuer", "%s", due.issuer);
     go_on_from_memory(publisher, &due);
+    rq->deadline_ms = clock_monotonic_ms() + work_ms(&due);
     error = renew_and_store(publisher, rq, &due);
     if (error == OK) {
         metric_add(metric_counter("signet_crl_published_total", "CRLs made and stored", "issuer", due.issuer), 1);

@@ -43,8 +43,11 @@ const struct db_statement store_take_due = {
                 " ORDER BY s.due_at LIMIT $1 FOR UPDATE OF s SKIP LOCKED),"
                 " taken AS (UPDATE crl.schedule s SET leased_until = now() + $2 * interval '1 second', lease_holder = $3, attempts = s.attempts + 1"
                 " FROM due WHERE s.issuer = due.issuer RETURNING s.issuer, s.lease_holder, s.wanted, s.attempts)"
-                " SELECT taken.issuer, taken.lease_holder, taken.wanted, taken.attempts, a.certificate, p.number, p.this_update"
+                " SELECT taken.issuer, taken.lease_holder, taken.wanted, taken.attempts, a.certificate, p.number, p.this_update, p.entries"
                 " FROM taken JOIN crl.authority a USING (issuer) LEFT JOIN crl.published p USING (issuer)"};
+
+const struct db_statement store_renew_due = {
+    "renew_due", "UPDATE crl.schedule SET leased_until = now() + $2 * interval '1 second' WHERE issuer = ANY ($1) AND lease_holder = $3"};
 
 struct due_crl
 store_due_of_row(const struct db_rows *rows, size_t row)
@@ -56,6 +59,7 @@ store_due_of_row(const struct db_rows *rows, size_t row)
         .attempts = (int)db_int(rows, row, 3),
         .certificate = db_bytes(rows, row, 4),
         .last.this_update_s = db_time_s(rows, row, 6),
+        .last.entries = db_int(rows, row, 7),
     };
     struct bytes number = db_bytes(rows, row, 5);
 

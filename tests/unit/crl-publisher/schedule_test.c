@@ -176,6 +176,53 @@ tries_more_seldom_the_longer_it_fails(void **state)
     assert_string_equal(ask(SCHEDULE_OF("due_at")), due); /* a revocation does not hurry what cannot be done */
 }
 
+/* What the signer is given for the next CRL; of the rest it is stored. */
+static int64_t
+time_given_ms(void)
+{
+    int64_t begun_ms = clock_monotonic_ms();
+
+    revoke_one(NULL);
+    postgres_kit_run(postgres, "UPDATE crl.schedule SET due_at = now() WHERE issuer = '" ISSUER "'");
+    assert_int_equal(work_off(), 1);
+    assert_true(signer.deadline_ms <= clock_monotonic_ms() + 225000); /* of five minutes, whatever happens */
+    return signer.deadline_ms - begun_ms;
+}
+
+static void
+gives_a_large_crl_more_time(void **state)
+{
+    settle();
+    assert_true(time_given_ms() < 90000);
+    postgres_kit_run(postgres, "UPDATE crl.published SET entries = 1000000");
+    assert_true(time_given_ms() >= 90000);
+}
+
+static void
+gives_more_time_after_each_failure(void **state)
+{
+    settle();
+    postgres_kit_run(postgres, "UPDATE crl.schedule SET attempts = 2");
+    assert_true(time_given_ms() >= 60000);
+    postgres_kit_run(postgres, "UPDATE crl.schedule SET attempts = 1000");
+    assert_true(time_given_ms() >= 225000);
+}
+
+static void
+renews_the_lease_of_what_takes_long_and_no_others(void **state)
+{
+    struct db_rows *rows;
+    const char *issuer = ISSUER;
+
+    settle();
+    revoke_one(NULL);
+    assert_int_equal(take_due("slow/1", &rows), 1);
+    assert_int_equal(DB_QUERY(publisher.db, rq, &store_renew_due, NULL, DB_TEXT_ARRAY(&issuer, 1), DB_INT(7200), DB_TEXT("other/1")), OK);
+    assert_string_equal(ask(SCHEDULE_OF("leased_until < now() + interval '1 hour'")), "t");
+    assert_int_equal(DB_QUERY(publisher.db, rq, &store_renew_due, NULL, DB_TEXT_ARRAY(&issuer, 1), DB_INT(7200), DB_TEXT("slow/1")), OK);
+    assert_string_equal(ask(SCHEDULE_OF("leased_until > now() + interval '1 hour'")), "t");
+}
+
 static void
 keeps_the_last_when_the_new_one_is_refused(void **state)
 {
@@ -287,6 +334,9 @@ main(void)
         CASE(does_not_let_a_late_holder_end_the_lease_of_the_next),
         CASE(keeps_the_last_and_tries_again_later_when_it_fails),
         CASE(tries_more_seldom_the_longer_it_fails),
+        CASE(gives_a_large_crl_more_time),
+        CASE(gives_more_time_after_each_failure),
+        CASE(renews_the_lease_of_what_takes_long_and_no_others),
         CASE(keeps_the_last_when_the_new_one_is_refused),
         CASE(lets_nothing_into_the_database_that_is_not_newer),
         CASE(goes_on_from_the_number_in_memory_when_the_database_is_older),
