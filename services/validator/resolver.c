@@ -25,17 +25,25 @@ struct resolver {
     pthread_t thread;
     atomic_bool closing;
     pthread_mutex_t mutex;
-    pthread_cond_t answered;
 };
 
-/* Held by who asks and by libunbound until it has called back: whoever lets go last frees. */
 struct question {
-    struct resolver *resolver;
+    struct questions *all;
     int id;
-    int holders;
     bool done;
     int error;
     struct ub_result *result;
+};
+
+/* Of one look, who waits for the last of them. Held by him, and for each question by libunbound until it has called back: whoever lets go last
+ * frees. */
+struct questions {
+    struct resolver *resolver;
+    pthread_cond_t answered;
+    size_t holders;
+    size_t open; /* without an answer */
+    size_t count;
+    struct question at[];
 };
 
 /* Zones that libunbound answers itself (RFC 6303, RFC 6761) although a private network may well serve them. */
@@ -130,7 +138,6 @@ resolver_open(struct request *rq, const struct resolver_options *options, struct
     if (resolver == NULL)
         abort();
     resolver->ub = ub;
-    pthread_cond_init(&resolver->answered, NULL);
     pthread_mutex_init(&resolver->mutex, NULL);
     if (pthread_create(&resolver->thread, NULL, take_answers, resolver) != 0)
         abort();
@@ -144,72 +151,94 @@ resolver_close(struct resolver *resolver)
     resolver->closing = true;
     pthread_join(resolver->thread, NULL);
     ub_ctx_delete(resolver->ub);
-    pthread_cond_destroy(&resolver->answered);
     pthread_mutex_destroy(&resolver->mutex);
     free(resolver);
 }
 
+static struct questions *
+new_questions(struct resolver *resolver, size_t count)
+{
+    struct questions *all = calloc(1, sizeof *all + count * sizeof all->at[0]);
+
+    if (all == NULL)
+        abort();
+    *all = (struct questions){.resolver = resolver, .holders = 1 + count, .open = count, .count = count};
+    pthread_cond_init(&all->answered, NULL);
+    for (size_t i = 0; i < count; i++)
+        all->at[i].all = all;
+    return all;
+}
+
 /* With the mutex held. */
 static void
-let_go(struct question *question)
+let_go(struct questions *all)
 {
-    if (--question->holders > 0)
+    if (--all->holders > 0)
         return;
-    if (question->result != NULL)
-        ub_resolve_free(question->result);
-    free(question);
+    for (size_t i = 0; i < all->count; i++)
+        if (all->at[i].result != NULL)
+            ub_resolve_free(all->at[i].result);
+    pthread_cond_destroy(&all->answered);
+    free(all);
 }
 
 static void
 on_answer(void *context, int error, struct ub_result *result)
 {
     struct question *question = context;
-    struct resolver *resolver = question->resolver;
+    struct questions *all = question->all;
 
-    AUTO_LOCK(&resolver->mutex);
+    AUTO_LOCK(&all->resolver->mutex);
     question->done = true;
     question->error = error;
     question->result = result;
-    pthread_cond_broadcast(&resolver->answered);
-    let_go(question);
-}
-
-/* NULL: libunbound does not take the question. */
-static struct question *
-ask(struct resolver *resolver, const struct lookup *lookup)
-{
-    struct question *question = calloc(1, sizeof *question);
-    if (question == NULL)
-        abort();
-    *question = (struct question){.resolver = resolver, .holders = 2};
-    if (ub_resolve_async(resolver->ub, lookup->name, lookup->type, RRCLASS_IN, question, on_answer, &question->id) == 0)
-        return question;
-    free(question);
-    return NULL;
+    if (--all->open == 0)
+        pthread_cond_signal(&all->answered);
+    let_go(all);
 }
 
 static void
-wait_for(struct question *question, int64_t until_ms)
+ask(struct question *question, const struct lookup *lookup)
 {
-    struct resolver *resolver = question->resolver;
+    struct ub_ctx *ub = question->all->resolver->ub;
+    int error = ub_resolve_async(ub, lookup->name, lookup->type, RRCLASS_IN, question, on_answer, &question->id);
 
-    AUTO_LOCK(&resolver->mutex);
-    while (!question->done)
-        if (!clock_wait(&resolver->answered, &resolver->mutex, until_ms))
+    if (error != 0)
+        on_answer(question, error, NULL); /* libunbound did not take it */
+}
+
+static void
+wait_for(struct questions *all, int64_t until_ms)
+{
+    AUTO_LOCK(&all->resolver->mutex);
+
+    while (all->open > 0)
+        if (!clock_wait(&all->answered, &all->resolver->mutex, until_ms))
             return;
 }
 
-static void
-release(struct question *question)
+static bool
+is_open(const struct question *question)
 {
-    struct resolver *resolver = question->resolver;
-    /* A question that libunbound still knows is cancelled and never calls back; of any other it has called back or is about to. */
-    bool cancelled = ub_cancel(resolver->ub, question->id) == 0;
+    AUTO_LOCK(&question->all->resolver->mutex);
 
+    return !question->done;
+}
+
+/* Questions that libunbound still knows are cancelled and never call back; of any other it has called back or is about to. */
+static void
+release(struct questions *all)
+{
+    struct resolver *resolver = all->resolver;
+
+    for (size_t i = 0; i < all->count; i++) {
+        if (!is_open(&all->at[i]) || ub_cancel(resolver->ub, all->at[i].id) != 0)
+            continue;
+        AUTO_LOCK(&resolver->mutex);
+        all->holders--;
+    }
     AUTO_LOCK(&resolver->mutex);
-    if (cancelled && !question->done)
-        question->holders--;
-    let_go(question);
+    let_go(all);
 }
 
 static void
@@ -232,15 +261,12 @@ take_records(struct arena *arena, const struct ub_result *result, struct lookup 
 }
 
 static void
-take_answer(struct arena *arena, struct question *question, struct lookup *lookup)
+take_answer(struct arena *arena, const struct question *question, struct lookup *lookup)
 {
-    lookup->failed = true;
-    if (question == NULL) {
-        lookup->why = "the question could not be asked";
-        return;
-    }
-    AUTO_LOCK(&question->resolver->mutex);
+    AUTO_LOCK(&question->all->resolver->mutex);
     const struct ub_result *result = question->result;
+
+    lookup->failed = true;
     if (!question->done)
         lookup->why = "the resolver did not answer in time";
     else if (question->error != 0 || result == NULL)
@@ -261,15 +287,12 @@ void
 look_up(struct resolver *resolver, struct request *rq, struct lookup *lookups, size_t count)
 {
     int64_t until_ms = clock_monotonic_ms() + request_time_left_ms(rq, DNS_MS);
-    struct question **questions = arena_array(rq->arena, count, sizeof(struct question *));
+    struct questions *all = new_questions(resolver, count);
 
     for (size_t i = 0; i < count; i++)
-        questions[i] = ask(resolver, &lookups[i]);
-    for (size_t i = 0; i < count; i++) {
-        if (questions[i] != NULL)
-            wait_for(questions[i], until_ms);
-        take_answer(rq->arena, questions[i], &lookups[i]);
-        if (questions[i] != NULL)
-            release(questions[i]);
-    }
+        ask(&all->at[i], &lookups[i]);
+    wait_for(all, until_ms);
+    for (size_t i = 0; i < count; i++)
+        take_answer(rq->arena, &all->at[i], &lookups[i]);
+    release(all);
 }

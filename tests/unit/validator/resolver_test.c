@@ -51,6 +51,8 @@ listen_for_questions(void *argument)
         if (len <= QUESTION_BEGINS)
             continue;
         listener.asked++;
+        if (strncasecmp((const char *)message + QUESTION_BEGINS + 1, "silent", strlen("silent")) == 0)
+            continue;
         size_t answer_len = answer_nxdomain(message, (size_t)len);
         (void)sendto(listener.socket, message, answer_len, 0, (struct sockaddr *)&from, from_len);
     }
@@ -117,6 +119,29 @@ nothing_is_remembered(void **state)
 }
 
 static void
+an_answer_counts_although_another_does_not_come(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct resolver *resolver;
+    char too_long[300];
+    struct lookup lookups[] = {
+        {.name = "silent.test", .type = RRTYPE_TXT}, {.name = too_long, .type = RRTYPE_TXT}, {.name = "answered.test", .type = RRTYPE_TXT}};
+
+    memset(too_long, 'a', sizeof too_long - 1);
+    too_long[sizeof too_long - 1] = '\0';
+    open_resolver(rq, listener.port, &resolver);
+    rq->deadline_ms = clock_monotonic_ms() + 1500;
+    look_up(resolver, rq, lookups, 3);
+    resolver_close(resolver);
+    assert_true(lookups[0].failed);
+    assert_string_equal(lookups[0].why, "the resolver did not answer in time");
+    assert_true(lookups[1].failed);
+    assert_non_null(lookups[1].why);
+    assert_false(lookups[2].failed);
+    assert_string_equal(lookups[2].why, "the name does not exist (NXDOMAIN)");
+}
+
+static void
 many_records_are_bounded(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -155,6 +180,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(questions_come_in_mixed_case),
         cmocka_unit_test(nothing_is_remembered),
+        cmocka_unit_test(an_answer_counts_although_another_does_not_come),
         cmocka_unit_test(many_records_are_bounded),
         cmocka_unit_test(what_cannot_be_a_name_is_not_asked),
     };
