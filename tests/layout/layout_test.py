@@ -150,6 +150,21 @@ def test_one_writer_per_table():
         assert table.split(".")[0] in roles or (table.split(".")[0], *roles) in {("audit", "ra"), ("ca", "signer"), ("acme", "acme_gw"), ("crl", "crl_publisher"), ("est", "est_gw"), ("scep", "scep_gw")}
 
 
+# What INSERTs, UPDATEs and SELECTs of the program of before cannot do without, or do not know of.
+TAKES_AWAY = re.compile(r"DROP (COLUMN|TABLE|VIEW|FUNCTION|DEFAULT|SCHEMA)|\bRENAME\b|SET NOT NULL|ALTER COLUMN \w+ TYPE [^;]*\bUSING\b"
+                        r"|ADD COLUMN (?![^,;]*\bDEFAULT\b)[^,;]*\bNOT NULL\b", re.IGNORECASE)
+
+
+def test_readme_names_the_migrations_that_programs_of_before_do_not_survive():
+    taking = set()
+    for path in ROOT.glob("services/*/sql/*.sql"):
+        if TAKES_AWAY.search(re.sub(r"--.*", "", path.read_text())):
+            taking.add((path.parent.parent.name, path.name[:3]))
+    upgrade = re.search(r"^## Upgrade\n(.*?)^## ", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+    named = {(service, number) for service, numbers in re.findall(r"`([a-z-]+)` \(([\d, ]+)\)", upgrade) for number in numbers.split(", ")}
+    assert taking == named
+
+
 def test_nothing_unfinished_and_nothing_of_the_workplace():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     wrong = []
