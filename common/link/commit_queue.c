@@ -9,6 +9,7 @@
  */
 #include "link/commit_queue.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #define NEXT_FROM 16        /* so many do not wait for batches that all have stepped aside */
 #define SECOND_FROM 32      /* so many that wait do not wait for the batch before them */
 #define SECOND_AFTER_MS 200 /* nor does anybody who finds it on its way for so long */
+#define LOOK_AGAIN_MS 1000  /* who waits looks for himself: perhaps nobody comes who would find it */
 #define PAUSE_MOST_MS 3     /* a millisecond for each other that batches had lately, but no more */
 #define LATELY 8            /* batches */
 #define BATCH_DEADLINE_MS 10000
@@ -182,15 +184,23 @@ wake(struct ticket *ticket, enum ticket_turn turn)
     sem_post(&ticket->woken); /* from here on the ticket may be gone */
 }
 
+static void
+begin_next(struct commit_queue *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    struct ticket *leader = next_leader(queue);
+    pthread_mutex_unlock(&queue->mutex);
+    if (leader != NULL)
+        wake(leader, TURN_LEADS);
+}
+
 void
 commit_queue_step_aside(struct commit_queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);
     queue->aside++;
-    struct ticket *next = next_leader(queue);
     pthread_mutex_unlock(&queue->mutex);
-    if (next != NULL)
-        wake(next, TURN_LEADS);
+    begin_next(queue);
 }
 
 void
@@ -227,7 +237,7 @@ gather(struct commit_queue *queue, struct ticket *leader, struct ticket *ret_tic
 static void
 lead(struct commit_queue *queue, struct ticket *leader)
 {
-    struct ticket *tickets[COMMIT_BATCH_MAX], *next;
+    struct ticket *tickets[COMMIT_BATCH_MAX];
 
     wait_for_company(queue);
     size_t count = gather(queue, leader, tickets);
@@ -235,28 +245,36 @@ lead(struct commit_queue *queue, struct ticket *leader)
     pthread_mutex_lock(&queue->mutex);
     queue->usual += ((double)count - queue->usual) / LATELY;
     queue->running--;
-    next = next_leader(queue);
     pthread_mutex_unlock(&queue->mutex);
-    if (next != NULL)
-        wake(next, TURN_LEADS);
+    begin_next(queue);
     for (size_t i = 1; i < count; i++)
         wake(tickets[i], TURN_IS_DONE);
+}
+
+static void
+wait_for_turn(struct commit_queue *queue, struct ticket *ticket)
+{
+    for (;;) {
+        int64_t until_ms = clock_monotonic_ms() + LOOK_AGAIN_MS;
+        struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+        if (sem_clockwait(&ticket->woken, CLOCK_MONOTONIC, &until) == 0)
+            return;
+        if (errno == ETIMEDOUT) /* else a signal */
+            begin_next(queue);
+    }
 }
 
 enum error
 commit_queue_run(struct commit_queue *queue, struct request *rq, void *item)
 {
-    struct ticket ticket = {.rq = rq, .item = item}, *leader;
+    struct ticket ticket = {.rq = rq, .item = item};
 
     sem_init(&ticket.woken, 0, 0);
     pthread_mutex_lock(&queue->mutex);
     append(queue, &ticket);
-    leader = next_leader(queue);
     pthread_mutex_unlock(&queue->mutex);
-    if (leader != NULL)
-        wake(leader, TURN_LEADS); /* this one, or one that has waited longer */
-    while (sem_wait(&ticket.woken) != 0)
-        continue; /* a signal */
+    begin_next(queue); /* with this one, or one that has waited longer */
+    wait_for_turn(queue, &ticket);
     if (ticket.turn == TURN_LEADS)
         lead(queue, &ticket);
     sem_destroy(&ticket.woken);

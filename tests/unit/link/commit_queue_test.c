@@ -221,6 +221,22 @@ who_comes_while_a_batch_hangs_does_not_wait_for_it(void **state)
 }
 
 static void
+who_waits_for_a_batch_that_hangs_sets_out_although_nobody_else_comes(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct caller callers[CALLERS] = {0};
+    struct commit_queue *queue = commit_queue_new(record, &recorder);
+
+    start_callers(queue, callers, 1);
+    wait_until_held(&recorder, 1);
+    start_callers(queue, callers + 1, 1);
+    wait_until_held(&recorder, 2);
+    open_and_join(&recorder, callers, 2);
+    commit_queue_free(queue);
+    free_callers(callers);
+}
+
+static void
 some_need_not_wait_for_a_batch_that_waits_for_somebody_else(void **state)
 {
     struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -358,6 +374,7 @@ main(void)
         cmocka_unit_test(many_that_wait_become_a_second_batch_at_once),
         cmocka_unit_test(few_wait_for_the_batch_before_them_and_share_the_next),
         cmocka_unit_test(who_comes_while_a_batch_hangs_does_not_wait_for_it),
+        cmocka_unit_test(who_waits_for_a_batch_that_hangs_sets_out_although_nobody_else_comes),
         cmocka_unit_test(some_need_not_wait_for_a_batch_that_waits_for_somebody_else),
         cmocka_unit_test(who_waits_already_sets_out_when_the_batch_before_steps_aside),
         cmocka_unit_test(few_wait_also_for_a_batch_that_has_stepped_aside),
