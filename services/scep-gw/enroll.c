@@ -269,7 +269,8 @@ enroll_poll(struct conversation *c)
     const Pb__EnrollReply *reply = NULL;
     bool found = false;
 
-    /* The content names issuer and subject (RFC 8894 §3.3.3); what counts is the transaction, and that who polls has the key that began it. */
+    /* What counts is the transaction, and that who polls has the key that began it. The issuer and subject that the content names are redundant (RFC
+     * 8894 §3.3.3), and nothing can be concluded from them: as issuer, clients name the CA, the CA's issuer, or the RA. */
     public_key_sha256(&c->message.signer.key, transaction.signer_key_sha256);
     enum error error = store_find_polled(c->scep, c->rq, c->profile->about->name, &transaction, &found);
     if (error == OK && !found)

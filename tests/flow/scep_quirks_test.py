@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from scep_kit import FAILURE, RENEWAL_REQ, SUCCESS, Device, Reply, csr, integer, name, new_key, self_signed, seq, tlv
+from scep_kit import CERT_POLL, FAILURE, RENEWAL_REQ, SUCCESS, Device, Reply, csr, integer, name, new_key, self_signed, seq, tlv
 from stack_kit import free_block, until
 
 
@@ -65,6 +65,19 @@ def test_by_https_no_certificate_of_the_client_is_asked_for(stack):
         stack.stop("scep-gw@2")
         del stack.env["SIGNET_EXTRA_scep_gw_2"]
         guard.close()
+
+
+def test_a_poll_is_known_by_its_transaction_whatever_names_it_has(phones):
+    device = Device(phones[0], "poller.demo.test")
+    issued = device.enroll(phones[1])
+    assert issued.status == SUCCESS
+    ra, ca = device.ca()[:2]
+    subject = device.certificate.subject.public_bytes()
+    for names in (seq(ca.issuer.public_bytes(), subject), seq(ra.subject.public_bytes(), subject), seq(ca.subject.public_bytes(), name("another").public_bytes()), seq(seq(), seq())):
+        assert device.send(names, CERT_POLL).certificate == issued.certificate
+    other = Device(phones[0], "poller.demo.test")
+    other.transaction = device.transaction
+    assert other.poll().fail_info == "4"
 
 
 # ---- keys that only sign: for devices that read no answer under a password (scep_password_test.py)
@@ -135,6 +148,15 @@ def test_a_user_of_windows_has_its_principal_name_and_its_sid_and_keeps_them(sta
     assert device.send(request_with(device, [upn("bob@demo.test"), *names[1:]]), RENEWAL_REQ).fail_info == "2"
     serial = f"{reply.certificate.serial_number:034x}"
     assert "ada@demo.test" in until(lambda: stack.signetctl("cert", "show", serial, check=False).stdout)
+
+
+def test_a_uri_has_no_blanks_and_the_log_says_so(stack, managed):
+    device = Device(managed[0], "Ada's phone")
+    reply = device.send(request_with(device, [x509.UniformResourceIdentifier("device:Ada's phone")], managed[1]))
+    assert (reply.status, reply.fail_info) == (FAILURE, "2")
+    until(lambda: any("has a blank" in line and device.transaction in line for line in stack.log("scep-gw").splitlines()))
+    escaped = [x509.UniformResourceIdentifier("device:Ada's%20phone")]
+    assert device.send(request_with(device, escaped, managed[1]), transaction="1").status == SUCCESS
 
 
 def test_a_device_that_is_only_a_number_in_its_common_name(managed):
