@@ -12,6 +12,7 @@
 
 #define ATTRIBUTES_MAX 32
 #define TLS_FEATURE_STATUS_REQUEST 5 /* RFC 7633 §6 */
+#define TLS_FEATURE_STATUS_REQUEST_V2 17
 
 static enum error
 malformed(struct request *rq, const char *part)
@@ -46,7 +47,7 @@ read_tls_feature(struct request *rq, struct bytes value, struct csr *csr)
     while (!der_at_end(&features)) {
         if (!der_take_int(&features, &feature))
             return malformed(rq, "tlsFeature");
-        csr->must_staple |= feature == TLS_FEATURE_STATUS_REQUEST;
+        csr->must_staple |= feature == TLS_FEATURE_STATUS_REQUEST || feature == TLS_FEATURE_STATUS_REQUEST_V2;
     }
     return OK;
 }
@@ -235,5 +236,18 @@ csr_verify(struct request *rq, const struct csr *csr)
         return error;
     if (!(csr->is_sha1_signed ? verify_sha1(key, csr->info, csr->signature) : signature_verify_with(key, csr->algorithm, csr->info, csr->signature)))
         return fail(rq, ERR_BAD_CSR, "the signature of the certification request does not verify");
+    return OK;
+}
+
+enum error
+csr_check_wishes(struct request *rq, const struct csr *csr)
+{
+    if (csr->asks_ca)
+        return fail(rq, ERR_BAD_CSR, "the certification request asks for a CA certificate (basicConstraints with CA:TRUE)");
+    if (csr->must_staple)
+        return fail(
+            rq, ERR_BAD_CSR,
+            "the certification request asks for OCSP must-staple (TLS feature status_request, RFC 7633), which certificates of this CA do not "
+            "have: make it without");
     return OK;
 }

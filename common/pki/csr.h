@@ -28,7 +28,7 @@ struct csr {
     struct bytes extended_key_usage; /* content of the asked EKU SEQUENCE, or none */
     struct bytes extensions;         /* everything that was asked: SEQUENCE OF Extension, well-formed, or none */
     struct bytes challenge_password; /* attribute's text octets, or none */
-    bool must_staple;                /* TLS feature 5 asked */
+    bool must_staple;                /* TLS feature 5 or 17 asked */
     enum signature_algorithm algorithm;
     bool is_sha1_signed; /* with RSA; then the algorithm is SIG_UNKNOWN. Never after csr_parse */
     struct bytes signature;
@@ -40,6 +40,12 @@ enum error csr_parse_legacy(struct request *rq, struct bytes der, struct csr *re
 /* Whether these octets are such a request. */
 bool csr_is_sha1_signed(struct bytes der);
 enum error csr_verify(struct request *rq, const struct csr *csr) MUST_CHECK;
+
+/*
+ * What nobody gets, and what a client would rely on blindly if it were left out as other extensions are that the template does not have: a CA's
+ * certificate, and OCSP must-staple (RFC 7633). ERR_BAD_CSR.
+ */
+enum error csr_check_wishes(struct request *rq, const struct csr *csr) MUST_CHECK;
 
 /* The names of SAN plus, when it looks like a host name or address and is not among them, the common name. */
 enum error csr_all_names(struct request *rq, const struct csr *csr, struct identifier **ret_names, size_t *ret_count) MUST_CHECK;

@@ -41,8 +41,10 @@ take_csr(struct request *rq, const json_t *payload, struct csr *ret_csr, struct 
 static enum error
 check_csr(struct request *rq, const struct csr *csr, const struct account *account)
 {
-    if (csr->asks_ca)
-        return refuse(rq, ERR_BAD_CSR, "badCSR", "the CSR asks for a CA certificate (basicConstraints with CA:TRUE)");
+    enum error error = csr_check_wishes(rq, csr);
+
+    if (error)
+        return error;
     /* RFC 8555 §11.1: the account's key is for nothing else. */
     if (jwk_is_key(&account->jwk, &csr->key))
         return refuse(rq, ERR_BAD_CSR, "badCSR", "the key in the CSR is the account's key; a certificate must have a key of its own");

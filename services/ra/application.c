@@ -167,8 +167,9 @@ read_csr(struct request *rq, const Pb__EnrollRequest *request, struct applicatio
         if (error)
             return error;
     }
-    if (application->csr.asks_ca)
-        return fail(rq, ERR_BAD_CSR, "the certification request asks for a CA certificate (CA:TRUE)");
+    error = csr_check_wishes(rq, &application->csr);
+    if (error)
+        return error;
     application->san_count = application->csr.name_count;
     error = csr_all_names(rq, &application->csr, &application->asked, &application->asked_count);
     if (error || !request->names_are_proven)

@@ -170,11 +170,12 @@ put_intent(struct request *rq, struct buffer *out, const struct intent *intent)
 }
 
 const char *
-audit_issued(struct request *rq, const struct intent *intent, struct bytes certificate)
+audit_issued(struct request *rq, const struct intent *intent, struct bytes certificate, const char *not_granted)
 {
     struct buffer out = begin(rq, "certificate.issued");
 
     put_intent(rq, &out, intent);
+    put_text(&out, "not_granted", not_granted);
     put_sha256(rq, &out, "certificate_sha256", certificate);
     put_text(&out, "result", "ok");
     return end(rq, &out);

@@ -97,7 +97,10 @@ take_signing(struct issue *issue, const Pb__Signing *signing)
     issue->error = check_signed(rq, &issue->intent, issue->certificate, &certificate);
     if (issue->error)
         return;
-    issue->record = audit_issued(rq, &issue->intent, issue->certificate);
+    const char *not_granted = wishes_not_granted(rq->arena, issue->intent.csr, &certificate);
+    if (not_granted[0] != '\0')
+        request_note(rq, "not_granted", "%s", not_granted);
+    issue->record = audit_issued(rq, &issue->intent, issue->certificate, not_granted);
     issue->announcement = announce_issued(rq, &issue->intent, &certificate, clock_now_s());
     issue->progress = ISSUE_SIGNED;
 }

@@ -240,7 +240,7 @@ struct announcement announce_revoked(struct request *rq, const struct revocation
 
 #define AUDIT_BODY_MAX 8192
 
-const char *audit_issued(struct request *rq, const struct intent *intent, struct bytes certificate);
+const char *audit_issued(struct request *rq, const struct intent *intent, struct bytes certificate, const char *not_granted);
 const char *audit_pending(struct request *rq, const struct intent *intent);
 /* Of an intent that cannot be finished; the refusal is rq's failure. */
 const char *audit_intent_refused(struct request *rq, const struct intent *intent);
@@ -253,6 +253,11 @@ const char *audit_configuration_changed(struct request *rq, const Pb__Configurat
 /* What an operator decided about a pending one. */
 const char *audit_decided(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request);
 const char *audit_key_blocked(struct request *rq, const struct revocation *revocation);
+
+/* ---- wishes.c --------------------------------------------------------------------------------------------------------------------------- */
+
+/* The extensions, usages and purposes that a CSR which csr_parse has accepted asks for, and the certificate does not have, in words; "": none. */
+const char *wishes_not_granted(struct arena *arena, struct bytes csr, const struct certificate *certificate);
 
 /* ---- issue.c: many intents on their way to their certificates ------------------------------------------------------------------------------- */
 

@@ -40,6 +40,8 @@ subject(struct arena *arena, const json_t *record)
         if (json_object_get(record, "serial") != NULL)
             buffer_append_format(&text, "%s%s", text.len > 0 ? " " : "", member(record, "serial"));
     }
+    if (json_object_get(record, "not_granted") != NULL)
+        buffer_append_format(&text, "; not granted: %s", member(record, "not_granted"));
     if (json_object_get(record, "message") != NULL)
         buffer_append_format(&text, "%s%s", text.len > 0 ? ": " : "", member(record, "message"));
     return buffer_text(&text);

@@ -416,3 +416,25 @@ def test_every_refusal_has_one_line_in_the_log(stack, client):
     assert answer.status == 400
     lines = until(lambda: [line for line in stack.log("acme-gw").splitlines()[before:] if "new-order" in line])
     assert len(lines) == 1 and '"trace":"' in lines[0] and '"message":"' in lines[0]
+
+
+def test_must_staple_is_refused_for_its_client_would_rely_on_it(stack, client, ready_order):
+    name = f"staple.{stack.demo_domain}"
+    url, order = ready_order(name)
+    answer = client.post(order["finalize"], {"csr": b64(csr([name], extensions=[x509.TLSFeature([x509.TLSFeatureType.status_request])]))})
+    refused(answer, 400, "badCSR")
+    assert "must-staple" in answer.json()["detail"]
+    assert client.must(url).json()["status"] == "ready"
+    assert client.finalize(url, order, csr([name])).json()["status"] == "valid"
+
+
+def test_what_a_csr_asks_for_and_does_not_get_is_on_record(stack, client, ready_order):
+    name = f"wishes.{stack.demo_domain}"
+    url, order = ready_order(name)
+    purposes = x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH, x509.oid.ExtendedKeyUsageOID.CODE_SIGNING])
+    policies = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.2.3.4"), None)])
+    assert client.finalize(url, order, csr([name], extensions=[purposes, policies])).json()["status"] == "valid"
+    said = "extKeyUsage codeSigning, certificatePolicies"
+    assert f"{name} " in (shown := stack.signetctl("audit", "show", "--action", "certificate.issued").stdout)
+    assert f"; not granted: {said}" in shown
+    until(lambda: f'"not_granted":"{said}"' in stack.log("ra"))

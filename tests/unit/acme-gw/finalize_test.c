@@ -134,6 +134,7 @@ rejects_bad_csrs_and_leaves_the_order_ready(void **state)
     struct made_order made = client_ready_order(&me, "host.example");
     AUTO(EVP_PKEY, weak) = kit_key("rsa-1024");
     struct bytes ca = kit_csr(me.arena, &(struct kit_csr){.key = certificate_key, .subject = "/", .names = NAMES, .asks_ca = true});
+    struct bytes staple = kit_csr(me.arena, &(struct kit_csr){.key = certificate_key, .subject = "/", .names = NAMES, .must_staple = true});
     struct bytes good = kit_csr(me.arena, &(struct kit_csr){.key = certificate_key, .subject = "/", .names = NAMES});
     uint8_t *changed = (uint8_t *)bytes_copy(me.arena, good).at;
     changed[good.len - 3] ^= 1;
@@ -141,6 +142,10 @@ rejects_bad_csrs_and_leaves_the_order_ready(void **state)
     assert_problem(&me, client_post(&me, made.finalize, client_csr(&me, weak, NAMES)), 400, "badCSR");
     assert_problem(&me, client_post(&me, made.finalize, client_csr(&me, me.key, NAMES)), 400, "badCSR");
     assert_problem(&me, client_post(&me, made.finalize, arena_format(me.arena, "{\"csr\":\"%s\"}", base64url_encode(me.arena, ca))), 400, "badCSR");
+    const struct http_kit_reply *reply =
+        client_post(&me, made.finalize, arena_format(me.arena, "{\"csr\":\"%s\"}", base64url_encode(me.arena, staple)));
+    assert_problem(&me, reply, 400, "badCSR");
+    assert_non_null(strstr(reply->body, "must-staple"));
     assert_problem(&me,
                    client_post(&me, made.finalize, arena_format(me.arena, "{\"csr\":\"%s\"}", base64url_encode(me.arena, BYTES(changed, good.len)))),
                    400, "badCSR");

@@ -192,10 +192,10 @@ names_that_nobody_proved_are_told(void **state)
     AUTO_STRUCT(request, rq) = request_new();
     struct intent proven = intent_with(rq, "acme", 1, ""), approved = intent_with(rq, "acme", 2, "a.example b.example");
 
-    json_t *json = parse(audit_issued(rq, &proven, bytes_of_text("der")));
+    json_t *json = parse(audit_issued(rq, &proven, bytes_of_text("der"), ""));
     assert_null(json_object_get(json, "preapproved"));
     json_decref(json);
-    json = parse(audit_issued(rq, &approved, bytes_of_text("der")));
+    json = parse(audit_issued(rq, &approved, bytes_of_text("der"), ""));
     assert_int_equal(json_integer_value(json_object_get(json, "preapproved_count")), 2);
     assert_string_equal(json_string_value(json_array_get(json_object_get(json, "preapproved"), 1)), "b.example");
     json_decref(json);
@@ -218,6 +218,7 @@ worst_intent_fits_the_table(void **state)
     json_t *json = parse(record);
     assert_int_equal(json_integer_value(json_object_get(json, "preapproved_count")), 100);
     json_decref(json);
+    json_decref(parse(audit_issued(rq, &intent, bytes_of_text("der"), longest)));
 }
 
 int

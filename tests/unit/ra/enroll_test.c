@@ -266,6 +266,12 @@ asks_ca(struct fixture *fixture, Pb__EnrollRequest *request)
 }
 
 static void
+asks_must_staple(struct fixture *fixture, Pb__EnrollRequest *request)
+{
+    set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/", .names = "DNS:a.example", .must_staple = true});
+}
+
+static void
 extra_name(struct fixture *fixture, Pb__EnrollRequest *request)
 {
     set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/", .names = "DNS:a.example,DNS:evil.example"});
@@ -331,6 +337,7 @@ static const struct refusal_case refusals[] = {
     {"refuses_csr_signed_with_sha1", sha1_signed, ERR_BAD_CSR, "", true},
     {"refuses_csr_signed_with_sha1_of_another_protocol_than_scep", sha1_signed_of_another_protocol, ERR_BAD_REQUEST, "", false},
     {"refuses_csr_that_asks_for_ca", asks_ca, ERR_BAD_CSR, "", true},
+    {"refuses_csr_that_asks_for_must_staple", asks_must_staple, ERR_BAD_CSR, "", true},
     {"refuses_csr_with_extra_name", extra_name, ERR_BAD_CSR, "", true},
     {"refuses_csr_with_extra_common_name", extra_common_name, ERR_BAD_CSR, "", true},
     {"refuses_csr_that_lacks_a_proven_name", missing_name, ERR_BAD_CSR, "", true},
@@ -365,6 +372,25 @@ refuses_what_it_should(void **state)
     }
     assert_int_equal(signer.signed_certificates, 1);
     assert_int_equal(ask_number("SELECT count(*) FROM ra.intent"), 1);
+}
+
+/* The signer of this test makes certificates without usages. */
+static void
+what_is_not_granted_is_on_record(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request = good_request(fixture->rq, fixture->key, "wishes", "a.example");
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+
+    set_csr(fixture, request, &(struct kit_csr){.key = fixture->key, .subject = "/", .names = "DNS:a.example", .extended_key_usage = "codeSigning"});
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'certificate.issued' AND detail ->> 'key' = 'wishes' AND "
+                                "detail ->> 'not_granted' = 'extKeyUsage codeSigning'"),
+                     1);
+    const struct request_note *note = fixture->rq->notes;
+    while (strcmp(note->key, "not_granted") != 0)
+        assert_true(++note < fixture->rq->notes + fixture->rq->note_count);
+    assert_string_equal(note->value, "extKeyUsage codeSigning");
 }
 
 static void
@@ -817,6 +843,7 @@ main(void)
         CASE(repeat_hears_of_a_certificate_that_is_kept_no_more),
         CASE(same_key_with_another_request_conflicts),
         CASE(refuses_what_it_should),
+        CASE(what_is_not_granted_is_on_record),
         CASE(proven_names_are_certified_and_nothing_else_of_the_subject),
         CASE(a_csr_may_leave_out_an_attested_device_and_the_template_says_whether_it_is_certified),
         CASE(another_device_than_the_attested_one_is_refused),
