@@ -22,7 +22,7 @@ struct ocsp_request {
     struct bytes nonce; /* content octets, or none */
 };
 
-/* ERR_BAD_REQUEST: malformedRequest. ERR_DENIED never. Unknown hash algorithms are kept with empty hashes (answered "unknown"). */
+/* ERR_BAD_REQUEST: malformedRequest. ERR_DENIED never. Unknown hash algorithms are kept with empty hashes, which are no issuer's. */
 enum error ocsp_request_parse(struct request *rq, struct bytes der, struct ocsp_request *ret_request) MUST_CHECK;
 
 /* One CertID alone, as it travels from the responder to the signer. ERR_BAD_REQUEST. */

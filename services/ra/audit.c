@@ -70,54 +70,40 @@ put_principal(struct request *rq, struct buffer *out, const char *kind, const ch
     put_text(out, "principal", arena_format(rq->arena, "%.*s:%.*s", PRINCIPAL_KIND_MAX, kind, PRINCIPAL_ID_MAX, id));
 }
 
+/* Beside the list, how many there are: it is cut where `most` octets would be passed. */
 static void
-put_names(struct buffer *out, Pb__Name *const *names, size_t count)
+put_list(struct buffer *out, const char *count_key, const char *key, const char *const *texts, size_t count, size_t most)
 {
     if (count == 0)
         return;
-    buffer_append_format(out, ",\"name_count\":%zu,\"names\":[", count);
-    size_t most = out->len + AUDIT_NAMES_MAX;
+    buffer_append_format(out, ",\"%s\":%zu,\"%s\":[", count_key, count, key);
+    most += out->len;
     for (size_t i = 0; i < count && out->len + AUDIT_TEXT_MAX <= most; i++) {
         buffer_append_format(out, "%s\"", i == 0 ? "" : ",");
-        put_escaped(out, names[i]->value);
+        put_escaped(out, texts[i]);
         buffer_append_text(out, "\"");
     }
     buffer_append_text(out, "]");
 }
 
-/* "change_count" tells when not all of them have room. */
 static void
-put_changes(struct buffer *out, char *const *changes, size_t count)
+put_names(struct request *rq, struct buffer *out, Pb__Name *const *names, size_t count)
 {
-    if (count == 0)
-        return;
-    buffer_append_format(out, ",\"change_count\":%zu,\"changes\":[", count);
-    size_t most = out->len + AUDIT_CHANGES_MAX;
-    for (size_t i = 0; i < count && out->len + AUDIT_TEXT_MAX <= most; i++) {
-        buffer_append_format(out, "%s\"", i == 0 ? "" : ",");
-        put_escaped(out, changes[i]);
-        buffer_append_text(out, "\"");
-    }
-    buffer_append_text(out, "]");
+    const char **values = arena_array(rq->arena, count, sizeof *values);
+
+    for (size_t i = 0; i < count; i++)
+        values[i] = names[i]->value;
+    put_list(out, "name_count", "names", values, count, AUDIT_NAMES_MAX);
 }
 
-/* Which names nobody had to prove: "preapproved_count" tells when not all of them have room. */
+/* Which names nobody had to prove. */
 static void
 put_preapproved(struct request *rq, struct buffer *out, const char *preapproved)
 {
     size_t count;
     char **names = text_split(rq->arena, preapproved, ' ', &count);
 
-    if (count == 0)
-        return;
-    buffer_append_format(out, ",\"preapproved_count\":%zu,\"preapproved\":[", count);
-    size_t most = out->len + AUDIT_PREAPPROVED_MAX;
-    for (size_t i = 0; i < count && out->len + AUDIT_TEXT_MAX <= most; i++) {
-        buffer_append_format(out, "%s\"", i == 0 ? "" : ",");
-        put_escaped(out, names[i]);
-        buffer_append_text(out, "\"");
-    }
-    buffer_append_text(out, "]");
+    put_list(out, "preapproved_count", "preapproved", (const char *const *)names, count, AUDIT_PREAPPROVED_MAX);
 }
 
 static void
@@ -165,7 +151,7 @@ put_intent(struct request *rq, struct buffer *out, const struct intent *intent)
     if (csr_is_sha1_signed(intent->csr))
         put_text(out, "csr_signature", "sha1WithRSAEncryption");
     buffer_append_format(out, ",\"template_version\":%u", intent->plan->template_version);
-    put_names(out, intent->plan->names, intent->plan->n_names);
+    put_names(rq, out, intent->plan->names, intent->plan->n_names);
     put_preapproved(rq, out, intent->preapproved);
 }
 
@@ -227,7 +213,7 @@ audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *request)
     put_text(&out, "issuer", request->issuer);
     put_text(&out, "template", request->template_);
     put_text(&out, "asset", request->asset);
-    put_names(&out, request->proven_names, request->n_proven_names);
+    put_names(rq, &out, request->proven_names, request->n_proven_names);
     put_sha256(rq, &out, "csr_sha256", message_bytes(request->csr));
     put_failure(rq, &out);
     return end(rq, &out);
@@ -306,7 +292,7 @@ audit_configuration_changed(struct request *rq, const Pb__ConfigurationChanged *
     put_text(&out, "done", changed->action);
     put_text(&out, "operator", changed->operator_);
     put_principal(rq, &out, "bus", changed->caller);
-    put_changes(&out, (char *const *)changed->changes, changed->n_changes);
+    put_list(&out, "change_count", "changes", changed->changes, changed->n_changes, AUDIT_CHANGES_MAX);
     put_text(&out, "message", changed->also);
     put_text(&out, "result", "ok");
     return end(rq, &out);

@@ -32,17 +32,11 @@ judge(struct ra *ra, struct request *rq, const struct application *application)
 static enum error
 record_refusal(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request)
 {
-    struct failure why = rq->failure;
+    enum error kind = rq->failure.kind;
 
-    if (error_is_retriable(why.kind) || why.kind == ERR_INTERNAL)
-        return why.kind;
-    const char *record = audit_enroll_refused(rq, request);
-    failure_clear(rq);
-    enum error error = store_record(ra, rq, record);
-    if (error)
-        return error;
-    rq->failure = why;
-    return why.kind;
+    if (error_is_retriable(kind) || kind == ERR_INTERNAL)
+        return kind;
+    return store_refusal(ra, rq, audit_enroll_refused(rq, request));
 }
 
 /* A repeat gets what was decided the first time, even when policy, template or key would be refused today. */

@@ -5,8 +5,8 @@
 
 /* RFC 5280 §5.3.1, by number; revoke.c lets no other in. */
 static const char *const reasons[] = {
-    [0] = "unspecified", [1] = "keyCompromise",   [2] = "cACompromise",       [3] = "affiliationChanged", [4] = "superseded",
-    [5] = "cessation",   [6] = "certificateHold", [9] = "privilegeWithdrawn", [10] = "aACompromise",
+    [0] = "unspecified",          [1] = "keyCompromise",   [2] = "cACompromise",       [3] = "affiliationChanged", [4] = "superseded",
+    [5] = "cessationOfOperation", [6] = "certificateHold", [9] = "privilegeWithdrawn", [10] = "aACompromise",
 };
 
 /* Templates are named by administrators, so there are few. A metric with the same labels is the same object. */
@@ -49,6 +49,5 @@ turn(void *context, struct request *rq)
 void
 figures_follow(struct ra *ra)
 {
-    service_lag_from(ra->service, outbox_lag, ra->outbox);
     service_every(ra->service, "ra.figures", FIGURES_PAUSE_MS, turn, ra);
 }

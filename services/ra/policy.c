@@ -4,10 +4,10 @@
  */
 #include "ra.h"
 
+#include "base/clock.h"
+
 #define POLICY_PAUSE_MS 30000
 #define POLICY_DEADLINE_MS 10000
-
-#include "base/clock.h"
 
 static enum error
 reload(struct ra *ra, struct request *rq)

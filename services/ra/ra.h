@@ -128,7 +128,7 @@ struct directory {
 
 enum error directory_refresh(struct ra *ra, struct request *rq) MUST_CHECK;
 void directory_follow(struct ra *ra);
-/* Both look again at the signer's when the name is not known, but not more than once a second. ERR_NOT_FOUND, ERR_UNAVAILABLE. */
+/* Both look again at the signer's when the name is not known, but not more than ten times a second. ERR_NOT_FOUND, ERR_UNAVAILABLE. */
 enum error directory_find_template(struct ra *ra, struct request *rq, const char *name, const Pb__Template **ret_template) MUST_CHECK;
 /* Name "": the default. */
 enum error directory_find_issuer(struct ra *ra, struct request *rq, const char *name, const struct issuer **ret_issuer) MUST_CHECK;
@@ -296,7 +296,8 @@ enum error store_refuse_intent(struct ra *ra, struct request *rq, struct bytes i
     MUST_CHECK;
 enum error store_is_blocked(struct ra *ra, struct request *rq, const uint8_t key_sha256[32], bool *ret_blocked) MUST_CHECK;
 enum error store_load_certificate(struct ra *ra, struct request *rq, int expiry_month, struct bytes serial, struct bytes *ret_certificate) MUST_CHECK;
-enum error store_record(struct ra *ra, struct request *rq, const char *record) MUST_CHECK;
+/* Puts the refusal in rq on record, and returns it; or why that could not be done. */
+enum error store_refusal(struct ra *ra, struct request *rq, const char *record) MUST_CHECK;
 
 /* store_heard.c: the record of an event, once however often it comes */
 enum error store_heard(struct ra *ra, struct request *rq, const char *event_id, const char *record) MUST_CHECK;

@@ -133,17 +133,11 @@ blocks_key(const Pb__RevokeRequest *request)
 static enum error
 record_refusal(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, struct bytes serial)
 {
-    struct failure why = rq->failure;
+    enum error kind = rq->failure.kind;
 
-    if (why.kind != ERR_DENIED && why.kind != ERR_NOT_FOUND)
-        return why.kind;
-    const char *record = audit_revoke_refused(rq, request, serial);
-    failure_clear(rq);
-    enum error error = store_record(ra, rq, record);
-    if (error)
-        return error;
-    rq->failure = why;
-    return why.kind;
+    if (kind != ERR_DENIED && kind != ERR_NOT_FOUND)
+        return kind;
+    return store_refusal(ra, rq, audit_revoke_refused(rq, request, serial));
 }
 
 /* Afterwards `revocation` tells the one that counts: this, or the one that came before. */

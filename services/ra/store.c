@@ -389,9 +389,16 @@ store_ensure_partition(struct ra *ra, struct request *rq, int month)
 static const struct db_statement insert_record = {"insert_record", "INSERT INTO audit.record (body) VALUES ($1)"};
 
 enum error
-store_record(struct ra *ra, struct request *rq, const char *record)
+store_refusal(struct ra *ra, struct request *rq, const char *record)
 {
-    return DB_QUERY(ra->db, rq, &insert_record, NULL, DB_TEXT(record));
+    struct failure why = rq->failure;
+
+    failure_clear(rq);
+    enum error error = DB_QUERY(ra->db, rq, &insert_record, NULL, DB_TEXT(record));
+    if (error)
+        return error;
+    rq->failure = why;
+    return why.kind;
 }
 
 static const struct db_statement count_work = {

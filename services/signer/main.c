@@ -102,7 +102,6 @@ main(int argc, char **argv)
 
     service_must(service, rq, authorities_follow(&signer, rq));
     service_must(service, rq, outbox_open(service, rq, signer.bus, signer.db, "ca", &signer.outbox));
-    service_lag_from(service, outbox_lag, signer.outbox);
     service_must(service, rq,
                  rpc_serve(signer.bus, rq, signer_handlers(), &signer,
                            &(struct rpc_options){.threads = signer.config.threads, .queue_limit = signer.config.queue}));
