@@ -1,7 +1,7 @@
 /*
  * What every POST goes through before its handler looks at it (RFC 8555 §6): media type, JWS, url, key, signature, nonce, account, payload.
  * The nonce is used up only by a request whose signature verifies. On the loop, where nothing may wait, what would ask the database or another
- * replica is left to a worker; what could be checked there is not checked again.
+ * replica is left to a worker, and so is the signature of a slow key; what could be checked there is not checked again.
  */
 #include "acme.h"
 
@@ -151,6 +151,8 @@ check(struct acme *acme, struct http_exchange *x, enum signed_by by, struct sign
         error = http_defer(x);
     if (!error)
         error = find_key(acme, x, &jws, by, &signed_);
+    if (!error && x->on_loop && jwk_is_slow(signed_.jwk))
+        error = http_defer(x);
     if (!error)
         error = verify(acme, x, &jws, &signed_);
     if (!error)

@@ -61,6 +61,8 @@ enum error jwk_parse(struct request *rq, const json_t *json, struct jwk *ret_jwk
 /* Strength, for keys that come to stay: badPublicKey. */
 enum error jwk_check(struct request *rq, const struct jwk *jwk) MUST_CHECK;
 bool jwk_is_key(const struct jwk *jwk, const struct public_key *key);
+/* A check of its signatures takes as long as a few of the others together. */
+bool jwk_is_slow(const struct jwk *jwk);
 
 /* ---- jws.c ---- */
 

@@ -36,7 +36,8 @@ static struct {
     bool enroll_really; /* with a certificate as it was asked for */
     size_t enroll_alternates;
     atomic_int enrolments;
-    char enrolled_key[64]; /* the idempotency key of the last one */
+    atomic_bool answered_on_loop; /* the last request */
+    char enrolled_key[64];        /* the idempotency key of the last one */
     char enrolled_names[256];
     char enrolled_channel[64], enrolled_template[64], enrolled_preapproved[256];
     char enrolled_owner[64], enrolled_for[64];
@@ -455,6 +456,13 @@ gateway_forget_chains(void)
     gateway.stored_chains = stored_chains_new();
 }
 
+static inline void
+decorate_and_note(void *context, struct http_exchange *x)
+{
+    beyond.answered_on_loop = x->on_loop;
+    acme_decorate(context, x);
+}
+
 static inline int
 open_gateway(void **state)
 {
@@ -492,7 +500,7 @@ open_gateway(void **state)
                                           .route_count = acme_route_count,
                                           .context = &gateway,
                                           .render_failure = problem_render,
-                                          .decorate = acme_decorate,
+                                          .decorate = decorate_and_note,
                                           .workers = 4,
                                           .body_max = ACME_BODY_MAX,
                                           .quiet = true};
@@ -577,13 +585,21 @@ client_send(struct client *client, const char *path, const char *content_type, c
 }
 
 static inline const char *
+client_algorithm(const struct client *client)
+{
+    int bits = EVP_PKEY_get_bits(client->key);
+    return EVP_PKEY_is_a(client->key, "RSA") ? "RS256" : bits == 384 ? "ES384" : bits == 521 ? "ES512" : "ES256";
+}
+
+static inline const char *
 client_jws(struct client *client, const char *path, const char *payload, bool with_jwk)
 {
     const char *who = with_jwk || client->kid == NULL ? arena_format(client->arena, "\"jwk\":%s", jose_jwk(client->arena, client->key))
                                                       : arena_format(client->arena, "\"kid\":\"%s\"", client->kid);
-    const char *header =
-        arena_format(client->arena, "{\"alg\":\"ES256\",\"nonce\":\"%s\",\"url\":\"%s%s\",%s}", client_nonce(client), gateway.base_url, path, who);
-    return jose_jws(client->arena, client->key, "ES256", header, payload);
+    const char *algorithm = client_algorithm(client);
+    const char *header = arena_format(client->arena, "{\"alg\":\"%s\",\"nonce\":\"%s\",\"url\":\"%s%s\",%s}", algorithm, client_nonce(client),
+                                      gateway.base_url, path, who);
+    return jose_jws(client->arena, client->key, algorithm, header, payload);
 }
 
 /* An URL or a path; payload "" is POST-as-GET. */

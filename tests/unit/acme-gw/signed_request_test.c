@@ -142,6 +142,26 @@ accounts_that_are_not_remembered_and_bad_signatures_are_left_to_a_worker(void **
     assert_status(read_with_nonce(made.authorization, me.key, client_nonce(&me)), 200);
 }
 
+/* Everybody else's requests would wait meanwhile. */
+static void
+signatures_of_slow_keys_are_checked_by_a_worker(void **state)
+{
+    static const struct {
+        const char *kind;
+        bool on_loop;
+    } cases[] = {{"p256", true}, {"rsa-2048", true}, {"p384", false}, {"p521", false}};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        CLIENT(one);
+        EVP_PKEY_free(one.key);
+        one.key = kit_key(cases[i].kind);
+        client_register(&one);
+        (void)client_order(&one, "host.example"); /* whose last request reads the authorisation, which is remembered */
+        if (beyond.answered_on_loop != cases[i].on_loop)
+            fail_msg("%s", cases[i].kind);
+    }
+}
+
 static void
 rejects_other_media_types(void **state)
 {
@@ -323,7 +343,7 @@ an_absent_database_is_503_with_retry_after(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 18
+#define CASES_BY_HAND 19
 
 int
 main(void)
@@ -335,6 +355,7 @@ main(void)
         CASE(another_replica_is_asked_for_its_nonce_by_a_worker),
         CASE(what_is_left_to_a_worker_is_not_checked_again),
         CASE(accounts_that_are_not_remembered_and_bad_signatures_are_left_to_a_worker),
+        CASE(signatures_of_slow_keys_are_checked_by_a_worker),
         CASE(rejects_other_media_types),
         CASE(rejects_a_replay_nonce_header_in_a_request),
         CASE(rejects_a_query_that_was_not_signed),
