@@ -145,9 +145,11 @@ $(BUILD)/tests/unit/%_test.o: tests/unit/%_test.c | $(PROTO_H)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) -Iservices/$(firstword $(subst /, ,$*)) -Itests $(CFLAGS) -MMD -MP -c $< -o $@
 
+# T=signer/encode builds and runs the programs whose path contains it.
+UNIT_WANTED := $(if $(T),$(foreach test,$(UNIT_TESTS),$(if $(findstring $(T),$(test)),$(test))),$(UNIT_TESTS))
 .PHONY: unit
-unit: $(UNIT_TESTS)
-	@tests/run-unit.sh $(UNIT_TESTS)
+unit: $(UNIT_WANTED)
+	@tests/run-unit.sh $(UNIT_WANTED)
 
 FAKES := $(patsubst tests/fakes/%/Makefile.inc,%,$(wildcard tests/fakes/*/Makefile.inc))
 -include tests/fakes/*/Makefile.inc
@@ -173,7 +175,7 @@ TIME ?= 20
 .PHONY: fuzz
 fuzz:
 	@deploy/dev/install-packages all
-	@$(MAKE) --no-print-directory fuzz-build
+	@$(MAKE) --no-print-directory $(if $(F),$(addprefix $(FUZZ_BUILD)/bin/,$(F)),fuzz-build)
 	@tests/fuzz/run.sh $(TIME) $(addprefix $(FUZZ_BUILD)/bin/,$(if $(F),$(F),$(FUZZ_NAMES)))
 $(FUZZ_BUILD)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
