@@ -241,3 +241,27 @@ rpc_call_gathered(struct rpc_gather *gather, struct request *rq, const ProtobufC
     pthread_mutex_unlock(&gather->mutex);
     return error;
 }
+
+/* ---- calls that one thread has ---- */
+
+void
+rpc_call_together(struct bus *bus, const ProtobufCServiceDescriptor *callee, const char *method, struct rpc_part *parts, size_t count)
+{
+    struct rpc_gather gather = {.bus = bus, .callee = callee, .method = rpc_method(callee, method)};
+    struct gathered calls[RPC_BUNDLE_MOST] = {0}, *together[RPC_BUNDLE_MOST] = {0};
+    size_t taken = 0, octets = 0;
+
+    if (count == 1)
+        parts[0].error = ask_alone(&gather, parts[0].rq, parts[0].input, &parts[0].reply);
+    if (count < 2)
+        return;
+    for (; taken < count && taken < RPC_BUNDLE_MOST && octets < OCTETS_MOST; taken++) {
+        calls[taken] = (struct gathered){.rq = parts[taken].rq, .body = message_pack(parts[taken].rq->arena, parts[taken].input)};
+        together[taken] = &calls[taken];
+        octets += calls[taken].body.len;
+    }
+    ask_together(&gather, together, taken);
+    for (size_t i = 0; i < taken; i++)
+        if (!calls[i].alone)
+            parts[i].error = read_answer(&gather, &calls[i], &parts[i].reply);
+}

@@ -25,6 +25,16 @@ DEFINE_AUTO_STRUCT(rpc_gather, rpc_gather_free);
 enum error rpc_call_gathered(struct rpc_gather *gather, struct request *rq, const ProtobufCMessageDescriptor *type, const ProtobufCMessage *input,
                              const ProtobufCMessage **ret_reply) MUST_CHECK;
 
+/* A call that is there already, and not alone. */
+struct rpc_part {
+    struct request *rq;
+    const ProtobufCMessage *input;
+    enum error error;              /* recorded in rq */
+    const ProtobufCMessage *reply; /* in rq's arena */
+};
+/* Calls that wait for nobody else; one is as rpc_call. A part that comes back without error and reply was not carried out: it has to go alone. */
+void rpc_call_together(struct bus *bus, const ProtobufCServiceDescriptor *callee, const char *method, struct rpc_part *parts, size_t count);
+
 #define RPC_CALL_GATHERED(gather, rq, method, input, ret_reply)                                                          \
     rpc_call_gathered((gather), (rq), (input)->base.descriptor, &(1 ? (input) : (const Pb__##method##Request *)0)->base, \
                       (const ProtobufCMessage **)(1 ? (ret_reply) : (const Pb__##method##Reply **)0))

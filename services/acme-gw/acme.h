@@ -19,6 +19,7 @@
 #include "link/lease.h"
 #include "link/message.h"
 #include "link/rpc.h"
+#include "link/rpc_gather.h"
 #include "link/workers.h"
 #include "pki/certificate.h"
 #include "pki/csr.h"
@@ -83,7 +84,7 @@ struct acme {
     struct bus *bus;
     struct outbox *outbox;
     struct nonces *nonces;
-    struct commit_queue *new_orders, *moves;
+    struct commit_queue *new_orders, *finalizing, *moves;
     struct account_cache *accounts;
     struct certificate_cache *certificates;
     struct stored_chains *stored_chains;

@@ -76,8 +76,8 @@ take_wishes(const struct acme *acme, struct request *rq, const struct policy *po
     return OK;
 }
 
-static bool
-has_device(const struct order *order)
+bool
+order_has_device(const struct order *order)
 {
     for (size_t i = 0; i < order->name_count; i++)
         if (identifier_is_device(order->names[i].type))
@@ -86,18 +86,18 @@ has_device(const struct order *order)
 }
 
 enum error
-enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply)
+enroll_request_of_order(struct acme *acme, struct request *rq, const struct order *order, Pb__EnrollRequest *ret_input)
 {
     Pb__EnrollRequest input = PB__ENROLL_REQUEST__INIT;
-    Pb__Principal principal = PB__PRINCIPAL__INIT;
-    int64_t deadline_ms = rq->deadline_ms;
+    Pb__Principal *principal = arena_alloc(rq->arena, sizeof *principal);
     const struct policy *policy;
 
     enum error error = policy_load(acme, rq, order->policy, &policy);
     if (error)
         return error;
-    principal.kind = "acme-account";
-    principal.id = order->account_id;
+    pb__principal__init(principal);
+    principal->kind = "acme-account";
+    principal->id = order->account_id;
     input.channel = policy_channel(rq->arena, policy->name);
     input.idempotency_key = order->id;
     input.csr = message_data(order->csr);
@@ -108,13 +108,25 @@ enroll_order(struct acme *acme, struct request *rq, const struct order *order, i
     input.names_are_proven = true;
     input.preapproved = preapproved_names(rq->arena, order);
     input.n_preapproved = order->preapproved_count;
-    input.principal = &principal;
+    input.principal = principal;
     input.owner = order->owner;
     input.on_behalf_of = bound_principal(rq->arena, order);
     input.issuer = policy->issuer;
     input.client_address = order->client_address;
     error = take_wishes(acme, rq, policy, order, &input);
-    if (!error && has_device(order))
+    if (!error)
+        *ret_input = input;
+    return error;
+}
+
+enum error
+enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply)
+{
+    Pb__EnrollRequest input;
+    int64_t deadline_ms = rq->deadline_ms;
+
+    enum error error = enroll_request_of_order(acme, rq, order, &input);
+    if (!error && order_has_device(order))
         error = store_load_attestations(acme, rq, order, (const char **)&input.attested);
     if (error)
         return error;

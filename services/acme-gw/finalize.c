@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "pki/serial.h"
 
-#define CLIENT_WAITS_MS 5000
 #define RA_DEADLINE_MS 10000 /* ra.proto */
 #define APPROVAL_PAUSE_S 30
 #define ATTEMPTS_MAX 120 /* about an hour in which ra cannot decide; then the client is told */
@@ -158,8 +157,8 @@ record_refusal(struct acme *acme, struct request *rq, const struct order *order)
     return failure.kind;
 }
 
-static enum error
-record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply *reply, struct order *order)
+enum error
+take_issued(struct acme *acme, struct request *rq, const struct order *order, const Pb__EnrollReply *reply, struct issued *ret_issued)
 {
     struct issued issued = issued_of_reply(rq->arena, reply);
 
@@ -167,14 +166,30 @@ record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply 
         return fail_privately(rq, ERR_INTERNAL, "the certificate was issued, but cannot be delivered", "ra: serial number of another form");
     request_note(rq, "serial", "%s", bytes_hex(rq->arena, issued.serial, 0));
     limit_count_certificate(acme, rq, order, &issued);
-    enum error error = store_end_order(acme, rq, order->id, &issued);
-    if (error)
-        return error;
+    *ret_issued = issued;
+    return OK;
+}
+
+void
+order_is_valid(struct acme *acme, struct request *rq, const Pb__EnrollReply *reply, const struct issued *issued, struct order *order)
+{
     order->status = ORDER_VALID;
     /* What has alternates is read where they are, and so is what changes. */
-    if (issued.chain_count == 1 && order->star == NULL)
-        certificate_cache_put(acme->certificates, order, certificate_pem(rq->arena, message_bytes(reply->certificate), issued.chain_pem[0]));
-    return OK;
+    if (issued->chain_count == 1 && order->star == NULL)
+        certificate_cache_put(acme->certificates, order, certificate_pem(rq->arena, message_bytes(reply->certificate), issued->chain_pem[0]));
+}
+
+static enum error
+record_certificate(struct acme *acme, struct request *rq, const Pb__EnrollReply *reply, struct order *order)
+{
+    struct issued issued;
+
+    enum error error = take_issued(acme, rq, order, reply, &issued);
+    if (!error)
+        error = store_end_order(acme, rq, order->id, &issued);
+    if (!error)
+        order_is_valid(acme, rq, reply, &issued, order);
+    return error;
 }
 
 /* Nobody here works on it any more; it may be written down or not. */
@@ -186,16 +201,11 @@ leave_unwritten(struct acme *acme, const char *order_id, enum error error)
     return error;
 }
 
-/* OK: the order is valid, or stays `processing` with a later turn. An error: ra's refusal, recorded; or the database is away, and the order is left.
- */
+/* What ra's word means for the order. OK: it is valid, or stays `processing` with a later turn. An error: ra's refusal, recorded; or the database is
+ * away, and the order is left. */
 static enum error
-take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *order)
+write_down(struct acme *acme, struct request *rq, enum error error, const Pb__EnrollReply *reply, struct order *order)
 {
-    const Pb__EnrollReply *reply = NULL;
-
-    enum error error = caa_recheck(acme, rq, order);
-    if (!error)
-        error = enroll_order(acme, rq, order, most_ms, &reply);
     /* Its successors would each wait, too. */
     if (!error && order->star != NULL && reply->status != PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
         error = refuse(rq, ERR_DENIED, "unauthorized", "certificates of this template wait for an approval, and are not renewed automatically");
@@ -207,6 +217,17 @@ take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *orde
         return leave_unwritten(acme, order->id, record_certificate(acme, rq, reply, order));
     request_note(rq, "waits", "for an approval");
     return leave_unwritten(acme, order->id, store_await_approval(acme, rq, order->id, APPROVAL_PAUSE_S));
+}
+
+static enum error
+take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *order)
+{
+    const Pb__EnrollReply *reply = NULL;
+
+    enum error error = caa_recheck(acme, rq, order);
+    if (!error)
+        error = enroll_order(acme, rq, order, most_ms, &reply);
+    return write_down(acme, rq, error, reply, order);
 }
 
 void
@@ -239,21 +260,30 @@ first_turn(struct acme *acme, struct request *rq, struct order *order)
     return leave_unwritten(acme, order->id, error_is_retriable(error) ? error : record_refusal(acme, rq, order));
 }
 
+/* From where the batch has left it. */
 static enum error
-finish(struct acme *acme, struct http_exchange *x, struct order *order)
+go_on(struct acme *acme, struct request *rq, struct finalization *claimed)
 {
-    struct kept_row kept;
+    if (claimed->order.status == ORDER_VALID)
+        return OK;
+    if (claimed->error || claimed->reply != NULL)
+        return write_down(acme, rq, claimed->error, claimed->reply, &claimed->order);
+    return first_turn(acme, rq, &claimed->order);
+}
 
-    lease_keep(acme->finalizations, order->id, &kept);
-    enum error error = first_turn(acme, &x->rq, order);
-    lease_let_go(acme->finalizations, &kept);
+static enum error
+finish(struct acme *acme, struct http_exchange *x, struct finalization *claimed)
+{
+    enum error error = go_on(acme, &x->rq, claimed);
+
+    lease_let_go(acme->finalizations, &claimed->kept);
     /* The CSR is recorded: the order will be finished, and the client may poll. */
     if (error && error_is_retriable(error)) {
         request_note(&x->rq, "left", "to the lease: %s", x->rq.failure.detail);
         failure_clear(&x->rq);
         error = OK;
     }
-    return error ? error : order_answer(acme, x, 200, order);
+    return error ? error : order_answer(acme, x, 200, &claimed->order);
 }
 
 /* Not from everywhere, and not under a policy that an operator has disabled; the order waits for what may change. */
@@ -266,19 +296,30 @@ check_client(struct acme *acme, struct http_exchange *x, const struct account *a
     return error ? error : policy_check_client(x, policy);
 }
 
+/* Who does not get the order learns what it is instead. */
+static enum error
+try_to_claim(struct acme *acme, struct finalization *finalization)
+{
+    enum error error = commit_queue_run(acme->finalizing, finalization->rq, finalization);
+
+    if (error || finalization->claimed)
+        return error;
+    return store_load_order(acme, finalization->rq, finalization->account_id, finalization->order_id, &finalization->order);
+}
+
 /* Again under the names of the order, where the CSR leaves out nothing but devices. */
 static enum error
-claim_order(struct acme *acme, struct request *rq, const struct account *account, const char *id, const struct identifier *names, struct claim *claim,
-            struct order *ret_order, bool *ret_claimed)
+claim_order(struct acme *acme, const struct identifier *names, struct claim *claim, struct finalization *finalization)
 {
-    enum error error = store_claim_order(acme, rq, account->id, id, claim, ret_order, ret_claimed);
+    enum error error = try_to_claim(acme, finalization);
+    const struct order *order = &finalization->order;
 
-    if (error || *ret_claimed || ret_order->status != ORDER_READY || ret_order->name_count == claim->name_count ||
-        !names_equal_but_devices(ret_order, names, claim->name_count))
+    if (error || finalization->claimed || order->status != ORDER_READY || order->name_count == claim->name_count ||
+        !names_equal_but_devices(order, names, claim->name_count))
         return error;
-    claim->name_count = ret_order->name_count;
-    claim->names = names_to_columns(rq->arena, ret_order->names, ret_order->name_count);
-    return store_claim_order(acme, rq, account->id, id, claim, ret_order, ret_claimed);
+    claim->name_count = order->name_count;
+    claim->names = names_to_columns(finalization->rq->arena, order->names, order->name_count);
+    return try_to_claim(acme, finalization);
 }
 
 enum error
@@ -290,8 +331,6 @@ finalize(void *context, struct http_exchange *x)
     struct csr csr = {0};
     struct identifier *names = NULL;
     size_t count = 0;
-    struct order order;
-    bool claimed = false;
     uint8_t key_sha256[SHA256_DIGEST_LENGTH];
 
     request_note(rq, "order", "%s", x->params[0]);
@@ -309,13 +348,15 @@ finalize(void *context, struct http_exchange *x)
     public_key_sha256(&csr.key, key_sha256);
     struct claim claim = {
         .names = names_to_columns(rq->arena, names, count), .name_count = count, .csr = csr.der, .key_sha256 = BYTES(key_sha256, sizeof key_sha256)};
-    error = claim_order(acme, rq, signed_.account, x->params[0], names, &claim, &order, &claimed);
+    struct finalization finalization = {.rq = rq, .account_id = signed_.account->id, .order_id = x->params[0], .claim = &claim};
+    error = claim_order(acme, names, &claim, &finalization);
     if (error)
         return leave_unwritten(acme, x->params[0], error);
-    if (claimed)
-        return finish(acme, x, &order);
+    if (finalization.claimed)
+        return finish(acme, x, &finalization);
     /* A repetition, or the loser of two: the order is in work or done. */
-    if (order.status == ORDER_PROCESSING || order.status == ORDER_VALID)
-        return order_answer(acme, x, 200, &order);
-    return refuse_unclaimed(acme, rq, &order, &claim);
+    const struct order *order = &finalization.order;
+    if (order->status == ORDER_PROCESSING || order->status == ORDER_VALID)
+        return order_answer(acme, x, 200, order);
+    return refuse_unclaimed(acme, rq, order, &claim);
 }

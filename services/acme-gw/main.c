@@ -214,6 +214,7 @@ main(int argc, char **argv)
     open_profiles(service, rq, &acme);
     acme_name_urls(&acme, rq->arena);
     acme.new_orders = commit_queue_new_in_turn(store_insert_orders, &acme);
+    acme.finalizing = commit_queue_new(finalize_together, &acme);
     acme.moves = commit_queue_new_in_turn(store_move_batch, &acme);
     acme.accounts = account_cache_new();
     acme.certificates = certificate_cache_new();
@@ -237,6 +238,7 @@ main(int argc, char **argv)
     authorization_cache_free(acme.authorizations);
     account_cache_free(acme.accounts);
     commit_queue_free(acme.new_orders);
+    commit_queue_free(acme.finalizing);
     commit_queue_free(acme.moves);
     nonces_free(acme.nonces);
     secret_box_free(acme.secrets);

@@ -9,6 +9,7 @@
 #include "link/commit_queue.h"
 #include "link/db.h"
 #include "link/http_server.h"
+#include "link/lease.h"
 #include "pki/identifier.h"
 #include "limit.h"
 #include "signet/v1/ra.pb-c.h"
@@ -87,10 +88,36 @@ void finalize_work(void *context, struct request *rq, const struct db_rows *rows
 /* What an operator is told about the failure just recorded. */
 const char *trouble_of_failure(struct request *rq);
 
+/* What ra issued for an order, ready to be written down. */
+enum error take_issued(struct acme *acme, struct request *rq, const struct order *order, const Pb__EnrollReply *reply, struct issued *ret_issued)
+    MUST_CHECK;
+/* It is written down. */
+void order_is_valid(struct acme *acme, struct request *rq, const Pb__EnrollReply *reply, const struct issued *issued, struct order *order);
+
+/* ---- finalize_together.c ---- */
+
+#define CLIENT_WAITS_MS 5000
+
+/* A finalize on its way into a batch, and how far it has come there. */
+struct finalization {
+    struct request *rq;
+    const char *account_id, *order_id;
+    const struct claim *claim;
+    bool claimed;
+    struct order order;           /* if it is claimed; ORDER_VALID: and at its end */
+    struct kept_row kept;         /* the same */
+    enum error error;             /* what ra said, recorded in rq; */
+    const Pb__EnrollReply *reply; /* without both, it was not asked */
+};
+commit_batch finalize_together; /* items are struct finalization, context is struct acme */
+
 /* ---- enroll_order.c ---- */
 
 /* Asks ra for the certificate of an order, or for its next one (order->renewal). */
 enum error enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply) MUST_CHECK;
+enum error enroll_request_of_order(struct acme *acme, struct request *rq, const struct order *order, Pb__EnrollRequest *ret_input) MUST_CHECK;
+/* Then ra is told, too, what was attested. */
+bool order_has_device(const struct order *order);
 struct issued issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply);
 
 /* ---- profile.c ---- */
@@ -131,9 +158,6 @@ struct claim {
     struct bytes csr;
     struct bytes key_sha256;
 };
-/* Exactly one caller gets ret_claimed for an order that was `ready`, has these names, and attests no other key; all get the order as it is now. */
-enum error store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const struct claim *claim,
-                             struct order *ret_order, bool *ret_claimed) MUST_CHECK;
 enum error store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued) MUST_CHECK;
 /* Challenge, authorisation and order; nothing when the lease has passed to somebody else. */
 enum error store_end_validation(struct acme *acme, struct request *rq, const char *challenge_id, const struct finding *finding, const char *problem)
@@ -155,7 +179,7 @@ struct order_move {
     const struct finding *finding;
     const char *problem;    /* of a finding that does not hold */
     const char *type;       /* of a challenge that nobody has begun; NULL: its lease is ours */
-    struct order order;     /* of a claim */
+    struct order order;     /* of a claim that is `done`: one alone of an order that was `ready`, has these names, and attests no other key */
     int64_t validated_at_s; /* of a finding that holds */
     bool done;
 };

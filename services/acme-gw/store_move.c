@@ -314,22 +314,6 @@ store_move_batch(void *context, struct request *rq, void *const *items, size_t c
 /* ---- one of them ---- */
 
 enum error
-store_claim_order(struct acme *acme, struct request *rq, const char *account_id, const char *id, const struct claim *claim, struct order *ret_order,
-                  bool *ret_claimed)
-{
-    struct order_move move = {.kind = MOVE_CLAIM, .rq = rq, .id = id, .account_id = account_id, .claim = claim};
-
-    enum error error = commit_queue_run(acme->moves, rq, &move);
-    if (error)
-        return error;
-    *ret_claimed = move.done;
-    if (!move.done) /* what it is instead */
-        return store_load_order(acme, rq, account_id, id, ret_order);
-    *ret_order = move.order;
-    return OK;
-}
-
-enum error
 store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued)
 {
     struct order_move move = {.kind = MOVE_END, .rq = rq, .id = id, .issued = issued};

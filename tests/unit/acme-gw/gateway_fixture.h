@@ -38,6 +38,9 @@ static struct {
     atomic_int enrolments;
     atomic_bool answered_on_loop; /* the last request */
     char enrolled_key[64];        /* the idempotency key of the last one */
+    const char *enroll_refuses;   /* orders of this name */
+    const char *goes_alone;       /* orders of this name go with no others */
+    size_t together;              /* the last time that some went */
     char enrolled_names[256];
     char enrolled_channel[64], enrolled_template[64], enrolled_preapproved[256];
     char enrolled_owner[64], enrolled_for[64];
@@ -129,6 +132,8 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
         (void)fail(rq, beyond.enroll_error, "ra says %s", error_name(beyond.enroll_error));
         return beyond.enroll_layer != NULL ? fail_layer(rq, beyond.enroll_layer) : beyond.enroll_error;
     }
+    if (text_equal(beyond.enroll_refuses, input->proven_names[0]->value))
+        return fail(rq, ERR_DENIED, "ra does not want this one");
     Pb__EnrollReply *reply = arena_alloc(rq->arena, sizeof *reply);
     pb__enroll_reply__init(reply);
     reply->status = beyond.enroll_pending ? PB__ENROLL_STATUS__ENROLL_STATUS_PENDING : PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED;
@@ -255,6 +260,18 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
     if (text_equal(method, "RedeemNonce"))
         return play_redeem_nonce(rq, ret_reply);
     return fail(rq, ERR_UNAVAILABLE, "nobody serves %s", method);
+}
+
+void
+rpc_call_together(struct bus *bus, const ProtobufCServiceDescriptor *callee, const char *method, struct rpc_part *parts, size_t count)
+{
+    if (count > 1)
+        beyond.together = count;
+    for (size_t i = 0; i < count; i++) {
+        const Pb__EnrollRequest *input = (const Pb__EnrollRequest *)parts[i].input;
+        if (!text_equal(beyond.goes_alone, input->proven_names[0]->value))
+            parts[i].error = rpc_call(bus, parts[i].rq, callee, "", method, parts[i].input, &parts[i].reply);
+    }
 }
 
 /* ---- a certificate that was issued before ---- */
@@ -479,6 +496,7 @@ open_gateway(void **state)
                                           .caa_identities = "acme.example, ca.example"};
     gateway.nonces = nonces_new(bytes_of_text("0123456789abcdef0123456789abcdef"));
     gateway.new_orders = commit_queue_new_in_turn(store_insert_orders, &gateway);
+    gateway.finalizing = commit_queue_new(finalize_together, &gateway);
     gateway.moves = commit_queue_new_in_turn(store_move_batch, &gateway);
     gateway.accounts = account_cache_new();
     gateway.certificates = certificate_cache_new();

@@ -86,24 +86,6 @@ of_two_claims_of_one_order_one_wins(void **state)
 }
 
 static void
-who_does_not_get_an_order_is_told_what_it_is(void **state)
-{
-    struct made_order one = client_ready_order(&me, "one.example");
-    AUTO_STRUCT(request, rq) = request_new();
-    struct order_move move = claim_of(rq, one.url, "dns:one.example", "csr");
-    struct order order;
-    bool claimed = false;
-
-    assert_int_equal(store_claim_order(&gateway, rq, move.account_id, move.id, move.claim, &order, &claimed), OK);
-    assert_true(claimed);
-    assert_int_equal(store_claim_order(&gateway, rq, move.account_id, move.id, move.claim, &order, &claimed), OK);
-    assert_false(claimed);
-    assert_string_equal(order.id, move.id);
-    assert_int_equal(order.status, ORDER_PROCESSING);
-    assert_int_equal(store_claim_order(&gateway, rq, "a stranger", move.id, move.claim, &order, &claimed), ERR_NOT_FOUND);
-}
-
-static void
 orders_end_with_their_own_chains(void **state)
 {
     struct made_order one = client_ready_order(&me, "one.example"), two = client_ready_order(&me, "two.example");
@@ -214,14 +196,13 @@ verdicts_of_one_order_are_counted_together(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-#define CASES_BY_HAND 3
+#define CASES_BY_HAND 2
 
 int
 main(void)
 {
     struct CMUnitTest tests[CASES_BY_HAND + COUNT_OF(all_verdicts)] = {
         CASE(of_two_claims_of_one_order_one_wins),
-        CASE(who_does_not_get_an_order_is_told_what_it_is),
         CASE(orders_end_with_their_own_chains),
         CASE(a_certificate_counts_once_however_many_ends_its_order_had),
     };

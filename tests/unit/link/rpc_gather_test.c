@@ -332,6 +332,71 @@ everybody_hears_that_nobody_serves(void **state)
     free_all(callers);
 }
 
+/* ---- calls that one thread has ---- */
+
+static void
+put_together(struct fixture *fixture, const char *every_other, struct rpc_part *parts, size_t count)
+{
+    Pb__EnrollRequest *inputs = arena_array(fixture->rq->arena, count, sizeof *inputs);
+
+    for (size_t i = 0; i < count; i++) {
+        struct request *rq = request_new();
+        pb__enroll_request__init(&inputs[i]);
+        inputs[i].channel = i % 2 == 0 ? "" : every_other;
+        inputs[i].template_ = arena_format(rq->arena, "part %zu", i);
+        parts[i] = (struct rpc_part){.rq = rq, .input = &inputs[i].base};
+    }
+    messages = bundles = 0;
+    rpc_call_together(fixture->bus, &pb__ra__descriptor, "Enroll", parts, count);
+}
+
+static void
+parts_share_a_message_and_have_their_own_answers(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rpc_part parts[CALLERS];
+
+    serve(fixture, CALLERS, 8);
+    gate_open = true;
+    natsSubscription *ear = listen_on_bus(fixture, count);
+    put_together(fixture, "refuse", parts, CALLERS);
+    for (size_t i = 0; i < CALLERS; i++) {
+        const Pb__EnrollReply *reply = (const Pb__EnrollReply *)parts[i].reply;
+        const char *own = arena_format(parts[i].rq->arena, "part %zu %s", i, parts[i].rq->trace_id);
+        assert_int_equal(parts[i].error, i % 2 == 0 ? OK : ERR_DENIED);
+        if (parts[i].error)
+            assert_string_equal(parts[i].rq->failure.layer, "AUTH-004");
+        else
+            assert_memory_equal(reply->issuer, own, strlen(own));
+        request_free(parts[i].rq);
+    }
+    WAIT_FOR(messages == 1 && bundles == 1);
+    put_together(fixture, "", parts, 1);
+    assert_int_equal(parts[0].error, OK);
+    assert_non_null(parts[0].reply);
+    request_free(parts[0].rq);
+    WAIT_FOR(messages == 1);
+    assert_int_equal(bundles, 0);
+    natsSubscription_Destroy(ear);
+}
+
+static void
+parts_that_a_callee_does_not_take_together_have_no_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rpc_part parts[2];
+
+    WAIT_FOR(bus_is_ready(fixture->bus));
+    natsSubscription *old = listen_on_bus(fixture, refuse_bundles);
+    put_together(fixture, "", parts, COUNT_OF(parts));
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        assert_int_equal(parts[i].error, OK);
+        assert_null(parts[i].reply);
+        request_free(parts[i].rq);
+    }
+    natsSubscription_Destroy(old);
+}
+
 static enum error
 send_raw(struct fixture *fixture, const void *body, int len)
 {
@@ -415,6 +480,8 @@ main(void)
         CASE(answers_that_are_too_large_together_come_alone),
         CASE(a_callee_that_knows_no_bundles_is_asked_one_by_one),
         CASE(everybody_hears_that_nobody_serves),
+        CASE(parts_share_a_message_and_have_their_own_answers),
+        CASE(parts_that_a_callee_does_not_take_together_have_no_answer),
         CASE(what_is_no_bundle_is_refused),
         CASE(a_call_whose_time_is_over_is_dropped_and_the_others_are_not),
     };
