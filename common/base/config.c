@@ -196,6 +196,19 @@ config_print_help(FILE *to, const struct setting *settings, size_t count)
     }
 }
 
+/* Up to the secret of a libpq parameter: "?password=…", "sslpassword = '…'". Where it ends depends on how it is quoted, so nothing behind it is
+ * shown. */
+static const char *
+find_secret(const char *value)
+{
+    for (const char *at = value; (at = strstr(at, "password")) != NULL;) {
+        at += strlen("password");
+        if (at[strspn(at, " ")] == '=')
+            return at + strspn(at, " ") + 1;
+    }
+    return NULL;
+}
+
 /* Passwords belong into …_FILE settings; who writes one into a URL all the same shall not find it in a log. */
 static void
 print_masked(FILE *to, const char *value)
@@ -205,11 +218,15 @@ print_masked(FILE *to, const char *value)
     size_t authority = user == NULL ? 0 : strcspn(user, "/?#");
     const char *at_sign = user == NULL ? NULL : memrchr(user, '@', authority);
     const char *colon = at_sign == NULL ? NULL : memchr(user, ':', (size_t)(at_sign - user));
+    const char *rest = colon == NULL ? value : at_sign;
+    const char *secret = find_secret(rest);
 
-    if (colon == NULL)
-        fprintf(to, "%s\n", value);
+    if (colon != NULL)
+        fprintf(to, "%.*s:***", (int)(colon - value), value);
+    if (secret != NULL)
+        fprintf(to, "%.*s***\n", (int)(secret - rest), rest);
     else
-        fprintf(to, "%.*s:***%s\n", (int)(colon - value), value, at_sign);
+        fprintf(to, "%s\n", rest);
 }
 
 void

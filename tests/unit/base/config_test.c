@@ -226,6 +226,24 @@ values_are_shown_without_passwords(void **state)
 }
 
 static void
+passwords_of_other_forms_are_not_shown_either(void **state)
+{
+    static const struct {
+        const char *value, *shown;
+    } cases[] = {{"postgresql://ra:s3c@db/signet?sslmode=require&password=secret", "postgresql://ra:***@db/signet?sslmode=require&password=***"},
+                 {"host=db password = 'se cret' user=ra", "host=db password =***"},
+                 {"postgresql://db/signet?sslpassword=secret", "postgresql://db/signet?sslpassword=***"},
+                 {"/etc/signet/password", "/etc/signet/password"}};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(arena, arena) = arena_new();
+        shown = (struct sample){.key_file = cases[i].value, .motto = "", .listen = "", .upstream = ""};
+        const char *first = printed(print_values), *wanted = arena_format(arena, "SIGNET_TEST_KEY_FILE=%s\n", cases[i].shown);
+        assert_memory_equal(first, wanted, strlen(wanted));
+    }
+}
+
+static void
 addresses_are_split(void **state)
 {
     static const struct {
@@ -283,6 +301,7 @@ main(void)
         WITH_REQUEST(help_is_a_table),
         WITH_REQUEST(long_help_stays_in_its_columns),
         WITH_REQUEST(values_are_shown_without_passwords),
+        WITH_REQUEST(passwords_of_other_forms_are_not_shown_either),
         cmocka_unit_test(addresses_are_split),
         cmocka_unit_test(what_is_no_address_is_refused),
     };
