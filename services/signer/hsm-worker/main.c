@@ -9,6 +9,7 @@
  * first.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -84,12 +85,26 @@ harden(void)
         signal(left_to_the_signer[i], SIG_IGN);
 }
 
+/* Somebody's shell, or a supervisor that was told of the wrong program. */
+static bool
+has_a_signer(void)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    return getsockopt(HSM_FD, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
 int
 main(void)
 {
     static struct worker worker;
     static struct hsm_answer ready;
 
+    if (!has_a_signer()) {
+        fputs("hsm-worker: started by signer, not by hand; its settings are those of signer --help\n", stderr);
+        return 2;
+    }
     harden();
     softhsm_guard();
     ready.status = token_open(&worker, &ready);
