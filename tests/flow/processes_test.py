@@ -28,6 +28,11 @@ def test_help_version_and_check(stack, name):
     assert loud.returncode == 2 and "SIGNET_LOG_LEVEL" in loud.stderr
 
 
+def test_the_hsm_worker_says_that_it_is_not_started_by_hand(stack):
+    said = subprocess.run([stack.env["SIGNET_BIN"] + "/hsm-worker", "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    assert said.returncode == 2 and "signer" in said.stderr
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_probes_and_metrics(stack, name):
     port = stack.admin_port(name)
