@@ -9,7 +9,6 @@
 #include "base/base64.h"
 #include "base/clock.h"
 
-#define VALIDATOR_DEADLINE_MS 24000 /* validator.proto's, and a fifth of it for a first question that nobody answers; within VALIDATION_WORK_S */
 #define PAUSE_MOST_S 30
 #define ATTEMPTS_MAX 14 /* about five minutes in which the validator cannot be reached; then the client is told */
 
@@ -139,7 +138,7 @@ take_turn(struct acme *acme, struct request *rq, const struct validation *valida
 {
     struct finding finding;
 
-    if (ask(acme, rq, validation, VALIDATOR_DEADLINE_MS, &finding) != OK)
+    if (ask(acme, rq, validation, VALIDATION_ASK_MS, &finding) != OK)
         return postpone(acme, rq, validation);
     if (lacks_key(validation, &finding)) {
         (void)fail(rq, ERR_UNAVAILABLE, "the validator does not say which key was attested");
