@@ -3,8 +3,8 @@
  * compared with. Then what an enrolment by SCEP asks of it: an envelope's key opened and two RSA-2048 signatures, one after the other. It makes a
  * SoftHSM token of its own, and uses the module of SIGNET_HSM_MODULE or SoftHSM. One JSON object on stdout.
  *
- * SoftHSM 2.6 makes an RSA key anew for each operation, and blinding factors for it: of 640 us for RSA-2048 OpenSSL's private operation takes 280, the
- * blinding 250, reading and unsealing the key's attributes 45. Session objects instead of token objects and mechanisms that hash take as long.
+ * SoftHSM 2.6 makes an RSA key anew for each operation, and blinding factors for it: of 640 us for RSA-2048 OpenSSL's private operation takes 280,
+ * the blinding 250, reading and unsealing the key's attributes 45. Session objects instead of token objects and mechanisms that hash take as long.
  *
  *     build/gcc/bench/hsm_sign [WORKERS [SECONDS]]
  */
