@@ -139,6 +139,10 @@ const char *json_text(const json_t *object, const char *member);
 http_handler directory;
 http_handler directory_by_post;
 http_handler terms;
+/* "https://host…", "http://host…" */
+bool is_web_address(const char *text);
+/* The settings that are URLs: a directory of others helps no client. */
+enum error acme_check_urls(struct request *rq, const struct acme_config *config) MUST_CHECK;
 
 /* ---- public_suffix.c ---- */
 

@@ -78,6 +78,30 @@ directory_of_policy(struct acme *acme, struct arena *arena, const struct policy 
     return bytes_of_text(json_format(arena, object));
 }
 
+bool
+is_web_address(const char *text)
+{
+    const char *host = strstr(text, "://");
+
+    return (text_starts_with(text, "https://") || text_starts_with(text, "http://")) && strchr("/?#", host[3]) == NULL;
+}
+
+enum error
+acme_check_urls(struct request *rq, const struct acme_config *config)
+{
+    const struct {
+        const char *setting, *value;
+    } urls[] = {{"SIGNET_ACME_URL", config->url}, {"SIGNET_ACME_TERMS_URL", config->terms_url}, {"SIGNET_ACME_WEBSITE", config->website}};
+
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++)
+        if (!text_is_empty(urls[i].value) && (!is_web_address(urls[i].value) || strpbrk(urls[i].value, " \"<>") != NULL))
+            return fail(rq, ERR_BAD_REQUEST, "%s: \"%.200s\" is not a URL as clients follow it; write https://acme.example.org", urls[i].setting,
+                        urls[i].value);
+    if (!text_is_empty(config->url) && strpbrk(config->url, "?#@") != NULL)
+        return fail(rq, ERR_BAD_REQUEST, "SIGNET_ACME_URL: \"%.200s\" has more than a host, a port and a path", config->url);
+    return OK;
+}
+
 /* "" when the URL names no domain. */
 static const char *
 domain_of_url(struct arena *arena, const char *url)

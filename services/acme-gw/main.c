@@ -206,6 +206,7 @@ main(int argc, char **argv)
     struct service *service = service_start(argc, argv, &about, &acme.config);
     AUTO_STRUCT(request, rq) = request_new();
 
+    service_must(service, rq, acme_check_urls(rq, &acme.config));
     service_must(service, rq, challenge_types_check(rq, &acme.config));
     service_must(service, rq, perspectives_check(rq, acme.config.perspectives));
     service_must(service, rq, proxies_parse(rq, "SIGNET_ACME_PROXY_NETWORKS", acme.config.proxy_networks, &acme.proxies));

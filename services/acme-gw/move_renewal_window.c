@@ -11,12 +11,6 @@
 #define ISSUER_MAX 40
 #define SERIAL_MAX 20
 
-static bool
-is_web_address(const char *text)
-{
-    return text_starts_with(text, "https://") || text_starts_with(text, "http://");
-}
-
 /* Certificates have names in the one form that identifiers have: "Host.Example." would move the window of none. */
 static enum error
 take_name(struct request *rq, Pb__MoveRenewalWindowRequest *input)
