@@ -48,7 +48,7 @@ read_request(struct ctl *ctl, struct request *rq, Pb__MoveRenewalWindowRequest *
         request->serial = message_data(octets);
     request->issuer = argument_or(ctl, "issuer", "");
     request->explanation = argument_or(ctl, "explanation", "");
-    if (request->issuer[0] == '\0' && argument(ctl, "name") == NULL && serial == NULL && argument(ctl, "all") == NULL)
+    if (request->issuer[0] == '\0' && argument_or(ctl, "name", "")[0] == '\0' && serial == NULL && argument(ctl, "all") == NULL)
         return argument_refused(rq, "say which certificates: --issuer, --name, --serial, or --all");
     return OK;
 }

@@ -311,6 +311,8 @@ def test_an_operator_moves_the_windows_of_a_selection(stack, client, responder):
     (["--name", "*.demo.test"], 2, "without an asterisk"),
     (["--name", "demo..test"], 2, "empty label"),
     (["--serial", "0a0b0c"], 4, "no certificate with this serial"),
+    (["--name", ""], 2, "say which certificates"),
+    (["--issuer", ""], 2, "say which certificates"),
 ])
 def test_a_selection_of_nothing_is_refused(stack, client, responder, selection, code, says):
     client.issue(responder, f"selectable.{stack.demo_domain}")
