@@ -29,6 +29,31 @@ bytes_equal_secret(struct bytes a, struct bytes b)
     return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.at, b.at, a.len) == 0);
 }
 
+static uint64_t
+fnv_1a(uint64_t hash, struct bytes octets)
+{
+    for (size_t i = 0; i < octets.len; i++)
+        hash = (hash ^ octets.at[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+uint64_t
+bytes_hash(struct bytes octets)
+{
+    return fnv_1a(UINT64_C(14695981039346656037), octets);
+}
+
+/* Mixed at the end (MurmurHash3's finalizer): all bits depend on all. */
+uint64_t
+bytes_hash_keyed(uint64_t secret, struct bytes octets)
+{
+    uint64_t hash = fnv_1a(secret, octets) ^ secret >> 32;
+
+    hash = (hash ^ hash >> 33) * UINT64_C(0xff51afd7ed558ccd);
+    hash = (hash ^ hash >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return hash ^ hash >> 33;
+}
+
 struct bytes
 bytes_copy(struct arena *arena, struct bytes from)
 {

@@ -30,6 +30,11 @@ bool bytes_equal(struct bytes a, struct bytes b);
 /* Equal in time that depends on the lengths only: for MACs, tokens, password hashes. */
 bool bytes_equal_secret(struct bytes a, struct bytes b);
 
+/* For tables in memory: not for secrets, nor against those who choose their octets (FNV-1a). */
+uint64_t bytes_hash(struct bytes octets);
+/* The same for tables that strangers fill, who cannot aim at one place as long as they do not know the secret. */
+uint64_t bytes_hash_keyed(uint64_t secret, struct bytes octets);
+
 /* A copy in the arena; as text, with a NUL added. */
 struct bytes bytes_copy(struct arena *arena, struct bytes from);
 char *bytes_text(struct arena *arena, struct bytes from);

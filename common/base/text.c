@@ -188,9 +188,5 @@ text_split(struct arena *arena, const char *text, char separator, size_t *ret_co
 uint64_t
 text_hash(const char *text)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (uint8_t)*text) * UINT64_C(1099511628211);
-    return hash;
+    return bytes_hash(bytes_of_text(text));
 }

@@ -21,7 +21,7 @@ size_t text_utf8_length(struct bytes text);
 bool text_is_printable_ascii(struct bytes text);
 /* '*' matches any run of characters within the text; everything else is literal, case-insensitive (ASCII). */
 bool text_matches(const char *pattern, const char *text);
-/* Not for secrets, nor against those who choose their texts (FNV-1a). */
+/* As bytes_hash. */
 uint64_t text_hash(const char *text);
 /* Decimal only, whole text, within bounds. */
 bool text_parse_number(const char *text, int64_t least, int64_t most, int64_t *ret_number);

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "link/db_internal.h"
 
 /* 2000-01-01 minus 1970-01-01. */
@@ -174,16 +175,6 @@ append_value(struct buffer *to, const struct db_value *value)
     assert(!"a value of no known type");
 }
 
-/* FNV-1a: only a short cut before the keys are compared. */
-static uint64_t
-hash_text(const char *text)
-{
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (uint8_t)*text) * UINT64_C(1099511628211);
-    return hash;
-}
-
 static const char *
 statement_key(struct arena *arena, const struct db_step *step)
 {
@@ -217,7 +208,7 @@ db_command_encode(struct arena *arena, const struct db_step *step, struct db_com
     assert(count <= VALUES_MOST);
     struct db_command command = {.statement = step->statement, .count = (int)count, .ret_rows = step->ret_rows};
     command.key = statement_key(arena, step);
-    command.hash = hash_text(command.key);
+    command.hash = text_hash(command.key); /* only a short cut before the keys are compared */
     command.types = arena_array(arena, count, sizeof(Oid));
     command.values = arena_array(arena, count, sizeof(char *));
     command.lengths = arena_array(arena, count, sizeof(int));

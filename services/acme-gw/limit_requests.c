@@ -74,15 +74,8 @@ hash(const struct request_limiter *limiter, const char *address)
     bool v6 = known && !address_is_v4(&parsed);
     const uint8_t *at = known ? parsed.octets : (const uint8_t *)address;
     size_t len = v6 ? NETWORK_OF_V6 : known ? sizeof parsed.octets : strlen(address);
-    uint64_t value = limiter->secret;
+    uint64_t value = bytes_hash_keyed(limiter->secret, BYTES(at, len));
 
-    /* FNV-1a, then mixed (MurmurHash3's finalizer): all bits depend on all. */
-    for (size_t i = 0; i < len; i++)
-        value = (value ^ at[i]) * UINT64_C(0x100000001b3);
-    value ^= limiter->secret >> 32;
-    value = (value ^ value >> 33) * UINT64_C(0xff51afd7ed558ccd);
-    value = (value ^ value >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
-    value ^= value >> 33;
     return value == 0 ? 1 : value;
 }
 

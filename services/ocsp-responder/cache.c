@@ -52,19 +52,10 @@ cache_new(int entries)
     return cache;
 }
 
-/* FNV-1a from a random start, finished by a mix: enough to keep strangers from aiming at one bucket. */
 static size_t
 bucket_of(const struct cache *cache, struct bytes serial)
 {
-    uint64_t hash = 14695981039346656037ULL ^ cache->key;
-    size_t i;
-
-    for (i = 0; i < serial.len; i++)
-        hash = (hash ^ serial.at[i]) * 1099511628211ULL;
-    hash ^= hash >> 33;
-    hash *= 0xff51afd7ed558ccdULL ^ cache->key;
-    hash ^= hash >> 29;
-    return (size_t)(hash % cache->bucket_count);
+    return (size_t)(bytes_hash_keyed(cache->key, serial) % cache->bucket_count);
 }
 
 void

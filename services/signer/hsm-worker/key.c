@@ -93,16 +93,11 @@ load_private_key(struct worker *worker, const struct hsm_call *call, CK_OBJECT_H
     return HSM_OK;
 }
 
-/* FNV-1a over label and id. */
 static struct key_handle *
 cache_place(struct worker *worker, const struct hsm_call *call)
 {
-    uint32_t hash = 2166136261u;
+    uint64_t hash = bytes_hash(bytes_of_text(call->label)) * 31 + bytes_hash(BYTES(call->id, call->id_len));
 
-    for (const char *at = call->label; *at != '\0'; at++)
-        hash = (hash ^ (uint8_t)*at) * 16777619u;
-    for (uint32_t i = 0; i < call->id_len; i++)
-        hash = (hash ^ call->id[i]) * 16777619u;
     return &worker->keys[hash % KEY_CACHE_SIZE];
 }
 

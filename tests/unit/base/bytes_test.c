@@ -149,11 +149,36 @@ secrets_may_be_empty_or_longer_than_a_page(void **state)
     wipe(NULL, 0);
 }
 
+static void
+hashes_as_fnv_1a_does(void **state)
+{
+    /* From the authors' list of test vectors. */
+    assert_true(bytes_hash(BYTES_NONE) == UINT64_C(0xcbf29ce484222325));
+    assert_true(bytes_hash(bytes_of_text("a")) == UINT64_C(0xaf63dc4c8601ec8c));
+    assert_true(bytes_hash(bytes_of_text("foobar")) == UINT64_C(0x85944171f73967e8));
+}
+
+/* Octets that share a place under one secret do not share it under others. */
+static void
+hashes_otherwise_under_another_secret(void **state)
+{
+    int same = 0;
+
+    for (uint64_t secret = 1; secret <= 64; secret++) {
+        uint64_t a = bytes_hash_keyed(secret << 40, bytes_of_text("a")), b = bytes_hash_keyed(secret << 40, bytes_of_text("b"));
+        assert_true(a != b && a == bytes_hash_keyed(secret << 40, bytes_of_text("a")));
+        same += a % 16 == b % 16;
+    }
+    assert_true(same < 32);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans_are_equal_when_length_and_octets_are),
+        cmocka_unit_test(hashes_as_fnv_1a_does),
+        cmocka_unit_test(hashes_otherwise_under_another_secret),
         cmocka_unit_test_setup_teardown(copies_do_not_follow_the_original, make_arena, drop_arena),
         cmocka_unit_test_setup_teardown(hex_goes_there_and_back, make_arena, drop_arena),
         cmocka_unit_test_setup_teardown(what_is_not_hex_is_refused_and_the_output_untouched, make_arena, drop_arena),
