@@ -178,5 +178,13 @@ enum error db_listen(struct db *db, struct request *rq, const char *channel, voi
  * everything that was announced has been heard. When it falls silent the connection is lost, perhaps without a word. */
 enum error db_listen_surely(struct db *db, struct request *rq, const char *channel, void (*heard)(void *context, const char *payload),
                             void (*complete)(void *context, int64_t until_ms), void *context) MUST_CHECK;
+/* What was read from a row is as good as the row still: no change of it was heard of, and everything until `heard_ms` was, or a few seconds ago. All
+ * times are clock_monotonic_ms; `heard_ms` is what `complete` has said last, or 0. */
+#define DB_GOOD_FOR_MS 5000
+static inline bool
+db_still_holds(int64_t read_ms, int64_t heard_ms, int64_t now_ms)
+{
+    return now_ms - (read_ms > heard_ms ? read_ms : heard_ms) <= DB_GOOD_FOR_MS;
+}
 
 #endif

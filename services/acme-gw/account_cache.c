@@ -14,12 +14,10 @@
 
 #define SETS 1024
 #define WAYS 4 /* accounts of one set; the least used of them makes room for a newcomer */
-#define GOOD_FOR_MS 5000
 
 struct entry {
     atomic_uint holders;
-    int64_t true_ms; /* when the row was known to be so */
-    int64_t used_ms;
+    int64_t read_ms, used_ms;
     struct request *rq; /* whose arena everything lives in */
     struct account account;
 };
@@ -115,7 +113,7 @@ find(struct account_cache *cache, const char *id, uint64_t *ret_changes)
     int64_t now_ms = clock_monotonic_ms();
 
     *ret_changes = cache->changes;
-    if (!is_of(entry, id) || (entry->true_ms > cache->heard_ms ? entry->true_ms : cache->heard_ms) + GOOD_FOR_MS < now_ms)
+    if (!is_of(entry, id) || !db_still_holds(entry->read_ms, cache->heard_ms, now_ms))
         return NULL;
     entry->used_ms = now_ms;
     atomic_fetch_add(&entry->holders, 1);
@@ -160,7 +158,7 @@ load(struct acme *acme, struct request *rq, const char *id, const struct account
     if (entry == NULL)
         abort();
     atomic_init(&entry->holders, 1);
-    entry->true_ms = entry->used_ms = asked_ms;
+    entry->read_ms = entry->used_ms = asked_ms;
     entry->account = account;
     entry->rq = TAKE(own);
     *ret_entry = entry;

@@ -13,12 +13,11 @@
 #include "base/drawn_secret.h"
 
 #define PLACES 1024
-#define GOOD_FOR_MS 5000
 
 struct known {
     char profile[PROFILE_NAME_MAX + 1], user[USER_NAME_MAX + 1]; /* "": nobody */
     uint8_t hash[DRAWN_SECRET_HASH_LEN];
-    int64_t true_ms; /* when the row was known to be so */
+    int64_t read_ms;
 };
 
 struct logins {
@@ -61,11 +60,10 @@ recall(struct logins *logins, struct login *login, uint64_t *ret_changes)
 {
     AUTO_LOCK(&logins->mutex);
     const struct known *known = place_of(logins, login);
-    int64_t true_ms = known->true_ms > logins->heard_ms ? known->true_ms : logins->heard_ms;
 
     *ret_changes = logins->changes;
     if (known->user[0] == '\0' || !text_equal(known->user, login->user) || !text_equal(known->profile, login->profile) ||
-        true_ms + GOOD_FOR_MS < clock_monotonic_ms())
+        !db_still_holds(known->read_ms, logins->heard_ms, clock_monotonic_ms()))
         return false;
     login->hash = bytes_copy(login->rq->arena, BYTES(known->hash, sizeof known->hash));
     return true;
@@ -75,7 +73,7 @@ recall(struct logins *logins, struct login *login, uint64_t *ret_changes)
 static void
 remember(struct logins *logins, const struct login *login, uint64_t changes, int64_t asked_ms)
 {
-    struct known known = {.true_ms = asked_ms};
+    struct known known = {.read_ms = asked_ms};
     size_t profile_len = strlen(login->profile), user_len = strlen(login->user);
 
     if (login->hash.len != sizeof known.hash || profile_len >= sizeof known.profile || user_len >= sizeof known.user)

@@ -11,8 +11,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-#define FRESH_MS 5000
-
 struct authority_cache {
     struct held_table *table;
     atomic_uint epoch;
@@ -66,9 +64,7 @@ authorities_follow(struct signer *signer, struct request *rq)
 static bool
 is_true_still(struct authority_cache *cache, const struct authority *authority)
 {
-    int64_t heard_ms = atomic_load(&cache->heard_ms), true_ms = authority->read_ms > heard_ms ? authority->read_ms : heard_ms;
-
-    return authority->epoch == atomic_load(&cache->epoch) && clock_monotonic_ms() - true_ms <= FRESH_MS;
+    return authority->epoch == atomic_load(&cache->epoch) && db_still_holds(authority->read_ms, atomic_load(&cache->heard_ms), clock_monotonic_ms());
 }
 
 static void

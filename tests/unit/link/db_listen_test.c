@@ -130,6 +130,18 @@ closing_does_not_wait_for_a_server_that_is_away(void **state)
     postgres_kit_start_again(postgres);
 }
 
+static void
+what_was_read_holds_while_all_is_heard_and_a_little_longer(void **state)
+{
+    const int64_t now_ms = 1000000, lately_ms = now_ms - DB_GOOD_FOR_MS, before_ms = lately_ms - 1;
+
+    assert_true(db_still_holds(lately_ms, 0, now_ms));
+    assert_false(db_still_holds(before_ms, 0, now_ms));
+    assert_true(db_still_holds(before_ms, lately_ms, now_ms));
+    assert_true(db_still_holds(lately_ms, before_ms, now_ms));
+    assert_false(db_still_holds(before_ms, before_ms, now_ms));
+}
+
 int
 main(void)
 {
@@ -139,6 +151,7 @@ main(void)
         CASE(knows_until_when_everything_was_heard),
         CASE(a_server_that_is_silent_counts_as_lost),
         CASE(closing_does_not_wait_for_a_server_that_is_away),
+        cmocka_unit_test(what_was_read_holds_while_all_is_heard_and_a_little_longer),
     };
     return cmocka_run_group_tests(cases, start_postgres, stop_postgres);
 }
