@@ -86,17 +86,43 @@ malformed(struct request *rq, const char *why)
 }
 
 static enum error
-take_part(struct request *rq, const json_t *object, const char *member, struct bytes *ret_text, struct bytes *ret_octets)
+take_text(struct request *rq, const json_t *object, const char *member, struct bytes *ret_text)
 {
     const json_t *value = json_object_get(object, member);
 
     if (!json_is_string(value))
         return malformed(rq, arena_format(rq->arena, "the member \"%s\" must be a string", member));
-    struct bytes text = BYTES(json_string_value(value), json_string_length(value));
-    if (!base64url_decode(rq->arena, text, ret_octets))
-        return malformed(rq, arena_format(rq->arena, "the member \"%s\" must be base64url without padding", member));
-    *ret_text = text;
+    *ret_text = BYTES(json_string_value(value), json_string_length(value));
     return OK;
+}
+
+/* What jws_split does not take, whatever is wrong or unusual about it. */
+static enum error
+read_texts(struct request *rq, struct bytes body, struct jws_texts *ret_texts)
+{
+    const json_t *object = json_parse_object(rq->arena, body);
+
+    if (object == NULL)
+        return malformed(rq, "the body is not a JSON object, or has a member twice");
+    /* RFC 8555 §6.2: no unprotected header, no multiple signatures. */
+    if (json_object_get(object, "header") != NULL)
+        return malformed(rq, "an unprotected header is not allowed");
+    if (json_object_get(object, "signatures") != NULL)
+        return malformed(rq, "there must be exactly one signature, in flattened form");
+    enum error error = take_text(rq, object, "protected", &ret_texts->header);
+    if (!error)
+        error = take_text(rq, object, "payload", &ret_texts->payload);
+    if (!error)
+        error = take_text(rq, object, "signature", &ret_texts->signature);
+    return error;
+}
+
+static enum error
+decode(struct request *rq, const char *member, struct bytes text, struct bytes *ret_octets)
+{
+    if (base64url_decode(rq->arena, text, ret_octets))
+        return OK;
+    return malformed(rq, arena_format(rq->arena, "the member \"%s\" must be base64url without padding", member));
 }
 
 static struct bytes
@@ -157,27 +183,22 @@ take_header(struct request *rq, struct bytes octets, struct jws *jws)
 enum error
 jws_parse(struct request *rq, struct bytes body, struct jws *ret_jws)
 {
-    const json_t *object = json_parse_object(rq->arena, body);
     struct jws jws = {0};
-    struct bytes protected_text = BYTES_NONE, protected_octets = BYTES_NONE, payload_text = BYTES_NONE, signature_text = BYTES_NONE;
+    struct jws_texts texts = {0};
+    struct bytes header = BYTES_NONE;
 
-    if (object == NULL)
-        return malformed(rq, "the body is not a JSON object, or has a member twice");
-    /* RFC 8555 §6.2: no unprotected header, no multiple signatures. */
-    if (json_object_get(object, "header") != NULL)
-        return malformed(rq, "an unprotected header is not allowed");
-    if (json_object_get(object, "signatures") != NULL)
-        return malformed(rq, "there must be exactly one signature, in flattened form");
-    enum error error = take_part(rq, object, "protected", &protected_text, &protected_octets);
+    enum error error = jws_split(body, &texts) ? OK : read_texts(rq, body, &texts);
     if (!error)
-        error = take_part(rq, object, "payload", &payload_text, &jws.payload);
+        error = decode(rq, "protected", texts.header, &header);
     if (!error)
-        error = take_part(rq, object, "signature", &signature_text, &jws.signature);
+        error = decode(rq, "payload", texts.payload, &jws.payload);
     if (!error)
-        error = take_header(rq, protected_octets, &jws);
+        error = decode(rq, "signature", texts.signature, &jws.signature);
+    if (!error)
+        error = take_header(rq, header, &jws);
     if (error)
         return error;
-    jws.signing_input = join_signing_input(rq->arena, protected_text, payload_text);
+    jws.signing_input = join_signing_input(rq->arena, texts.header, texts.payload);
     *ret_jws = jws;
     return OK;
 }

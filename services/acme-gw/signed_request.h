@@ -64,6 +64,14 @@ bool jwk_is_key(const struct jwk *jwk, const struct public_key *key);
 /* A check of its signatures takes as long as a few of the others together. */
 bool jwk_is_slow(const struct jwk *jwk);
 
+/* ---- jws_split.c ---- */
+
+struct jws_texts {
+    struct bytes header, payload, signature; /* in base64url, not looked at yet */
+};
+/* A body that is nothing but these three, as nearly all are; false for every other. They are parts of the body. */
+bool jws_split(struct bytes body, struct jws_texts *ret_texts);
+
 /* ---- jws.c ---- */
 
 /* Shape and protected header: malformed, badSignatureAlgorithm. */
