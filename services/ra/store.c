@@ -37,26 +37,28 @@ enum {
     COLUMN_ATTESTED
 };
 
-/* A key that is taken, and a public key that is blocked, are left out of what RETURNING gives. */
-static const struct db_statement insert_intents = {
-    "insert_intents",
-    "WITH input AS ("
-    " SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::bytea[], $8::text[], $9::text[], "
-    "$10::text[], $11::text[], $12::bytea[], $13::text[], $15::text[], $16::text[], $17::text[])"
-    "  AS i (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, key_sha256, "
-    "record, preapproved, on_behalf_of, attested)"
-    "), stored AS ("
-    " INSERT INTO ra.intent (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, "
-    "preapproved, on_behalf_of, attested, due_at)"
-    " SELECT id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, client_address, preapproved, "
-    "on_behalf_of, attested,"
-    "  now() + $14 * interval '1 second'"
-    " FROM input WHERE NOT EXISTS (SELECT FROM ra.blocked_key b WHERE b.spki_sha256 = input.key_sha256)"
-    " ORDER BY channel, idempotency_key" /* so that two batches with the same keys do not wait for each other */
-    " ON CONFLICT (channel, idempotency_key) DO NOTHING RETURNING id"
-    "), recorded AS ("
-    " INSERT INTO audit.record (body) SELECT record FROM input JOIN stored USING (id) WHERE record IS NOT NULL"
-    ") SELECT id FROM stored"};
+/*
+ * Columns of a batch are arrays, and a row of it is its place in them: to take each array apart by unnest would cost more than the row. A key that is
+ * taken, and a public key that is blocked, are left out of what RETURNING gives. ORDER BY, so that two batches with the same keys do not wait for
+ * each other.
+ */
+#define INSERT_INTENTS                                                                                                                 \
+    "INSERT INTO ra.intent (id, channel, idempotency_key, status, request_sha256, csr, intent, principal_kind, principal_id, owner, "  \
+    "client_address, "                                                                                                                 \
+    "preapproved, on_behalf_of, attested, due_at)"                                                                                     \
+    " SELECT id, channel, ($3::text[])[n] AS idempotency_key, ($4::text[])[n], ($5::bytea[])[n], ($6::bytea[])[n], ($7::bytea[])[n], " \
+    "($8::text[])[n], ($9::text[])[n], ($10::text[])[n], ($11::text[])[n], ($14::text[])[n], ($15::text[])[n], ($16::text[])[n], "     \
+    "now() + $13 * interval '1 second'"                                                                                                \
+    " FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS i (id, channel, n)"                                                      \
+    " WHERE NOT EXISTS (SELECT FROM ra.blocked_key b WHERE b.spki_sha256 = ($12::bytea[])[n])"                                         \
+    " ORDER BY channel, idempotency_key ON CONFLICT (channel, idempotency_key) DO NOTHING RETURNING id"
+static const struct db_statement insert_intents = {"insert_intents", INSERT_INTENTS};
+/* What waits for a person is on record at once. */
+static const struct db_statement insert_recorded_intents = {
+    "insert_recorded_intents",
+    "WITH stored AS (" INSERT_INTENTS "), recorded AS ("
+    " INSERT INTO audit.record (body) SELECT record FROM unnest($1::bytea[], $17::text[]) AS i (id, record) JOIN stored USING (id)"
+    " WHERE record IS NOT NULL) SELECT id FROM stored"};
 
 static bool
 holds_id(const struct db_rows *rows, struct bytes id)
@@ -90,6 +92,7 @@ store_intents(struct ra *ra, struct request *rq, struct issue *const *issues, si
 {
     struct intent_columns *c = arena_alloc(rq->arena, sizeof *c);
     struct db_rows *stored;
+    bool has_records = false;
 
     assert(count <= COMMIT_BATCH_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -107,16 +110,22 @@ store_intents(struct ra *ra, struct request *rq, struct issue *const *issues, si
         c->clients[i] = intent->client_address;
         c->keys[i] = issues[i]->key_sha256;
         c->records[i] = issues[i]->record;
+        has_records |= issues[i]->record != NULL;
         c->preapproved[i] = intent->preapproved;
         c->sponsors[i] = intent->on_behalf_of;
         c->attested[i] = intent->attested;
     }
-    enum error error = DB_QUERY(ra->db, rq, &insert_intents, &stored, DB_BYTES_ARRAY(c->ids, count), DB_TEXT_ARRAY(c->channels, count),
-                                DB_TEXT_ARRAY(c->idempotency_keys, count), DB_TEXT_ARRAY(c->statuses, count), DB_BYTES_ARRAY(c->requests, count),
-                                DB_BYTES_ARRAY(c->csrs, count), DB_BYTES_ARRAY(c->intents, count), DB_TEXT_ARRAY(c->kinds, count),
-                                DB_TEXT_ARRAY(c->principals, count), DB_TEXT_ARRAY(c->owners, count), DB_TEXT_ARRAY(c->clients, count),
-                                DB_BYTES_ARRAY(c->keys, count), DB_TEXT_ARRAY(c->records, count), DB_INT(ra->config.recover_after_s),
-                                DB_TEXT_ARRAY(c->preapproved, count), DB_TEXT_ARRAY(c->sponsors, count), DB_TEXT_ARRAY(c->attested, count));
+    const struct db_value values[] = {
+        DB_BYTES_ARRAY(c->ids, count),      DB_TEXT_ARRAY(c->channels, count),    DB_TEXT_ARRAY(c->idempotency_keys, count),
+        DB_TEXT_ARRAY(c->statuses, count),  DB_BYTES_ARRAY(c->requests, count),   DB_BYTES_ARRAY(c->csrs, count),
+        DB_BYTES_ARRAY(c->intents, count),  DB_TEXT_ARRAY(c->kinds, count),       DB_TEXT_ARRAY(c->principals, count),
+        DB_TEXT_ARRAY(c->owners, count),    DB_TEXT_ARRAY(c->clients, count),     DB_BYTES_ARRAY(c->keys, count),
+        DB_INT(ra->config.recover_after_s), DB_TEXT_ARRAY(c->preapproved, count), DB_TEXT_ARRAY(c->sponsors, count),
+        DB_TEXT_ARRAY(c->attested, count),  DB_TEXT_ARRAY(c->records, count),
+    };
+    size_t value_count = sizeof values / sizeof values[0];
+    enum error error = has_records ? db_query(ra->db, rq, &insert_recorded_intents, values, value_count, &stored)
+                                   : db_query(ra->db, rq, &insert_intents, values, value_count - 1, &stored);
     if (error)
         return error;
     for (size_t i = 0; i < count; i++) {
@@ -266,23 +275,21 @@ store_postpone_intent(struct ra *ra, struct request *rq, struct bytes id, const 
  * The coalesce keeps the planner from looking for the intents by the index of open ones, which under load is full of those that are no longer. */
 static const struct db_statement insert_certificates = {
     "insert_certificates",
-    "WITH input AS ("
-    " SELECT * FROM unnest($1::bytea[], $2::int[], $3::bytea[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[], $8::timestamptz[], "
-    "$9::text[], $10::text[], $11::bytea[])"
-    "  AS i (id, expiry_month, serial, issuer, template, certificate, not_before, not_after, record, bundle, event)"
-    "), closed AS ("
-    " UPDATE ra.intent SET status = 'issued', closed_at = now() FROM input WHERE intent.id = input.id AND coalesce(intent.status, '') = 'open'"
-    " RETURNING intent.id, intent.channel, intent.principal_kind, intent.principal_id, intent.owner"
+    "WITH closed AS ("
+    " UPDATE ra.intent SET status = 'issued', closed_at = now() FROM unnest($1::bytea[]) WITH ORDINALITY AS i (id, n)"
+    " WHERE intent.id = i.id AND coalesce(intent.status, '') = 'open'"
+    " RETURNING i.n, intent.id, intent.channel, intent.principal_kind, intent.principal_id, intent.owner"
     "), stored AS ("
     " INSERT INTO ra.certificate (expiry_month, serial, issuer, template, certificate, not_before, not_after, intent_id, channel, principal_kind, "
     "principal_id, owner)"
-    " SELECT expiry_month, serial, issuer, template, certificate, not_before, not_after, id, channel, principal_kind, principal_id, owner"
-    " FROM input JOIN closed USING (id)"
+    " SELECT ($2::int[])[n], ($3::bytea[])[n], ($4::text[])[n], ($5::text[])[n], ($6::bytea[])[n], ($7::timestamptz[])[n], ($8::timestamptz[])[n],"
+    "  id, channel, principal_kind, principal_id, owner FROM closed"
     "), recorded AS ("
-    " INSERT INTO audit.record (body) SELECT record FROM input JOIN closed USING (id)"
+    " INSERT INTO audit.record (body) SELECT ($9::text[])[n] FROM closed"
     "), announced AS ("
-    " INSERT INTO ra.outbox (event_id, subject, body) SELECT bundle, 'signet.event.certificate.issued', string_agg(event, ''::bytea)"
-    "  FROM input JOIN closed USING (id) GROUP BY bundle"
+    " INSERT INTO ra.outbox (event_id, subject, body) SELECT ($10::text[])[n], 'signet.event.certificate.issued', string_agg(($11::bytea[])[n], "
+    "''::bytea)"
+    "  FROM closed GROUP BY 1"
     ") SELECT id FROM closed"};
 
 struct closing_columns {
