@@ -1,7 +1,9 @@
 /* Time and randomness. Dates are computed here and not by libc: no time zone, no locale, no shared state, and every input has an answer. */
 #include "base/clock.h"
 
+#include <assert.h>
 #include <ctype.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,4 +242,14 @@ random_bytes(void *to, size_t len)
         at += drawn;
         len -= (size_t)drawn;
     }
+}
+
+void
+random_bytes_by_time(void *to, size_t len)
+{
+    uint32_t second = htobe32((uint32_t)clock_now_s());
+
+    assert(len >= 12);
+    memcpy(to, &second, sizeof second);
+    random_bytes((uint8_t *)to + sizeof second, len - sizeof second);
 }

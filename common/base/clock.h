@@ -36,5 +36,8 @@ char *clock_format_http(struct arena *arena, int64_t unix_s);
 
 /* From the kernel: OpenSSL's generators are one for each thread, and cost a call ten times as much. Aborts if there is none. */
 void random_bytes(void *to, size_t len);
+/* The same behind four octets that are the second: what is named so in one moment lies together in an index. For rows that are made all the time: at
+ * random places each would need another page of every index, in memory, in the log and on the disk. `len` is at least 12. */
+void random_bytes_by_time(void *to, size_t len);
 
 #endif

@@ -41,7 +41,7 @@
 #define ACME_BODY_MAX (64 * 1024)
 /* What a process had in hand that died is gone on with so much later. Of work that takes longer the lease is renewed. */
 #define LEASE_S 5
-#define ACME_ID_LEN 22 /* 16 random octets, base64url */
+#define ACME_ID_LEN 22 /* 16 octets, base64url */
 
 struct acme_config {
     const char *listen;
@@ -185,7 +185,9 @@ enum error store_prune(struct acme *acme, struct request *rq, int keep_days, int
 
 /* ---- store.c ---- */
 
+/* ACME_ID_LEN characters; of orders and authorizations, which are many, by random_bytes_by_time. */
 char *new_id(struct arena *arena);
+char *new_id_by_time(struct arena *arena);
 
 /* ---- for operators: one file per rpc of AcmeAdmin, beside those of policies ---- */
 

@@ -48,7 +48,7 @@ new_authz(void *context, struct http_exchange *x)
         error = limit_new_authorization(acme, rq, policy, signed_.account->id, &name);
     if (error)
         return error;
-    const char *wanted = new_id(rq->arena);
+    const char *wanted = new_id_by_time(rq->arena);
     struct challenge challenge = new_challenge(acme, rq->arena, policy, &name, subdomains, wanted);
     if (text_is_empty(challenge.type))
         return refuse(rq, ERR_BAD_NAME, "rejectedIdentifier", "%s: none of the challenges of the policy %s can prove such a name", name.value,

@@ -182,7 +182,7 @@ new_challenges(struct acme *acme, struct request *rq, const struct policy *polic
             preapproved[order->preapproved_count++] = name_to_column(rq->arena, &name);
         bool subdomains = !is_preapproved && subdomain_find_ancestor(acme, rq->arena, policy, order, i, &name);
         const struct challenge *shared = subdomains ? find_shared(challenges, i, &name) : NULL;
-        challenges[i] = shared != NULL ? *shared : new_challenge(acme, rq->arena, policy, &name, subdomains, new_id(rq->arena));
+        challenges[i] = shared != NULL ? *shared : new_challenge(acme, rq->arena, policy, &name, subdomains, new_id_by_time(rq->arena));
         if (text_is_empty(challenges[i].type))
             challenges[i].type = PREAPPROVED_TYPE;
         ids[i] = challenges[i].authorization_id;
@@ -235,7 +235,7 @@ new_order(void *context, struct http_exchange *x)
     struct request *rq = &x->rq;
     struct signed_request signed_;
     const struct policy *policy;
-    struct order order = {.id = new_id(rq->arena), .expires_at_s = clock_now_s() + ORDER_LIFETIME_S, .client_address = x->peer};
+    struct order order = {.id = new_id_by_time(rq->arena), .expires_at_s = clock_now_s() + ORDER_LIFETIME_S, .client_address = x->peer};
 
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
     if (!error)

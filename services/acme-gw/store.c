@@ -42,6 +42,15 @@ new_id(struct arena *arena)
     return base64url_encode(arena, BYTES(octets, sizeof octets));
 }
 
+char *
+new_id_by_time(struct arena *arena)
+{
+    uint8_t octets[ID_OCTETS];
+
+    random_bytes_by_time(octets, sizeof octets);
+    return base64url_encode(arena, BYTES(octets, sizeof octets));
+}
+
 int
 store_status(const char *const *names, const char *name)
 {

@@ -51,7 +51,7 @@ intent_plan(struct request *rq, const struct application *application, struct in
     struct serial *serial = arena_alloc(rq->arena, sizeof *serial);
     uint8_t *id = arena_alloc(rq->arena, INTENT_ID_LEN);
 
-    random_bytes(id, INTENT_ID_LEN);
+    random_bytes_by_time(id, INTENT_ID_LEN);
     *serial = serial_new(application->not_after_s);
     pb__certificate_intent__init(plan);
     plan->intent_id = message_data(BYTES(id, INTENT_ID_LEN));

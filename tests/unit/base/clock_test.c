@@ -211,6 +211,20 @@ random_bytes_fills_all_and_differs(void **state)
     random_bytes(NULL, 0);
 }
 
+static void
+random_bytes_by_time_begin_with_the_second(void **state)
+{
+    uint8_t first[16], second[16];
+    int64_t from_s = clock_now_s();
+
+    random_bytes_by_time(first, sizeof first);
+    random_bytes_by_time(second, sizeof second);
+    int64_t found_s = (int64_t)first[0] << 24 | first[1] << 16 | first[2] << 8 | first[3];
+    assert_true(found_s >= from_s && found_s <= clock_now_s());
+    assert_memory_not_equal(first + 4, second + 4, 6);
+    assert_memory_not_equal(first + 10, second + 10, 6);
+}
+
 int
 main(void)
 {
@@ -225,6 +239,7 @@ main(void)
         cmocka_unit_test(a_wait_ends_when_its_time_has_come_and_when_it_is_woken),
         cmocka_unit_test(the_calendar_refuses_seconds_that_it_does_not_have),
         cmocka_unit_test(random_bytes_fills_all_and_differs),
+        cmocka_unit_test(random_bytes_by_time_begin_with_the_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
