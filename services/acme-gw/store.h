@@ -5,6 +5,8 @@
 /* Whose an order is, is a filter on the one row that its id finds. With `=` a plan made while the tables were empty goes through all orders of the
  * account by the index that lists them, and stays in force for minutes after they have filled. */
 #define ACCOUNT_IS "account_id IS NOT DISTINCT FROM "
+/* What a row that its id finds must still be: of all that are in work there is an index, and with `=` such a plan goes through it from end to end. */
+#define STATUS_IS_STILL(status_) "coalesce(status, '') = '" status_ "'"
 /* What a policy approved beforehand looks valid, but nobody has proven it: it is worth nothing beyond its order. An attested device is worth
  * something for one key alone, and the next order has another. */
 #define IS_PROVEN                                                                                                                                  \

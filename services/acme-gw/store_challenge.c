@@ -43,16 +43,16 @@ static const struct db_statement load_old_proofs = {
     "AND n.name <> ALL (o.preapproved) AND (a.subdomains OR c.validated_at < now() - make_interval(secs => $2)) ORDER BY n.name"};
 static const struct db_statement postpone_validation = {
     "postpone_validation", "UPDATE acme.challenge SET due_at = now() + make_interval(secs => $3), leased_until = NULL, lease_holder = NULL "
-                           "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+                           "WHERE id = $1 AND lease_holder = $2 AND " STATUS_IS_STILL("processing")};
 
 const struct db_statement store_renew_validations = {
     "renew_validations", "UPDATE acme.challenge SET leased_until = now() + make_interval(secs => $2) WHERE id = ANY ($1) AND lease_holder = $3"};
 const struct db_statement store_leave_validations = {
     "leave_validations", "UPDATE acme.challenge SET due_at = now() + make_interval(secs => power(2, least(attempts, 6) - 1)), leased_until = NULL, "
-                         "lease_holder = NULL WHERE id = ANY ($1) AND lease_holder = $2 AND status = 'processing'"};
+                         "lease_holder = NULL WHERE id = ANY ($1) AND lease_holder = $2 AND " STATUS_IS_STILL("processing")};
 static const struct db_statement hasten_validation = {
     "hasten_validation",
-    "UPDATE acme.challenge SET due_at = now() WHERE id = $1 AND status = 'processing' AND leased_until IS NULL AND due_at > now()"};
+    "UPDATE acme.challenge SET due_at = now() WHERE id = $1 AND " STATUS_IS_STILL("processing") " AND leased_until IS NULL AND due_at > now()"};
 
 static const char *const challenge_statuses[] = {
     [CHALLENGE_PENDING] = "pending", [CHALLENGE_PROCESSING] = "processing", [CHALLENGE_VALID] = "valid", [CHALLENGE_INVALID] = "invalid", NULL,

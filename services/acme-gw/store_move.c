@@ -26,7 +26,7 @@ static const enum db_type end_types[] = {DB_IS_TEXT, DB_IS_BYTES, DB_IS_INT, DB_
     "UPDATE acme.orders o SET status = 'valid', serial = w.serial, expiry_month = w.expiry_month, chain_sha256 = w.chain_sha256, " \
     "alternate_chains = string_to_array(w.alternate_chains, ' ')::bytea[], leased_until = NULL, lease_holder = NULL "              \
     "FROM unnest($1::text[], $2::bytea[], $3::int[], $4::bytea[], $5::text[]) WITH ORDINALITY AS w (id, serial, expiry_month, "    \
-    "chain_sha256, alternate_chains, n) WHERE o.id = w.id AND o.lease_holder = $6 AND o.status = 'processing' RETURNING w.n"
+    "chain_sha256, alternate_chains, n) WHERE o.id = w.id AND o.lease_holder = $6 AND " STATUS_IS_STILL("processing") " RETURNING w.n"
 static const struct db_statement end_orders = {"end_orders", END_ORDERS};
 static const enum db_type chain_types[] = {DB_IS_BYTES, DB_IS_TEXT};
 static const struct db_statement insert_chains = {

@@ -28,18 +28,18 @@ const struct db_statement store_renew_finalizations = {
     "renew_finalizations", "UPDATE acme.orders SET leased_until = now() + make_interval(secs => $2) WHERE id = ANY ($1) AND lease_holder = $3"};
 const struct db_statement store_leave_finalizations = {
     "leave_finalizations", "UPDATE acme.orders SET due_at = now() + make_interval(secs => power(2, least(attempts, 6) - 1)), leased_until = NULL, "
-                           "lease_holder = NULL WHERE id = ANY ($1) AND lease_holder = $2 AND status = 'processing'"};
+                           "lease_holder = NULL WHERE id = ANY ($1) AND lease_holder = $2 AND " STATUS_IS_STILL("processing")};
 static const struct db_statement refuse_order = {"refuse_order",
                                                  "UPDATE acme.orders SET status = 'invalid', problem = $3, leased_until = NULL, lease_holder = NULL "
-                                                 "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+                                                 "WHERE id = $1 AND lease_holder = $2 AND " STATUS_IS_STILL("processing")};
 static const struct db_statement postpone_order = {
     "postpone_order", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), trouble = $4, leased_until = NULL, "
-                      "lease_holder = NULL WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+                      "lease_holder = NULL WHERE id = $1 AND lease_holder = $2 AND " STATUS_IS_STILL("processing")};
 /* Who approves takes his time: that ra answers is no failed attempt, and the next trouble begins to count anew. */
 static const struct db_statement await_approval = {
     "await_approval", "UPDATE acme.orders SET due_at = now() + make_interval(secs => $3), attempts = 0, "
                       "trouble = 'the template wants an approval, which nobody has given yet', leased_until = NULL, lease_holder = NULL "
-                      "WHERE id = $1 AND lease_holder = $2 AND status = 'processing'"};
+                      "WHERE id = $1 AND lease_holder = $2 AND " STATUS_IS_STILL("processing")};
 static const char *const order_statuses[] = {
     [ORDER_PENDING] = "pending",
     [ORDER_READY] = "ready",

@@ -205,10 +205,11 @@ store_load_intent(struct ra *ra, struct request *rq, struct bytes id, struct int
     return read_intent(rq, rows, 0, ret_intent);
 }
 
+/* The coalesce, here and below, keeps the planner from looking for an intent by the index of open ones, of which there may be many. */
 static const struct db_statement refuse_intent = {"refuse_intent",
                                                   "WITH refused AS ("
                                                   " UPDATE ra.intent SET status = 'refused', closed_at = now(), refusal_kind = $2, refusal = $3"
-                                                  " WHERE id = $1 AND status = 'open' RETURNING id"
+                                                  " WHERE id = $1 AND coalesce(status, '') = 'open' RETURNING id"
                                                   ") INSERT INTO audit.record (body) SELECT $4 FROM refused"};
 
 enum error
@@ -261,7 +262,7 @@ store_taken_intent(struct request *rq, const struct db_rows *rows, size_t row, s
 
 static const struct db_statement postpone_intent = {
     "postpone_intent", "UPDATE ra.intent SET due_at = now() + $3 * interval '1 second', leased_until = NULL, lease_holder = NULL"
-                       " WHERE id = $1 AND lease_holder = $2 AND status = 'open'"};
+                       " WHERE id = $1 AND lease_holder = $2 AND coalesce(status, '') = 'open'"};
 
 enum error
 store_postpone_intent(struct ra *ra, struct request *rq, struct bytes id, const char *holder, int pause_s)
@@ -272,7 +273,7 @@ store_postpone_intent(struct ra *ra, struct request *rq, struct bytes id, const 
 /* ---- certificates ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Whoever closes the intent first stores its certificate, its audit record and its event; for a second one `closed` is empty and nothing happens.
- * The coalesce keeps the planner from looking for the intents by the index of open ones, which under load is full of those that are no longer. */
+ * Under load the index of open intents is full of those that are no longer. */
 static const struct db_statement insert_certificates = {
     "insert_certificates",
     "WITH closed AS ("

@@ -2,15 +2,15 @@
 #include "ra.h"
 
 /* Opened, it is recover.c's work, which begins with what is due. Its key may have been blocked while it waited. */
-static const struct db_statement approve_intent = {"approve_intent",
-                                                   "WITH approved AS ("
-                                                   " UPDATE ra.intent SET status = 'open', due_at = now() WHERE id = $1 AND status = 'pending'"
-                                                   " AND NOT EXISTS (SELECT FROM ra.blocked_key WHERE spki_sha256 = $3) RETURNING id"
-                                                   ") INSERT INTO audit.record (body) SELECT $2 FROM approved"};
+static const struct db_statement approve_intent = {
+    "approve_intent", "WITH approved AS ("
+                      " UPDATE ra.intent SET status = 'open', due_at = now() WHERE id = $1 AND coalesce(status, '') = 'pending'"
+                      " AND NOT EXISTS (SELECT FROM ra.blocked_key WHERE spki_sha256 = $3) RETURNING id"
+                      ") INSERT INTO audit.record (body) SELECT $2 FROM approved"};
 static const struct db_statement deny_intent = {"deny_intent",
                                                 "WITH denied AS ("
                                                 " UPDATE ra.intent SET status = 'refused', closed_at = now(), refusal_kind = $3, refusal = $4"
-                                                " WHERE id = $1 AND status = 'pending' RETURNING id"
+                                                " WHERE id = $1 AND coalesce(status, '') = 'pending' RETURNING id"
                                                 ") INSERT INTO audit.record (body) SELECT $2 FROM denied"};
 
 enum error
