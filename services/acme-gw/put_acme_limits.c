@@ -35,6 +35,8 @@ write_limits(struct db *db, struct request *rq, void *context, struct configurat
         error = store_write_limits(&within, rq, put->limits, &put->created);
     if (error)
         return error;
+    if (count > 0 && configuration_compare(rq->arena, &before[0]->base, &put->limits->base, &(char **){NULL}) == 0)
+        return OK;
     change->action = count == 0 ? "created" : "changed";
     change->before = count == 0 ? NULL : &before[0]->base;
     change->after = &put->limits->base;
@@ -65,7 +67,9 @@ put_acme_limits(struct acme *acme, struct request *rq, const Pb__PutAcmeLimitsRe
         error = fail(rq, ERR_BAD_REQUEST, "failures_before_pause is at most %d", COUNT_MAX);
     if (!error)
         error = configuration_write(acme->outbox, acme->db, rq, write_limits, &put, &change);
-    if (!error)
-        ret_reply->created = put.created;
-    return error;
+    if (error)
+        return error;
+    ret_reply->created = put.created;
+    ret_reply->changed = change.action != NULL;
+    return OK;
 }

@@ -193,6 +193,8 @@ write_policy(struct db *db, struct request *rq, void *context, struct configurat
         error = store_list_policies(&within, rq, put->policy->name, &after, &count_after);
     if (error)
         return error;
+    if (count > 0 && configuration_compare(rq->arena, &before[0]->base, &after[0]->base, &(char **){NULL}) == 0)
+        return OK;
     change->action = count == 0 ? "created" : "changed";
     change->before = count == 0 ? NULL : &before[0]->base;
     change->after = &after[0]->base;
@@ -213,7 +215,9 @@ put_acme_policy(struct acme *acme, struct request *rq, const Pb__PutAcmePolicyRe
     enum error error = check_policy(acme, rq, input->policy);
     if (!error)
         error = configuration_write(acme->outbox, acme->db, rq, write_policy, &put, &change);
-    if (!error)
-        ret_reply->created = put.created;
-    return error;
+    if (error)
+        return error;
+    ret_reply->created = put.created;
+    ret_reply->changed = change.action != NULL;
+    return OK;
 }

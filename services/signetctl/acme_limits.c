@@ -77,7 +77,7 @@ acme_limits_set(struct ctl *ctl, struct request *rq)
     error = message_from_options(ctl, rq, &request.limits->base);
     if (!error)
         error = CTL_CALL(ctl, rq, acme_admin, PutAcmeLimits, &request, &reply);
-    return error ? error : answer(ctl, rq, &reply->base, "limits %s: %s\n", request.limits->name, reply->created ? "created" : "changed");
+    return error ? error : answer(ctl, rq, &reply->base, "limits %s: %s\n", request.limits->name, put_word(reply->created, reply->changed));
 }
 
 enum error

@@ -69,7 +69,7 @@ put(struct ctl *ctl, struct request *rq, Pb__PutAcmePolicyRequest *request)
     request->operator_ = operator_name(rq->arena);
     enum error error = CTL_CALL(ctl, rq, acme_admin, PutAcmePolicy, request, &reply);
 
-    return error ? error : answer(ctl, rq, &reply->base, "ACME policy %s: %s\n", request->policy->name, reply->created ? "created" : "changed");
+    return error ? error : answer(ctl, rq, &reply->base, "ACME policy %s: %s\n", request->policy->name, put_word(reply->created, reply->changed));
 }
 
 /* "--tpm-roots FILE"; an empty name takes the format back. */

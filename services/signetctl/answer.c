@@ -11,6 +11,12 @@ answer_json(const struct ctl *ctl, struct request *rq, const ProtobufCMessage *r
     return ctl->json;
 }
 
+const char *
+put_word(bool created, bool changed)
+{
+    return created ? "created" : changed ? "changed" : "unchanged";
+}
+
 enum error
 answer(const struct ctl *ctl, struct request *rq, const ProtobufCMessage *reply, const char *format, ...)
 {

@@ -66,11 +66,7 @@ save(struct ctl *ctl, struct request *rq, Pb__ScepProfile *profile, bool create)
     request.profile = profile;
     request.create = create;
     enum error error = CTL_CALL(ctl, rq, scep_gw, SaveScepProfile, &request, &reply);
-    return error ? error
-                 : answer(ctl, rq, &reply->base, "SCEP profile %s: %s\n", profile->name,
-                          create           ? "created"
-                          : reply->changed ? "changed"
-                                           : "unchanged");
+    return error ? error : answer(ctl, rq, &reply->base, "SCEP profile %s: %s\n", profile->name, put_word(create, reply->changed));
 }
 
 /* What is not said about a new profile, by options or in a file. */

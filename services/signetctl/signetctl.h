@@ -131,6 +131,8 @@ enum error answer(const struct ctl *ctl, struct request *rq, const ProtobufCMess
     __attribute__((format(printf, 4, 5)));
 /* Whether --json was asked for, and the reply is printed. */
 bool answer_json(const struct ctl *ctl, struct request *rq, const ProtobufCMessage *reply);
+/* Of what was written: "created", "changed", "unchanged". */
+const char *put_word(bool created, bool changed);
 
 /* list_command.c */
 struct listing {

@@ -98,6 +98,21 @@ def test_operators_write_policies_as_yaml_and_change_them_at_once(stack):
     assert stack.signetctl("acme", "policy", "show", "lab", check=False).returncode == 4
 
 
+def test_a_policy_that_is_as_it_was_is_unchanged_and_not_on_record(stack, intra, tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text(stack.signetctl("acme", "policy", "export", "intra").stdout)
+    assert "unchanged" in stack.signetctl("acme", "policy", "import", str(path)).stdout
+    assert "unchanged" in stack.signetctl("acme", "limits", "set", "default").stdout
+    assert "changed" in stack.signetctl("acme", "policy", "set", "intra", "--description", "another").stdout
+
+    def records():
+        return [one["record"] for one in json.loads(stack.signetctl("audit", "show", "--action", "configuration", "--json").stdout)]
+
+    until(lambda: any("another" in str(record.get("changes")) for record in records()))
+    assert all(record.get("changes") for record in records() if record["what"] in ("acme policy", "acme limits") and record["done"] == "changed")
+    stack.signetctl("acme", "policy", "import", str(path))
+
+
 def test_an_order_chooses_a_profile_of_its_policy(stack):
     stack.signetctl("acme", "policy", "create", "chooser", "--preapproved-names", "*.chooser.test", "--profiles", "day=Web Server:1,as-it-is=Web Server:0")
     client = Client(stack, policy="chooser")

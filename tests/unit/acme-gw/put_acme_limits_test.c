@@ -46,6 +46,9 @@ a_set_is_created_changed_and_has_the_usual_periods(void **state)
     assert_int_equal(put(&second, &created), OK);
     assert_false(created);
     assert_string_equal(announced, "acme limits tight changed by olga as : new_orders_per_account: 5 → 0; certificates_per_domain: 0 → 6");
+    announced[0] = '\0';
+    assert_int_equal(put(&second, &created), OK);
+    assert_string_equal(announced, ""); /* nothing goes on record that was not changed */
     char *found =
         postgres_kit_ask(postgres, "SELECT new_orders_per_account || ' ' || new_orders_period_s || ' ' || certificates_per_domain || ' ' || "
                                    "certificates_period_s FROM acme.limits WHERE name = 'tight'");

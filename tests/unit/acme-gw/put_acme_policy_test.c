@@ -177,6 +177,10 @@ a_policy_is_created_once_and_changed_only_when_it_exists(void **state)
     assert_int_equal(put(rq, &second, false, true, &created), OK);
     assert_string_equal(announced, "acme policy a changed by  as : description: first → second");
     assert_false(created);
+    /* Nothing goes on record that was not changed. */
+    announced[0] = '\0';
+    assert_int_equal(put(rq, &second, false, true, &created), OK);
+    assert_string_equal(announced, "");
     assert_int_equal(put(rq, &first, false, false, &created), OK);
     assert_false(created);
     char *found = postgres_kit_ask(postgres, "SELECT description FROM acme.policy WHERE name = 'a'");
