@@ -194,13 +194,17 @@ arena_format(struct arena *arena, const char *format, ...)
 char *
 arena_vformat(struct arena *arena, const char *format, va_list values)
 {
+    char usual[256];
     va_list again;
 
     va_copy(again, values);
-    int len = vsnprintf(NULL, 0, format, values);
+    int len = vsnprintf(usual, sizeof usual, format, values);
     assert(len >= 0);
     char *text = arena_alloc(arena, (size_t)len + 1);
-    vsnprintf(text, (size_t)len + 1, format, again);
+    if ((size_t)len < sizeof usual)
+        memcpy(text, usual, (size_t)len);
+    else
+        vsnprintf(text, (size_t)len + 1, format, again);
     va_end(again);
     return text;
 }

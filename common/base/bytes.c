@@ -168,11 +168,15 @@ buffer_append_format(struct buffer *buffer, const char *format, ...)
 
     va_start(values, format);
     va_copy(again, values);
-    int len = vsnprintf(NULL, 0, format, values);
+    /* Nearly always it fits: then this is all. */
+    size_t room = buffer->room - buffer->len;
+    int len = vsnprintf(room == 0 ? NULL : (char *)buffer->at + buffer->len, room, format, values);
     va_end(values);
     assert(len >= 0);
-    buffer_grow(buffer, (size_t)len);
-    vsnprintf((char *)buffer->at + buffer->len, (size_t)len + 1, format, again);
+    if ((size_t)len >= room) {
+        buffer_grow(buffer, (size_t)len);
+        vsnprintf((char *)buffer->at + buffer->len, (size_t)len + 1, format, again);
+    }
     va_end(again);
     buffer->len += (size_t)len;
 }

@@ -168,7 +168,8 @@ log_request(enum log_level level, const struct request *rq, const char *result)
     append_field(&line, "step", rq->step);
     append_field_if_any(&line, "caller", rq->caller);
     append_field(&line, "result", result);
-    buffer_append_format(&line, ",\"ms\":%.3f", (double)(clock_monotonic_us() - rq->started_us) / 1000);
+    int64_t took_us = clock_monotonic_us() - rq->started_us;
+    buffer_append_format(&line, ",\"ms\":%lld.%03d", (long long)(took_us / 1000), (int)(took_us % 1000));
     /* A refusal that the handler has dealt with is not what became of the request. */
     if (strcmp(result, error_name(OK)) != 0) {
         append_field_if_any(&line, "layer", rq->failure.layer);

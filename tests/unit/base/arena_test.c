@@ -98,6 +98,11 @@ texts_are_copied_and_formatted(void **state)
     assert_string_equal(arena_text_n(arena, NULL, 0), "");
     assert_string_equal(arena_format(arena, "%s/%d/%s", part, 9, ""), "order/9/");
     assert_int_equal(strlen(arena_format(arena, "%0*d", 70000, 7)), 70000);
+    for (int len = 250; len < 262; len++) {
+        const char *text = arena_format(arena, "%0*d", len, 7);
+        assert_int_equal(strlen(text), len);
+        assert_string_equal(text + len - 2, "07");
+    }
 }
 
 static char order[8];

@@ -112,6 +112,19 @@ a_buffer_takes_every_octet_nothing_and_parts_of_itself(void **state)
 
 /* Lengths at which the room is exactly used up: the NUL must still fit (the sanitizer build would see it written outside). */
 static void
+a_buffer_takes_formatted_text_wherever_its_room_ends(void **state)
+{
+    for (int before = 0; before < 300; before++) {
+        struct buffer buffer = buffer_in(arena);
+        buffer_append_format(&buffer, "%0*d", before, 1);
+        size_t len = buffer.len;
+        buffer_append_format(&buffer, "<%s>", "text");
+        buffer_append_format(&buffer, "%d", 9);
+        assert_string_equal(buffer_text(&buffer) + len, "<text>9");
+    }
+}
+
+static void
 a_buffer_has_room_for_its_nul(void **state)
 {
     for (size_t len = 250; len < 260; len++) {
@@ -184,6 +197,7 @@ main(void)
         cmocka_unit_test_setup_teardown(what_is_not_hex_is_refused_and_the_output_untouched, make_arena, drop_arena),
         cmocka_unit_test_setup_teardown(a_buffer_grows_and_keeps_everything, make_arena, drop_arena),
         cmocka_unit_test_setup_teardown(a_buffer_takes_every_octet_nothing_and_parts_of_itself, make_arena, drop_arena),
+        cmocka_unit_test_setup_teardown(a_buffer_takes_formatted_text_wherever_its_room_ends, make_arena, drop_arena),
         cmocka_unit_test_setup_teardown(a_buffer_has_room_for_its_nul, make_arena, drop_arena),
         cmocka_unit_test(a_secret_holds_a_copy_and_ends_in_nul),
         cmocka_unit_test(secrets_may_be_empty_or_longer_than_a_page),
