@@ -42,6 +42,17 @@ acme_url(struct acme *acme, struct arena *arena, const char *kind, const char *i
     return arena_format(arena, "%s/acme/%s/%s", acme->base_url, kind, id);
 }
 
+/* RFC 8555 §7.1: the client's own directory. A stranger's word for a policy is none. */
+static void
+link_index(struct acme *acme, struct http_exchange *x)
+{
+    const struct signed_request *checked = x->kept;
+    bool is_of_policy = x->answer.status < 400 && x->route != NULL && text_starts_with(x->route->path, "/acme/{policy}/");
+    const char *policy = checked != NULL && checked->account != NULL ? checked->account->policy : is_of_policy ? x->params[0] : default_policy;
+
+    http_header_out(x, "Link", "<%s>;rel=\"index\"", policy_url(acme, x->rq.arena, policy, "directory"));
+}
+
 void
 acme_decorate(void *context, struct http_exchange *x)
 {
@@ -50,7 +61,7 @@ acme_decorate(void *context, struct http_exchange *x)
 
     /* What caches may keep has no nonce: it would be everybody's. */
     if (may_be_kept) {
-        http_header_out(x, "Link", "<%s/acme/directory>;rel=\"index\"", acme->base_url);
+        link_index(acme, x);
         return;
     }
     /* RFC 8555 §6.5 asks for it in answers to POST; clients have been seen to need it in every answer. */
@@ -58,7 +69,7 @@ acme_decorate(void *context, struct http_exchange *x)
     http_header_out(x, "Cache-Control", "no-store");
     /* RFC 8555 §7.1: on all resources but the directory. */
     if (x->route == NULL || (x->route->handle != directory && x->route->handle != directory_by_post))
-        http_header_out(x, "Link", "<%s/acme/directory>;rel=\"index\"", acme->base_url);
+        link_index(acme, x);
 }
 
 enum error

@@ -65,6 +65,17 @@ def test_other_names_are_proven_and_the_audit_tells_which(stack, intra):
     assert responder.asked and client.http("GET", intra).json()["newOrder"].endswith("/acme/intra/new-order")
 
 
+def test_every_answer_links_the_directory_of_its_policy(stack, intra):
+    client = Client(stack, policy="intra")
+    own, usual = f'<{intra}>;rel="index"', f'<{stack.acme_directory}>;rel="index"'
+    made = client.register()
+    order = client.order("index.intra.test")
+    for answer in (made, order, client.must(order.headers["Location"]), client.must(order.json()["authorizations"][0]), client.post(client.kid + "x")):
+        assert own in answer.headers.get_all("Link") and usual not in answer.headers.get_all("Link")
+    assert usual in client.http("GET", client.url("newNonce")).headers.get_all("Link")
+    assert usual in client.http("GET", stack.acme_directory.replace("/directory", "/unheard-of/limits")).headers.get_all("Link")
+
+
 def test_an_account_is_nothing_under_another_policy(stack, intra):
     client = Client(stack, policy="intra")
     client.register()
