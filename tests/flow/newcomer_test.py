@@ -31,7 +31,9 @@ def test_policies_and_limits_as_the_readme_has_them(stack):
     lines = commands("Policies, invitations, limits")
     # Nobody has the roots of these makers here, and no name has failed.
     without = [line for line in lines if "makers.pem" not in line and "acme resume" not in line]
-    done = typed(stack, ["shopt -s expand_aliases", *without])
+    # Under names of its own: other tests of this stack have an "intra", too.
+    mine = [re.sub(r"\b(intra|team-a|tight)\b(?!\.)", r"newcomer-\1", line) for line in without]
+    done = typed(stack, ["shopt -s expand_aliases", *mine])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "configuration.changed" in done.stdout
 
