@@ -1,4 +1,4 @@
-/* Answers `signetctl status`: every instance of every service says on signet.health.report who it is and whether it is ready. */
+/* Answers `signetctl status`: every instance of every service says on signet.health.report.<caller> who it is and whether it is ready. */
 #include "link/service_internal.h"
 
 #include <unistd.h>

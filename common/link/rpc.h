@@ -1,9 +1,10 @@
 /*
  * Typed calls over the bus, from protobuf service blocks.
  *
- * The subject is signet.<service>.<method>: `service Ra { rpc Enroll(EnrollRequest) returns (EnrollReply); }` in ra.proto is
- * signet.ra.enroll; `service OcspResponder {rpc DropAnswers…}` is signet.ocsp-responder.drop_answers. Replies come back with either a
- * body or a typed error in headers; the deadline and the trace travel in headers too. Only this layer sets and reads them.
+ * The subject is signet.<service>.<method>.<caller>: `service Ra { rpc Enroll(EnrollRequest) returns (EnrollReply); }` in ra.proto is
+ * signet.ra.enroll.acme-gw when acme-gw calls; `service CrlPublisher {rpc PublishCrl…}` is signet.crl-publisher.publish_crl.signetctl. The bus lets
+ * nobody publish under another's name, so that rq->caller is whose certificate it was. Replies come back with either a body or a typed error in
+ * headers; the deadline and the trace travel in headers too. Only this layer sets and reads them.
  *
  * Calling:
  *

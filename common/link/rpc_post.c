@@ -34,11 +34,10 @@ make_message(struct call *call, natsMsg **ret_message)
     const struct rpc_letter *letter = call->letter;
     struct arena *arena = call->rq->arena;
     AUTO(natsMsg, message) = NULL;
-    natsStatus status = natsMsg_Create(&message, letter->subject, NULL, (const char *)letter->body.at, (int)letter->body.len);
+    const char *subject = rpc_subject_of_call(arena, letter->subject, bus_name(call->bus));
+    natsStatus status = natsMsg_Create(&message, subject, NULL, (const char *)letter->body.at, (int)letter->body.len);
     if (status == NATS_OK)
         status = rpc_set_header(arena, message, HEADER_TRACE, request_traceparent(call->rq));
-    if (status == NATS_OK)
-        status = rpc_set_header(arena, message, HEADER_CALLER, bus_name(call->bus));
     if (status == NATS_OK && letter->is_bundle)
         status = rpc_set_header(arena, message, HEADER_BUNDLE, "1");
     if (status == NATS_OK)

@@ -26,7 +26,7 @@
 struct served_method {
     struct rpc_server *server;
     unsigned index;      /* in the table */
-    const char *subject; /* "signet.signer.sign_certificates" */
+    const char *subject; /* "signet.signer.sign_certificates.*" */
     const char *step;    /* for the log: "signer.SignCertificates" */
     const ProtobufCMessageDescriptor *input;
     natsSubscription *subscription; /* changed by the bus only, under its lock */
@@ -165,7 +165,7 @@ begin(struct rpc_incoming *incoming, const struct delivery *delivery)
     incoming->part = delivery->part;
     incoming->answered = false;
     request_begin(rq, "rpc", delivery->method->step, trace_of(delivery));
-    rq->caller = arena_text(rq->arena, rpc_header(delivery->message, HEADER_CALLER));
+    rq->caller = arena_text(rq->arena, rpc_caller_of_subject(natsMsg_GetSubject(delivery->message)));
     rq->deadline_ms = delivery->arrived_ms + time_left_ms(delivery);
 }
 
@@ -361,7 +361,7 @@ list_methods(struct rpc_server *server, const char *service, const char *subject
         server->methods[i] =
             (struct served_method){.server = server,
                                    .index = i,
-                                   .subject = arena_format(server->arena, "%s.%s", subject, rpc_split_words(server->arena, method->name, '_')),
+                                   .subject = arena_format(server->arena, "%s.%s.*", subject, rpc_split_words(server->arena, method->name, '_')),
                                    .step = arena_format(server->arena, "%s.%s", service, method->name),
                                    .input = method->input};
     }

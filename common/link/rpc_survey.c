@@ -14,11 +14,10 @@ static natsStatus
 ask_all(struct bus *bus, struct request *rq, natsConnection *nats, const char *subject, const char *inbox, struct bytes body, int wait_ms)
 {
     AUTO(natsMsg, message) = NULL;
-    natsStatus status = natsMsg_Create(&message, subject, inbox, (const char *)body.at, (int)body.len);
+    const char *call_subject = rpc_subject_of_call(rq->arena, subject, bus_name(bus));
+    natsStatus status = natsMsg_Create(&message, call_subject, inbox, (const char *)body.at, (int)body.len);
     if (status == NATS_OK)
         status = rpc_set_header(rq->arena, message, HEADER_TRACE, request_traceparent(rq));
-    if (status == NATS_OK)
-        status = rpc_set_header(rq->arena, message, HEADER_CALLER, bus_name(bus));
     if (status == NATS_OK)
         status = rpc_set_header(rq->arena, message, HEADER_DEADLINE, arena_format(rq->arena, "%d", wait_ms));
     if (status == NATS_OK)

@@ -33,6 +33,19 @@ rpc_subject_of_method(struct arena *arena, const ProtobufCServiceDescriptor *ser
     return arena_format(arena, "%s.%s", rpc_subject_of_service(arena, service, suffix), rpc_split_words(arena, method, '_'));
 }
 
+char *
+rpc_subject_of_call(struct arena *arena, const char *method_subject, const char *caller)
+{
+    return arena_format(arena, "%s.%s", method_subject, caller);
+}
+
+const char *
+rpc_caller_of_subject(const char *subject)
+{
+    const char *dot = strrchr(subject, '.');
+    return dot == NULL ? "" : dot + 1;
+}
+
 const ProtobufCMethodDescriptor *
 rpc_method(const ProtobufCServiceDescriptor *service, const char *name)
 {

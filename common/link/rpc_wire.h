@@ -16,7 +16,6 @@
 /* On requests. */
 #define HEADER_TRACE "traceparent"           /* W3C Trace Context */
 #define HEADER_DEADLINE "Signet-Deadline-Ms" /* what is left of the caller's time */
-#define HEADER_CALLER "Signet-Caller"        /* for the log only: who may call is decided by the server's permissions */
 
 #define HEADER_BUNDLE "Signet-Bundle"
 
@@ -40,6 +39,10 @@ char *rpc_subject_of_service(struct arena *arena, const ProtobufCServiceDescript
 
 /* "signet.acme-gw.redeem_nonce" */
 char *rpc_subject_of_method(struct arena *arena, const ProtobufCServiceDescriptor *service, const char *suffix, const char *method);
+/* "signet.acme-gw.redeem_nonce.acme-gw": the last word says who calls, and the bus lets nobody say another name than his own. */
+char *rpc_subject_of_call(struct arena *arena, const char *method_subject, const char *caller);
+/* That last word; valid as long as the subject. */
+const char *rpc_caller_of_subject(const char *subject);
 
 /* Of the contract, which has it. */
 const ProtobufCMethodDescriptor *rpc_method(const ProtobufCServiceDescriptor *service, const char *name);

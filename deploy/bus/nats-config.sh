@@ -34,10 +34,10 @@ EOF
 awk -F'|' '
 function trim(text) { gsub(/^[ \t]+|[ \t]+$/, "", text); return text }
 function add(list, subject) { return list (list == "" ? "" : ", ") "\"" subject "\"" }
-function each(cell, prefix, list,    parts, n, i) {
+function each(cell, prefix, suffix, list,    parts, n, i) {
     if (cell == "-") return list
     n = split(cell, parts, ",")
-    for (i = 1; i <= n; i++) list = add(list, prefix parts[i])
+    for (i = 1; i <= n; i++) list = add(list, prefix parts[i] suffix)
     return list
 }
 function answer_all_callers(cell, list,    parts, n, i, names, k, m) {
@@ -56,11 +56,12 @@ NR == FNR {
 }
 {
     user = trim($1); calls = trim($2); serves = trim($3); announces = trim($4); hears = trim($5)
-    publish = each(calls, "signet.", "")
-    publish = each(announces, "signet.event.", publish)
+    # Nobody calls under another name than his own: callees know by it who asks.
+    publish = each(calls, "signet.", "." user, "")
+    publish = each(announces, "signet.event.", "", publish)
     subscribe = add("", "_INBOX." user ".>")
-    subscribe = each(serves, "signet.", subscribe)
-    if (user != "signetctl") subscribe = add(subscribe, "signet.health.report")
+    subscribe = each(serves, "signet.", ".*", subscribe)
+    if (user != "signetctl") subscribe = add(subscribe, "signet.health.report.*")
     if (announces != "-" || user == "signetctl") {
         publish = add(publish, "$JS.API.STREAM.INFO.SIGNET_EVENTS")
         publish = add(publish, "$JS.API.STREAM.CREATE.SIGNET_EVENTS")

@@ -122,7 +122,9 @@ enroll(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, Pb__
     request_note(rq, "template", "%s", request->template_);
     request_note(rq, "principal", "%s:%s", request->principal->kind, request->principal->id);
 
-    error = decide(ra, rq, request, &issue);
+    error = caller_check_enroll(rq, request->channel, request->principal, request->on_behalf_of);
+    if (!error)
+        error = decide(ra, rq, request, &issue);
     if (error) {
         figures_refused(error);
         return record_refusal(ra, rq, request);

@@ -165,6 +165,14 @@ void application_digest(struct request *rq, const Pb__EnrollRequest *request, ui
 /* Parses and verifies the CSR, compares the names, finds template and issuer, and works out subject and validity. No policy. */
 enum error application_read(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, struct application *ret_application) MUST_CHECK;
 
+/* ---- callers.c: which service speaks for whom --------------------------------------------------------------------------------------------- */
+
+/* ERR_DENIED: the service that calls (rq->caller, which the bus vouches for) has no say on this channel, or for such principals. `sponsor` may be
+ * NULL. */
+enum error caller_check_enroll(struct request *rq, const char *channel, const Pb__Principal *principal, const Pb__Principal *sponsor) MUST_CHECK;
+/* The same of a revocation, with that authority, of a certificate that was issued to a principal of this kind. */
+enum error caller_check_revoke(struct request *rq, const Pb__RevokeRequest *request, const char *holder_kind) MUST_CHECK;
+
 /* ---- layers.c: the four layers, pure ---------------------------------------------------------------------------------------------------- */
 
 enum layer { LAYER_IDENTITY, LAYER_NAMES, LAYER_RESOURCE, LAYER_TEMPLATE, LAYER_COUNT };

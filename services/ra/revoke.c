@@ -94,12 +94,14 @@ find_certificate(struct ra *ra, struct request *rq, const Pb__RevokeRequest *req
     return OK;
 }
 
-/* The gateway has checked the caller; that an account holds the certificate is for us to know. */
+/* The gateway has checked who asks; that an account holds the certificate is for us to know. */
 static enum error
 check_authority(struct request *rq, const Pb__RevokeRequest *request, const struct revocation *revocation)
 {
-    if (!text_equal(request->authority, "account"))
-        return OK;
+    enum error error = caller_check_revoke(rq, request, revocation->holder_kind);
+
+    if (error || !text_equal(request->authority, "account"))
+        return error;
     if (text_equal(revocation->holder_kind, request->principal->kind) && text_equal(revocation->holder_id, request->principal->id))
         return OK;
     return fail(rq, ERR_DENIED, "the certificate was issued to another account");

@@ -121,7 +121,7 @@ send_request(struct bench *bench, size_t index)
 
     principal.kind = "operator";
     principal.id = "bench";
-    request.channel = "bench";
+    request.channel = "operator/bench";
     request.idempotency_key = arena_format(rq->arena, "issue-%lld-%zu", (long long)bench->run, number);
     request.csr = message_data(bench->csrs[number]);
     request.template_ = bench->template;
@@ -129,9 +129,9 @@ send_request(struct bench *bench, size_t index)
     request.principal = &principal;
     struct bytes body = message_pack(rq->arena, &request.base);
     const char *answer_to = arena_format(rq->arena, "%s.%zu", bench->inbox, index);
-    if (natsMsg_Create(&message, "signet.ra.enroll", answer_to, (const char *)body.at, (int)body.len) != NATS_OK ||
+    if (natsMsg_Create(&message, rpc_subject_of_call(rq->arena, "signet.ra.enroll", bus_name(bench->bus)), answer_to, (const char *)body.at,
+                       (int)body.len) != NATS_OK ||
         rpc_set_header(rq->arena, message, HEADER_TRACE, request_traceparent(rq)) != NATS_OK ||
-        rpc_set_header(rq->arena, message, HEADER_CALLER, bus_name(bench->bus)) != NATS_OK ||
         natsConnection_PublishMsg(link->nats, message) != NATS_OK)
         die("enroll", "the request cannot be sent");
     natsMsg_Destroy(message);

@@ -128,7 +128,7 @@ one(struct bus *bus, const char *issuer, const char *template, int number, int f
 
     principal.kind = "operator";
     principal.id = "bench";
-    enroll.channel = "bench";
+    enroll.channel = "operator/bench";
     enroll.idempotency_key = arena_format(rq->arena, "revoke-%lld-%d", (long long)clock_now_us(), number);
     enroll.csr = (ProtobufCBinaryData){.data = (uint8_t *)csr.at, .len = csr.len};
     enroll.template_ = template;
@@ -147,7 +147,7 @@ one(struct bus *bus, const char *issuer, const char *template, int number, int f
         clock_sleep_ms(1);
     (void)ask(fd, request, request_len);
 
-    revoke.channel = "bench";
+    revoke.channel = "operator/bench";
     revoke.serial = issued->serial;
     revoke.issuer = issuer;
     revoke.reason = PB__REVOCATION_REASON__REVOCATION_REASON_SUPERSEDED;

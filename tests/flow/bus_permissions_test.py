@@ -28,10 +28,11 @@ def test_a_service_uses_its_own_subjects_and_no_other(stack, service):
 
     for subject in CALLS:
         # An empty message to a real service is a request without a reply subject: refused there, and nobody is told.
-        expect(subject in row["calls"], bus.may_publish, "publish", "signet." + concrete(subject))
+        expect(subject in row["calls"], bus.may_publish, "publish", f"signet.{concrete(subject)}.{service}")
+        expect(False, bus.may_publish, "publish", f"signet.{concrete(subject)}.{'ra' if service == 'signetctl' else 'signetctl'}")
         # Health is what every service serves, through common/link.
         serves = row["serves"] | ({"health.report"} if service != "signetctl" else set())
-        expect(subject in serves, bus.may_subscribe, "subscribe", "signet." + concrete(subject))
+        expect(subject in serves, bus.may_subscribe, "subscribe", f"signet.{concrete(subject)}.*")
     for subject in EVENTS:
         if subject not in row["announces"]:
             expect(False, bus.may_publish, "publish", "signet.event." + subject)

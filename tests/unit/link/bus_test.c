@@ -9,8 +9,8 @@
 
 #define USERS                                                                                                                            \
     "authorization {\n  users = [\n"                                                                                                     \
-    "    { user: \"asker\", password: \"pw\", permissions: { publish: [\"signet.health.report\"], subscribe: [\"_INBOX.asker.>\"] } }\n" \
-    "    { user: \"answerer\", password: \"pw\", permissions: { publish: { deny: [\">\"] }, subscribe: [\"signet.health.report\"], "     \
+    "    { user: \"asker\", password: \"pw\", permissions: { publish: [\"signet.health.report.asker\"], subscribe: [\"_INBOX.asker.>\"] } }\n" \
+    "    { user: \"answerer\", password: \"pw\", permissions: { publish: { deny: [\">\"] }, subscribe: [\"signet.health.report.*\"], "     \
     "allow_responses: { max: 1, expires: \"10s\" } } }\n  ]\n}\n"
 #define USERS_WITH_OTHER_PASSWORDS "authorization {\n  users = [\n    { user: \"asker\", password: \"other\" }\n  ]\n}\n"
 

@@ -101,7 +101,7 @@ listen_on_bus(struct fixture *fixture, natsMsgHandler handler)
     AUTO_STRUCT(bus_link, link) = bus_hold(fixture->bus);
     natsSubscription *subscription = NULL;
 
-    assert_int_equal(natsConnection_Subscribe(&subscription, link->nats, "signet.ra.enroll", handler, NULL), NATS_OK);
+    assert_int_equal(natsConnection_Subscribe(&subscription, link->nats, "signet.ra.enroll.*", handler, NULL), NATS_OK);
     assert_int_equal(natsConnection_Flush(link->nats), NATS_OK);
     return subscription;
 }
@@ -403,7 +403,7 @@ send_raw(struct fixture *fixture, const void *body, int len)
     AUTO_STRUCT(bus_link, link) = bus_hold(fixture->bus);
     natsMsg *message = NULL, *answer = NULL;
 
-    assert_int_equal(natsMsg_Create(&message, "signet.ra.enroll", NULL, body, len), NATS_OK);
+    assert_int_equal(natsMsg_Create(&message, "signet.ra.enroll.test", NULL, body, len), NATS_OK);
     assert_int_equal(natsMsgHeader_Set(message, HEADER_BUNDLE, "1"), NATS_OK);
     assert_int_equal(natsConnection_RequestMsg(&answer, link->nats, message, 3000), NATS_OK);
     const char *error = rpc_header(answer, HEADER_ERROR);
@@ -454,7 +454,7 @@ a_call_whose_time_is_over_is_dropped_and_the_others_are_not(void **state)
     bundle.calls = calls;
     bundle.n_calls = 2;
     struct bytes body = message_pack(fixture->rq->arena, &bundle.base);
-    assert_int_equal(natsMsg_Create(&message, "signet.ra.enroll", NULL, (const char *)body.at, (int)body.len), NATS_OK);
+    assert_int_equal(natsMsg_Create(&message, "signet.ra.enroll.test", NULL, (const char *)body.at, (int)body.len), NATS_OK);
     assert_int_equal(natsMsgHeader_Set(message, HEADER_BUNDLE, "1"), NATS_OK);
     assert_int_equal(natsConnection_RequestMsg(&answer, link->nats, message, 3000), NATS_OK);
     const Pb__AnswerBundle *answers = (const Pb__AnswerBundle *)message_unpack(fixture->rq->arena, &pb__answer_bundle__descriptor,

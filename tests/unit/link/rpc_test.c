@@ -320,7 +320,7 @@ refuses_bodies_that_are_no_messages(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         const char *message;
         print_message("    %s\n", cases[i].name);
-        assert_int_equal(send_raw(fixture, "signet.ra.enroll", cases[i].body, cases[i].len, &message), cases[i].expected);
+        assert_int_equal(send_raw(fixture, "signet.ra.enroll.test", cases[i].body, cases[i].len, &message), cases[i].expected);
     }
 }
 
@@ -334,7 +334,7 @@ refuses_a_small_body_that_unpacks_to_a_huge_message(void **state)
     for (int i = 0; i < len; i += 2)
         body[i] = 0x2a; /* half a million empty names */
     const char *message;
-    assert_int_equal(send_raw(fixture, "signet.ra.enroll", body, len, &message), ERR_BAD_REQUEST);
+    assert_int_equal(send_raw(fixture, "signet.ra.enroll.test", body, len, &message), ERR_BAD_REQUEST);
 }
 
 static void

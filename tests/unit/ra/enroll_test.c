@@ -132,7 +132,9 @@ same_key_with_another_request_conflicts(void **state)
     request->principal->id = "mallory";
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_CONFLICT);
     failure_clear(fixture->rq);
-    request->channel = "est";
+    fixture->rq->caller = "est-gw";
+    request->channel = "est/phones";
+    request->principal->kind = "est-user";
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.refused' AND result = 'conflict'"), 2);
 }
@@ -574,7 +576,9 @@ a_device_of_a_legacy_profile_may_sign_its_csr_with_sha1(void **state)
     Pb__EnrollRequest *request = good_request(fixture->rq, key, "router-1", "a.example");
     Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
 
+    fixture->rq->caller = "scep-gw";
     request->channel = "scep/routers";
+    request->principal->kind = "scep-challenge";
     request->sha1_proof = true;
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK); /* it need not be */
     request->idempotency_key = "router-2";

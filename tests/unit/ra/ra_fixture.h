@@ -463,6 +463,7 @@ good_request(struct request *rq, EVP_PKEY *key, const char *idempotency_key, con
 
     pb__enroll_request__init(request);
     pb__principal__init(principal);
+    rq->caller = "acme-gw";
     principal->kind = "acme-account";
     principal->id = "alice";
     request->channel = "acme";

@@ -9,6 +9,7 @@ good_revocation(struct request *rq, struct bytes der)
 
     pb__revoke_request__init(request);
     pb__principal__init(principal);
+    rq->caller = "acme-gw";
     principal->kind = "acme-account";
     principal->id = "alice";
     request->channel = "acme";
