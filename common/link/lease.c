@@ -125,20 +125,33 @@ allocate(size_t size)
     return at;
 }
 
-static void
+/* Those rows that nobody here works on. */
+static size_t
+list_free(struct lease *lease, struct arena *arena, const struct db_rows *rows, size_t **ret_free)
+{
+    size_t count = 0;
+    *ret_free = arena_array(arena, db_count(rows), sizeof(**ret_free));
+    for (size_t row = 0; row < db_count(rows); row++)
+        if (!is_kept(lease, rows, row))
+            (*ret_free)[count++] = row;
+    return count;
+}
+
+/* Returns to how many. */
+static int
 hand_out(struct lease *lease, struct request *rq, struct db_rows *rows)
 {
-    size_t count = db_count(rows);
+    size_t *free_rows, count = list_free(lease, rq->arena, rows, &free_rows);
     struct taken *taken = allocate(sizeof(*taken));
     *taken = (struct taken){.lease = lease, .rq = rq, .rows = rows, .holders = (int)count + 1};
     for (size_t i = 0; i < count; i++) {
         struct job *job = allocate(sizeof(*job));
-        *job = (struct job){.taken = taken, .row = i};
-        /* When closing, the row's next taker comes when the lease runs out. */
-        if (is_kept(lease, rows, i) || !workers_try(lease->workers, work, job))
+        *job = (struct job){.taken = taken, .row = free_rows[i]};
+        if (!workers_try(lease->workers, work, job)) /* closing: the row's next taker comes when the lease runs out */
             finish(job);
     }
     release(taken);
+    return (int)count;
 }
 
 static int
@@ -248,12 +261,12 @@ turn(void *context, struct request *loop_rq)
     AUTO_STRUCT(request, rq) = request_new();
     struct db_rows *rows;
     enum error error = DB_QUERY(lease->db, rq, lease->about.take, &rows, DB_INT(idle), DB_INT(lease->about.seconds), DB_TEXT(lease->holder));
-    int count = error ? 0 : (int)db_count(rows);
+    int count = error ? 0 : (int)db_count(rows), busy = 0;
     if (error)
         loop_rq->failure = rq->failure;
     if (count > 0)
-        hand_out(lease, TAKE(rq), rows);
-    if (return_idle(lease, idle - count, count == idle))
+        busy = hand_out(lease, TAKE(rq), rows);
+    if (return_idle(lease, idle - busy, count == idle))
         lease_wake(lease);
 }
 

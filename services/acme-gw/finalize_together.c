@@ -20,7 +20,7 @@ struct batch {
 static enum error
 claim(struct batch *batch)
 {
-    struct order_move moves[COMMIT_BATCH_MAX];
+    struct order_move moves[COMMIT_BATCH_MAX] = {0};
     void *items[COMMIT_BATCH_MAX] = {0};
 
     for (size_t i = 0; i < batch->count; i++) {

@@ -5,12 +5,17 @@
  */
 #include "acme.h"
 
-#include <string.h>
+/* RFC 8259 §2 */
+static bool
+is_white_space(uint8_t octet)
+{
+    return octet == ' ' || octet == '\t' || octet == '\r' || octet == '\n';
+}
 
 static void
 skip_white_space(struct bytes *rest)
 {
-    while (rest->len > 0 && memchr(" \t\r\n", rest->at[0], 4) != NULL)
+    while (rest->len > 0 && is_white_space(rest->at[0]))
         *rest = BYTES(rest->at + 1, rest->len - 1);
 }
 

@@ -164,8 +164,10 @@ add_turns(struct arena *arena, struct db_columns *keys, struct db_columns *turns
         const struct spending *subject = sorted[from].spending;
         int wanted = 0;
         k++;
-        for (to = from; to < turn_count && text_equal(sorted[to].spending->key, subject->key); to++)
-            DB_ADD(turns, DB_BIGINT(sorted[to].n), DB_BIGINT(k), DB_INT(subject->only_asked ? 0 : ++wanted));
+        for (to = from; to < turn_count && text_equal(sorted[to].spending->key, subject->key); to++) {
+            wanted += subject->only_asked ? 0 : 1;
+            DB_ADD(turns, DB_BIGINT(sorted[to].n), DB_BIGINT(k), DB_INT(wanted));
+        }
         DB_ADD(keys, DB_TEXT(subject->key), DB_BIGINT(limit_step_us(subject->limit)), DB_INT(subject->limit.period_s), DB_INT(wanted));
     }
 }
@@ -251,7 +253,7 @@ store_insert_orders(void *context, struct request *rq, void *const *items, size_
     struct db_columns *names = db_columns_new(rq->arena, name_types, COUNT_OF(name_types));
     struct db_columns *keys = db_columns_new(rq->arena, key_types, COUNT_OF(key_types));
     struct db_columns *turns = db_columns_new(rq->arena, turn_types, COUNT_OF(turn_types));
-    struct db_value values[COUNT_OF(order_types) + COUNT_OF(name_types) + COUNT_OF(key_types) + COUNT_OF(turn_types)], *next = values;
+    struct db_value values[COUNT_OF(order_types) + COUNT_OF(name_types) + COUNT_OF(key_types) + COUNT_OF(turn_types)];
     struct db_rows *rows = NULL;
 
     for (size_t i = 0; i < count; i++) {
@@ -259,10 +261,10 @@ store_insert_orders(void *context, struct request *rq, void *const *items, size_
         add_names(rq->arena, names, (int64_t)i + 1, items[i]);
     }
     add_turns(rq->arena, keys, turns, items, count);
-    db_columns_take(orders, next);
-    db_columns_take(names, next += COUNT_OF(order_types));
-    db_columns_take(keys, next += COUNT_OF(name_types));
-    db_columns_take(turns, next += COUNT_OF(key_types));
+    db_columns_take(orders, values);
+    db_columns_take(names, values + COUNT_OF(order_types));
+    db_columns_take(keys, values + COUNT_OF(order_types) + COUNT_OF(name_types));
+    db_columns_take(turns, values + COUNT_OF(order_types) + COUNT_OF(name_types) + COUNT_OF(key_types));
     enum error error = db_query(acme->db, rq, &insert_orders, values, COUNT_OF(values), &rows);
     if (!error)
         take_results(rows, items, count);

@@ -83,7 +83,7 @@ read_request(struct http_exchange *x, struct bytes *ret_pki_data, struct csr *re
 {
     struct request *rq = &x->rq;
     AUTO(CMS_ContentInfo, cms) = NULL;
-    struct bytes der, csr_der;
+    struct bytes der, csr_der = BYTES_NONE;
 
     enum error error = body_decode(rq, x->body, &der);
     if (!error)

@@ -7,10 +7,10 @@
 #include "signet/v1/health.pb-c.h"
 #include "unit/base/stderr_lines.h"
 
-#define USERS                                                                                                                            \
-    "authorization {\n  users = [\n"                                                                                                     \
+#define USERS                                                                                                                                  \
+    "authorization {\n  users = [\n"                                                                                                           \
     "    { user: \"asker\", password: \"pw\", permissions: { publish: [\"signet.health.report.asker\"], subscribe: [\"_INBOX.asker.>\"] } }\n" \
-    "    { user: \"answerer\", password: \"pw\", permissions: { publish: { deny: [\">\"] }, subscribe: [\"signet.health.report.*\"], "     \
+    "    { user: \"answerer\", password: \"pw\", permissions: { publish: { deny: [\">\"] }, subscribe: [\"signet.health.report.*\"], "         \
     "allow_responses: { max: 1, expires: \"10s\" } } }\n  ]\n}\n"
 #define USERS_WITH_OTHER_PASSWORDS "authorization {\n  users = [\n    { user: \"asker\", password: \"other\" }\n  ]\n}\n"
 
