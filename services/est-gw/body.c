@@ -18,7 +18,7 @@
 static enum error
 not_base64(struct request *rq)
 {
-    return refuse(rq, ERR_BAD_REQUEST, "body", "the body does not hold base64 of one DER value");
+    return refuse(rq, ERR_BAD_REQUEST, "body", "the body does not hold base64 of one DER SEQUENCE");
 }
 
 /* The label is the client's affair: what it holds is looked at anyway. */
@@ -52,7 +52,7 @@ body_decode(struct request *rq, struct bytes body, struct bytes *ret_der)
         if (error)
             return error;
     }
-    if (!der_is_one_value(der))
+    if (der.len == 0 || der.at[0] != DER_SEQUENCE || !der_is_one_value(der))
         return not_base64(rq);
     *ret_der = der;
     return OK;

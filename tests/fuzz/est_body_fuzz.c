@@ -1,4 +1,4 @@
-/* The body of an EST POST as anybody may send it: what is accepted is one DER value, and reads back the same from our own layouts. */
+/* The body of an EST POST as anybody may send it: what is accepted is one DER SEQUENCE, and reads back the same from our own layouts. */
 #include <stdlib.h>
 
 #include "est.h"
@@ -15,7 +15,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size > EST_BODY_MAX || body_decode(rq, BYTES(data, size), &der) != OK)
         return 0;
-    if (!der_is_one_value(der))
+    if (der.at[0] != DER_SEQUENCE || !der_is_one_value(der))
         abort();
     if (body_decode(rq, bytes_of_text(body_encode(rq->arena, der)), &again) != OK || !bytes_equal(der, again))
         abort();

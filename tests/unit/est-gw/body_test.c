@@ -34,7 +34,7 @@ decodes_every_layout(void **state)
 }
 
 static void
-refuses_what_is_not_one_der_value(void **state)
+refuses_what_is_not_one_der_sequence(void **state)
 {
     static const char *const bodies[] = {
         "",
@@ -48,6 +48,8 @@ refuses_what_is_not_one_der_value(void **state)
         "-----BEGIN X\nMAUCAwEAAQ==\n-----END X-----\n",
         "-----BEGIN X-----\n*\n-----END X-----",
         "0\x05",
+        "BAA=",
+        "-----BEGIN X-----\n0AA=\n-----END X-----",
     };
 
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
@@ -80,7 +82,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decodes_every_layout),
-        cmocka_unit_test(refuses_what_is_not_one_der_value),
+        cmocka_unit_test(refuses_what_is_not_one_der_sequence),
         cmocka_unit_test(encodes_in_lines_of_64_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
