@@ -9,10 +9,7 @@ static EVP_PKEY *certificate_key;
 static void
 set_caa(bool caa)
 {
-    AUTO_STRUCT(request, rq) = request_new();
-
-    postgres_kit_run(postgres, caa ? "UPDATE acme.policy SET caa = true" : "UPDATE acme.policy SET caa = false");
-    assert_int_equal(policies_reload(&gateway, rq), OK);
+    run_and_reload(caa ? "UPDATE acme.policy SET caa = true" : "UPDATE acme.policy SET caa = false");
 }
 
 static int
