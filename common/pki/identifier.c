@@ -307,6 +307,14 @@ identifiers_equal(const struct identifier *a, size_t a_count, const struct ident
     return contains_all(a, a_count, b, b_count) && contains_all(b, b_count, a, a_count);
 }
 
+bool
+dns_name_is_below(const char *name, const char *domain)
+{
+    size_t len = strlen(name), domain_len = strlen(domain);
+
+    return len > domain_len + 1 && name[len - domain_len - 1] == '.' && text_equal(name + len - domain_len, domain);
+}
+
 static const char *const type_names[] = {
     [IDENTIFIER_DNS] = "dns",
     [IDENTIFIER_IP] = "ip",

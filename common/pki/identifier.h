@@ -46,6 +46,9 @@ bool identifier_equal(const struct identifier *a, const struct identifier *b);
 /* The same set, in any order. */
 bool identifiers_equal(const struct identifier *a, size_t a_count, const struct identifier *b, size_t b_count);
 
+/* Whole labels are compared (RFC 9444 §7.1); both are canonical, and a name is not below itself. */
+bool dns_name_is_below(const char *name, const char *domain);
+
 /* "dns", "ip", "email", "uri", "permanent-identifier", "hardware-module", "upn" */
 const char *identifier_type_name(enum identifier_type type);
 /* To others, by a challenge: not e-mail, URIs and user principal names. */

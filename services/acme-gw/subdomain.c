@@ -10,15 +10,6 @@
 #include <string.h>
 
 static bool
-is_below(const char *name, const char *domain)
-{
-    size_t len = strlen(name), domain_len = strlen(domain);
-
-    /* RFC 9444 §7.1: whole labels are compared. */
-    return len > domain_len + 1 && name[len - domain_len - 1] == '.' && text_equal(name + len - domain_len, domain);
-}
-
-static bool
 is_offered(struct acme *acme, struct arena *arena, const struct policy *policy, const struct identifier *domain)
 {
     struct identifier all_below = name_all_below(arena, domain);
@@ -41,7 +32,7 @@ subdomain_take_ancestor(struct request *rq, const json_t *json, const struct ide
     const char *why = identifier_read(rq->arena, IDENTIFIER_DNS, json_string_value(member), &ancestor);
     if (why != NULL)
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "the ancestorDomain of %s %s", name->value, why);
-    if (!is_below(name->value, ancestor.value))
+    if (!dns_name_is_below(name->value, ancestor.value))
         return refuse(rq, ERR_BAD_REQUEST, "malformed", "%s does not lie below its ancestorDomain %s", name->value, ancestor.value);
     *ret_ancestor = ancestor.value;
     return OK;

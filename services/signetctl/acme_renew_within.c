@@ -119,14 +119,9 @@ count_by_name(struct ctl *ctl, struct request *rq, const Pb__MoveRenewalWindowRe
 static bool
 has_name(const Pb__CatalogEntry *entry, const char *name)
 {
-    size_t len = strlen(name), i;
-
-    for (i = 0; i < entry->n_names; i++) {
-        const char *value = entry->names[i]->value;
-        size_t longer = strlen(value) - len;
-        if (strlen(value) >= len && text_equal(value + longer, name) && (longer == 0 || value[longer - 1] == '.'))
+    for (size_t i = 0; i < entry->n_names; i++)
+        if (text_equal(entry->names[i]->value, name) || dns_name_is_below(entry->names[i]->value, name))
             return true;
-    }
     return false;
 }
 

@@ -135,17 +135,6 @@ place_of_records(struct arena *arena, const char *domain)
     return arena_format(arena, "_validation-persist.%s", domain);
 }
 
-/* Whole labels are compared. */
-static bool
-is_at_or_below(const char *name, const char *domain)
-{
-    size_t len = strlen(name), domain_len = strlen(domain);
-
-    if (len < domain_len || strcmp(name + len - domain_len, domain) != 0)
-        return false;
-    return len == domain_len || name[len - domain_len - 1] == '.';
-}
-
 /* The domains above the name, the nearest first, none higher than the top. */
 static size_t
 domains_above(const struct proof *proof, const char *domains[ABOVE_MAX])
@@ -156,7 +145,7 @@ domains_above(const struct proof *proof, const char *domains[ABOVE_MAX])
     while (count < ABOVE_MAX && !text_is_empty(proof->top_domain)) {
         const char *dot = strchr(name, '.');
         name = dot == NULL ? "" : dot + 1;
-        if (!is_at_or_below(name, proof->top_domain))
+        if (!text_equal(name, proof->top_domain) && !dns_name_is_below(name, proof->top_domain))
             break;
         domains[count++] = name;
     }

@@ -232,13 +232,28 @@ sets_are_equal_in_any_order(void **state)
     assert_false(identifier_equal(&a, &c));
 }
 
+static void
+only_whole_labels_are_above_a_name(void **state)
+{
+    assert_true(dns_name_is_below("a.example", "example"));
+    assert_true(dns_name_is_below("b.a.example", "a.example"));
+    assert_false(dns_name_is_below("a.example", "a.example"));
+    assert_false(dns_name_is_below("ba.example", "a.example"));
+    assert_false(dns_name_is_below(".example", "example"));
+    assert_false(dns_name_is_below("example", "a.example"));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_become_canonical),     cmocka_unit_test(wrong_texts_are_refused_by_name_and_rule),
-        cmocka_unit_test(the_refusal_names_the_name), cmocka_unit_test(uris_have_a_bounded_length),
-        cmocka_unit_test(no_type_is_no_name),         cmocka_unit_test(sets_are_equal_in_any_order),
+        cmocka_unit_test(texts_become_canonical),
+        cmocka_unit_test(wrong_texts_are_refused_by_name_and_rule),
+        cmocka_unit_test(the_refusal_names_the_name),
+        cmocka_unit_test(uris_have_a_bounded_length),
+        cmocka_unit_test(no_type_is_no_name),
+        cmocka_unit_test(sets_are_equal_in_any_order),
+        cmocka_unit_test(only_whole_labels_are_above_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
