@@ -47,6 +47,29 @@ refuse(struct ra *ra, struct request *rq, const struct intent *intent, const uin
     return fail(rq, ERR_CONFLICT, "somebody else has decided at the same moment");
 }
 
+/* What the template is now counts, and not what it was when the enrolment came. Who has just disabled it must not wait until we have heard. */
+static enum error
+check_template(struct ra *ra, struct request *rq, const struct intent *intent)
+{
+    const Pb__Template *template;
+    enum error error = directory_refresh(ra, rq);
+
+    if (!error)
+        error = directory_find_template(ra, rq, intent->plan->template_, &template);
+    if (error || template->enabled)
+        return error;
+    return fail(rq, ERR_DENIED, "the template %s was disabled while the enrolment waited: deny it, or enable the template", template->name);
+}
+
+/* The refusal of an approval is on record, and the enrolment waits on. */
+static enum error
+record_refusal(struct ra *ra, struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request)
+{
+    if (rq->failure.kind != ERR_DENIED)
+        return rq->failure.kind;
+    return store_refusal(ra, rq, audit_approval_refused(rq, intent, request));
+}
+
 enum error
 approve(struct ra *ra, struct request *rq, const Pb__ApproveRequest *request, Pb__ApproveReply *ret_reply)
 {
@@ -66,6 +89,8 @@ approve(struct ra *ra, struct request *rq, const Pb__ApproveRequest *request, Pb
         return error;
     request_note(rq, "intent", "%s", bytes_hex(rq->arena, id, 0));
     request_note(rq, "decision", "%s by %s", request->deny ? "denied" : "approved", request->operator_);
+    if (!request->deny && intent.status == INTENT_PENDING && check_template(ra, rq, &intent) != OK)
+        return record_refusal(ra, rq, &intent, request);
     const char *reason = !text_is_empty(request->reason) ? request->reason : "an operator has refused the enrolment";
     const char *record = audit_decided(rq, &intent, request);
     (void)SHA256(intent.plan->public_key.data, intent.plan->public_key.len, key_sha256);
@@ -73,5 +98,8 @@ approve(struct ra *ra, struct request *rq, const Pb__ApproveRequest *request, Pb
     if (error)
         return error;
     ret_reply->approved = !request->deny;
-    return changed ? OK : refuse(ra, rq, &intent, key_sha256);
+    if (changed)
+        return OK;
+    (void)refuse(ra, rq, &intent, key_sha256);
+    return record_refusal(ra, rq, &intent, request);
 }

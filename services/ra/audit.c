@@ -201,6 +201,17 @@ audit_decided(struct request *rq, const struct intent *intent, const Pb__Approve
 }
 
 const char *
+audit_approval_refused(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request)
+{
+    struct buffer out = begin(rq, "approval.refused");
+
+    put_intent(rq, &out, intent);
+    put_text(&out, "operator", request->operator_);
+    put_failure(rq, &out);
+    return end(rq, &out);
+}
+
+const char *
 audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *request)
 {
     struct buffer out = begin(rq, "enroll.refused");

@@ -260,6 +260,8 @@ const char *audit_ca_created(struct request *rq, const Pb__CaCreated *created);
 const char *audit_configuration_changed(struct request *rq, const Pb__ConfigurationChanged *changed);
 /* What an operator decided about a pending one. */
 const char *audit_decided(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request);
+/* An approval that is refused; why is rq's failure. */
+const char *audit_approval_refused(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request);
 const char *audit_key_blocked(struct request *rq, const struct revocation *revocation);
 
 /* ---- wishes.c --------------------------------------------------------------------------------------------------------------------------- */

@@ -41,24 +41,29 @@ authority_cache_forget(struct authority_cache *cache)
     atomic_fetch_add(&cache->epoch, 1);
 }
 
+/* Of a CA, or of a template. */
 static void
-heard_of_authority(void *cache, const char *name)
+heard_of_change(void *context, const char *name)
 {
-    authority_cache_forget(cache);
+    struct signer *signer = context;
+
+    authority_cache_forget(signer->authorities);
+    template_use_forget(signer->template_use);
 }
 
 static void
 heard_all(void *context, int64_t until_ms)
 {
-    struct authority_cache *cache = context;
+    struct signer *signer = context;
 
-    atomic_store(&cache->heard_ms, until_ms);
+    atomic_store(&signer->authorities->heard_ms, until_ms);
+    template_use_heard(signer->template_use, until_ms);
 }
 
 enum error
 authorities_follow(struct signer *signer, struct request *rq)
 {
-    return db_listen_surely(signer->db, rq, "ca_changed", heard_of_authority, heard_all, signer->authorities);
+    return db_listen_surely(signer->db, rq, "ca_changed", heard_of_change, heard_all, signer);
 }
 
 static bool

@@ -8,6 +8,7 @@ signer_init(struct signer *signer)
 {
     signer->authorities = authority_cache_new();
     signer->templates = template_cache_new();
+    signer->template_use = template_use_new();
     signer->responders = delegates_new(&responder_kind);
     signer->scep_ras = delegates_new(&scep_ra_kind);
     signer->crew = workers_new("sign", CREW_SIZE, 0, NULL);
@@ -24,6 +25,7 @@ signer_free(struct signer *signer)
 {
     authority_cache_free(signer->authorities);
     template_cache_free(signer->templates);
+    template_use_free(signer->template_use);
     delegates_free(signer->responders);
     delegates_free(signer->scep_ras);
     workers_free(signer->crew);

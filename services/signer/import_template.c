@@ -61,6 +61,7 @@ import_template(struct signer *signer, struct request *rq, const Pb__ImportTempl
         error = configuration_write(signer->outbox, signer->db, rq, write_template, &import, &change);
     if (error != OK)
         return error;
+    template_use_forget(signer->template_use);
     ret_reply->version = import.version;
     ret_reply->changed = change.action != NULL;
     return OK;

@@ -81,6 +81,8 @@ prepare(struct signer *signer, struct request *rq, struct signing *signing)
     if (error == OK)
         error = template_load(signer, rq, intent.about->template_, intent.about->template_version, &template);
     if (error == OK)
+        error = template_check_use(signer, rq, intent.about->template_);
+    if (error == OK)
         error = intent_check(rq, &intent, template, signing->authority);
     if (error != OK)
         return error;

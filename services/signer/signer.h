@@ -44,6 +44,7 @@ struct signer {
     size_t warrant_key_count;
     struct authority_cache *authorities;
     struct template_cache *templates;
+    struct template_use *template_use;
     struct delegates *responders, *scep_ras;
     struct workers *crew; /* of sign_certificates.c */
     struct metric *certificates, *crls, *ocsp_responses, *scep_replies, *lint_refusals, *bad_signatures;
@@ -170,7 +171,7 @@ struct authority_cache *authority_cache_new(void);
 void authority_cache_free(struct authority_cache *cache);
 /* All of them are read anew: after a write. */
 void authority_cache_forget(struct authority_cache *cache);
-/* When another replica has written. */
+/* When another replica has written, a CA or a template. */
 enum error authorities_follow(struct signer *signer, struct request *rq) MUST_CHECK;
 enum error authority_load(struct signer *signer, struct request *rq, const char *name, const struct authority **ret_authority) MUST_CHECK;
 
@@ -191,6 +192,14 @@ enum error template_load(struct signer *signer, struct request *rq, const char *
     MUST_CHECK;
 /* Strict: every field, and the fields among each other. ERR_BAD_REQUEST. What is resolved lives in `arena`, and borrows from `about`. */
 enum error template_check(struct request *rq, struct arena *arena, const Pb__Template *about, struct template *ret_template) MUST_CHECK;
+/* template_use.c: whether certificates may be issued from it, in any version. ERR_DENIED: its newest one is disabled. Costs no round trip. */
+struct template_use *template_use_new(void);
+void template_use_free(struct template_use *use);
+enum error template_check_use(struct signer *signer, struct request *rq, const char *name) MUST_CHECK;
+/* Read anew: after a write. */
+void template_use_forget(struct template_use *use);
+/* All changes until then have been heard of. */
+void template_use_heard(struct template_use *use, int64_t until_ms);
 /* How the key type is called in templates: "rsa", "p256", … */
 const char *template_key_name(enum key_type type);
 
@@ -375,6 +384,8 @@ enum error store_set_scep_ra(struct signer *signer, struct request *rq, struct b
 /* version 0: the newest. `name` "": the newest of each. */
 enum error store_list_templates(struct db *db, struct request *rq, const char *name, uint32_t version, Pb__Template ***ret_templates,
                                 size_t *ret_count) MUST_CHECK;
+/* Those whose newest version is disabled. */
+enum error store_list_disabled_templates(struct db *db, struct request *rq, const char *const **ret_names, size_t *ret_count) MUST_CHECK;
 enum error store_add_template(struct db *db, struct request *rq, const Pb__Template *template, uint32_t *ret_version) MUST_CHECK;
 
 /* context.c: caches and metrics of a signer whose config is filled; the rest is main's. */

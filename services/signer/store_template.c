@@ -107,6 +107,22 @@ store_list_templates(struct db *db, struct request *rq, const char *name, uint32
     return OK;
 }
 
+enum error
+store_list_disabled_templates(struct db *db, struct request *rq, const char *const **ret_names, size_t *ret_count)
+{
+    static const struct db_statement list_disabled = {
+        "list_disabled_templates",
+        "SELECT coalesce(array_agg(name), '{}') FROM (SELECT DISTINCT ON (name) name, enabled FROM ca.template ORDER BY name, version DESC) AS newest"
+        " WHERE NOT enabled"};
+    struct db_rows *rows;
+    enum error error = DB_QUERY0(db, rq, &list_disabled, &rows);
+
+    if (error != OK)
+        return error;
+    *ret_count = db_text_array(rows, 0, 0, ret_names);
+    return OK;
+}
+
 /* Two imports at one moment: the second is refused by the primary key, as a conflict. */
 static const struct db_statement add_template = {
     "add_template", "INSERT INTO ca.template (" TEMPLATE_COLUMNS ") "

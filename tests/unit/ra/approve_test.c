@@ -82,6 +82,27 @@ a_key_that_was_blocked_meanwhile_is_not_certified(void **state)
     assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), ERR_DENIED);
     assert_int_equal(signer.signed_certificates, 0);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.approved'"), 0);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'approval.refused' AND detail ->> 'result' = 'denied'"), 1);
+}
+
+static void
+a_template_that_was_disabled_meanwhile_issues_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__EnrollRequest *request;
+    Pb__EnrollReply reply = PB__ENROLL_REPLY__INIT;
+    struct bytes id = make_pending(fixture, &request);
+
+    signer.templates[0]->enabled = false;
+    assert_int_equal(decide(fixture, id, false), ERR_DENIED);
+    assert_non_null(strstr(fixture->rq->failure.message, "Web Server was disabled"));
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.intent WHERE status = 'pending'"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'approval.refused' AND detail ->> 'operator' = 'olga'"), 1);
+    assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'enroll.approved'"), 0);
+    signer.templates[0]->enabled = true;
+    assert_int_equal(decide(fixture, id, false), OK);
+    assert_int_equal(enroll(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(reply.status, PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED);
 }
 
 static void
@@ -102,6 +123,7 @@ main(void)
         CASE(approved_it_is_issued_to_who_asks_again),
         CASE(denied_it_is_refused_for_good_with_the_reason),
         CASE(a_key_that_was_blocked_meanwhile_is_not_certified),
+        CASE(a_template_that_was_disabled_meanwhile_issues_nothing),
         CASE(refuses_what_is_not_there),
     };
 

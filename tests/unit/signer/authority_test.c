@@ -57,7 +57,7 @@ a_ca_is_remembered_while_everything_is_heard(void **state)
 {
     for (int i = 0; i < 10; i++) {
         ahead_ms += 4000;
-        hear_all_until(signer.authorities, clock_monotonic_ms() - 100);
+        hear_all_until(&signer, clock_monotonic_ms() - 100);
         assert_false(is_read());
     }
     ahead_ms += 6000;
@@ -68,12 +68,30 @@ static void
 a_ca_that_has_changed_is_read_again(void **state)
 {
     assert_false(is_read());
-    hear(signer.authorities, "root");
-    hear_all_until(signer.authorities, clock_monotonic_ms());
+    hear(&signer, "root");
+    hear_all_until(&signer, clock_monotonic_ms());
     assert_true(is_read());
     assert_false(is_read());
-    hear(signer.authorities, NULL); /* something may have been missed */
+    hear(&signer, NULL); /* something may have been missed */
     assert_true(is_read());
+}
+
+/* Another replica has imported it. */
+static void
+a_template_that_was_disabled_elsewhere_is_out_of_use_when_that_is_heard(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    assert_int_equal(template_check_use(&signer, rq, "Web Server"), OK);
+    rq->sql_round_trips = 0;
+    assert_int_equal(template_check_use(&signer, rq, "Web Server"), OK);
+    assert_int_equal(rq->sql_round_trips, 0);
+    postgres_kit_run(postgres, "CREATE TEMP TABLE newest AS SELECT * FROM ca.template WHERE name = 'Web Server';"
+                               "UPDATE newest SET version = 2, enabled = false; INSERT INTO ca.template SELECT * FROM newest");
+    assert_int_equal(template_check_use(&signer, rq, "Web Server"), OK);
+    hear(&signer, "Web Server");
+    assert_int_equal(template_check_use(&signer, rq, "Web Server"), ERR_DENIED);
+    assert_int_equal(template_check_use(&signer, rq, "Code-Signing"), OK);
 }
 
 int
@@ -83,6 +101,7 @@ main(void)
         cmocka_unit_test(a_ca_is_read_again_when_nothing_is_heard),
         cmocka_unit_test(a_ca_is_remembered_while_everything_is_heard),
         cmocka_unit_test(a_ca_that_has_changed_is_read_again),
+        cmocka_unit_test(a_template_that_was_disabled_elsewhere_is_out_of_use_when_that_is_heard),
     };
 
     log_open("authority-test", "1", LOG_LEVEL_ERROR);

@@ -461,6 +461,44 @@ refuses_what_ca_or_template_forbid(void **state)
     }
 }
 
+/* Its newest version says so, and the intents were planned with the one before. */
+static void
+set_enabled(struct request *rq, const char *template, bool enabled)
+{
+    Pb__ImportTemplateRequest request = PB__IMPORT_TEMPLATE_REQUEST__INIT;
+    Pb__ImportTemplateReply reply = PB__IMPORT_TEMPLATE_REPLY__INIT;
+    Pb__Template **newest;
+    size_t count;
+
+    assert_int_equal(store_list_templates(signer.db, rq, template, 0, &newest, &count), OK);
+    newest[0]->enabled = enabled;
+    request.template_ = newest[0];
+    request.operator_ = "olga";
+    assert_int_equal(import_template(&signer, rq, &request, &reply), OK);
+    assert_true(reply.changed);
+}
+
+static void
+a_disabled_template_signs_nothing_in_any_version(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct wish wish = usual_wish(rq);
+    struct bytes certificate = BYTES_NONE;
+
+    wish.template = "TLS-Server-Internal";
+    assert_int_equal(sign(rq, &wish, &certificate), OK);
+    set_enabled(rq, wish.template, false);
+    assert_int_equal(sign(rq, &wish, &certificate), ERR_DENIED);
+    assert_string_equal(rq->failure.message, "the template TLS-Server-Internal is disabled");
+    failure_clear(rq);
+    rq->sql_round_trips = 0;
+    struct wish other = usual_wish(rq);
+    assert_int_equal(sign(rq, &other, &certificate), OK);
+    assert_int_equal(rq->sql_round_trips, 0);
+    set_enabled(rq, wish.template, true);
+    assert_int_equal(sign(rq, &wish, &certificate), OK);
+}
+
 static void
 a_mail_address_in_the_subject_is_one_of_the_names(void **state)
 {
@@ -522,6 +560,7 @@ without_the_database_known_cas_still_sign(void **state)
     assert_int_equal(sign(first, &wish, &certificate), OK);
     postgres_kit_kill(postgres);
     authority_cache_forget(signer.authorities);
+    template_use_forget(signer.template_use);
     assert_int_equal(sign(rq, &wish, &certificate), OK);
     postgres_kit_start_again(postgres);
 }
@@ -541,6 +580,7 @@ main(void)
         cmocka_unit_test(refuses_warrants_that_are_not_ras),
         cmocka_unit_test(refuses_a_warranted_text_that_is_no_intent),
         cmocka_unit_test(refuses_what_ca_or_template_forbid),
+        cmocka_unit_test(a_disabled_template_signs_nothing_in_any_version),
         cmocka_unit_test(a_mail_address_in_the_subject_is_one_of_the_names),
         cmocka_unit_test(without_the_hsm_it_is_unavailable_and_then_well_again),
         cmocka_unit_test(a_signature_that_does_not_verify_never_leaves),
