@@ -143,7 +143,7 @@ follow(void *context)
     while (!follower_is_stopping(follower)) {
         natsStatus status = hold_session(follower);
         follower->lag = -1;
-        const char *why = nats_GetLastError(NULL);
+        const char *why = status == NATS_NOT_FOUND ? "its consumer is not there: signetctl migrate makes it" : nats_GetLastError(NULL);
         if (!is_ordinary_end(status) && status != told)
             log_line(LOG_LEVEL_WARNING, "events.not_followed", "subject", follower->about.subject, "status", natsStatus_GetText(status), "detail",
                      why == NULL ? "" : why, NULL);

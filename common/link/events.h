@@ -41,11 +41,15 @@ struct events_follower {
     void (*missed)(void *context); /* only without durable */
 };
 
-/* Starts following, now or as soon as the bus is there. The struct is copied. */
+/* Starts following, now or as soon as the bus, and the consumer of `durable`, is there. The struct is copied. */
 enum error events_follow(struct bus *bus, struct request *rq, const struct events_follower *follower) MUST_CHECK;
 
 /* Creates SIGNET_EVENTS (file storage) when it is not there. For `signetctl migrate` and the outbox relay. */
 enum error events_ensure_streams(struct bus *bus, struct request *rq) MUST_CHECK;
+
+/* What a durable follower follows: remembers, for all replicas of a service, which events of this subject they have handled. For `signetctl migrate`;
+ * the same again changes nothing. */
+enum error events_ensure_consumer(struct bus *bus, struct request *rq, const char *durable, const char *subject) MUST_CHECK;
 
 /* Events not yet handled by this process's durable followers; -1 when unknown. */
 int64_t events_lag(void *bus);

@@ -1,6 +1,7 @@
 /*
  * A durable follower: all replicas of a service share one consumer on the stream, which remembers what was acknowledged. The thread of events.c
- * comes here with a connection; the handler is called with a batch; the acknowledgement follows its success.
+ * comes here with a connection; the handler is called with a batch; the acknowledgement follows its success. Services do not make their consumers
+ * (`signetctl migrate` does): who may make one may have it deliver every event.
  *
  * Whatever dies on the way (this process, the server, the connection) leaves events unacknowledged: they come again after ACK_WAIT_MS.
  */
@@ -34,25 +35,50 @@ struct fetched {
 };
 
 static natsStatus
-ensure_consumer(const struct follower *follower, jsCtx *js, jsErrCode *ret_code)
+open_context(natsConnection *nats, jsCtx **ret_js)
 {
+    jsOptions options;
+    jsOptions_Init(&options);
+    options.Wait = API_WAIT_MS;
+    return natsConnection_JetStream(ret_js, nats, &options);
+}
+
+static natsStatus
+ensure_consumer(natsConnection *nats, const char *durable, const char *subject, jsErrCode *ret_code)
+{
+    AUTO(jsCtx, js) = NULL;
+    natsStatus status = open_context(nats, &js);
+    if (status != NATS_OK)
+        return status;
     jsConsumerConfig config;
     jsConsumerConfig_Init(&config);
-    config.Durable = follower->about.durable;
-    config.FilterSubject = follower->about.subject;
+    config.Durable = durable;
+    config.FilterSubject = subject;
     config.DeliverPolicy = js_DeliverAll;
     config.AckPolicy = js_AckExplicit;
     config.AckWait = ACK_WAIT_MS * INT64_C(1000000);
     return js_AddConsumer(NULL, js, EVENTS_STREAM, &config, NULL, ret_code);
 }
 
+enum error
+events_ensure_consumer(struct bus *bus, struct request *rq, const char *durable, const char *subject)
+{
+    AUTO_STRUCT(bus_link, link) = bus_hold_streams(bus);
+    enum error error = bus_link_check(link, rq);
+    if (error)
+        return error;
+    jsErrCode code = 0;
+    natsStatus status = ensure_consumer(link->nats, durable, subject, &code);
+    if (status == NATS_OK)
+        return OK;
+    return fail_privately(rq, ERR_UNAVAILABLE, "a consumer of the event stream cannot be made: has nats-server the configuration of this version?",
+                          "%s: %s (JetStream %d)", durable, natsStatus_GetText(status), (int)code);
+}
+
 static natsStatus
 subscribe(const struct follower *follower, jsCtx *js, natsSubscription **ret_subscription)
 {
     jsErrCode code = 0;
-    natsStatus status = ensure_consumer(follower, js, &code);
-    if (status != NATS_OK)
-        return status;
     /* Bound to the consumer: the library must not delete it when the subscription ends. */
     jsSubOptions options;
     jsSubOptions_Init(&options);
@@ -203,12 +229,9 @@ ask_lag(struct follower *follower, jsCtx *js)
 natsStatus
 follow_durable(struct follower *follower, natsConnection *nats)
 {
-    jsOptions options;
-    jsOptions_Init(&options);
-    options.Wait = API_WAIT_MS;
     AUTO(jsCtx, js) = NULL;
     natsSubscription *subscription = NULL;
-    natsStatus status = natsConnection_JetStream(&js, nats, &options);
+    natsStatus status = open_context(nats, &js);
     if (status == NATS_OK)
         status = subscribe(follower, js, &subscription);
     if (status == NATS_OK && !follower_enter(follower, subscription))

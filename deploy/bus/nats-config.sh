@@ -48,10 +48,13 @@ function answer_all_callers(cell, list,    parts, n, i, names, k, m) {
     }
     return list
 }
+function durable(user, subject) { gsub(/\./, "-", subject); return user "-" subject }
 /^#/ || /^[ \t]*$/ { next }
 NR == FNR {
     n = split(trim($2), parts, ",")
     for (i = 1; i <= n; i++) if (parts[i] != "-") callers[parts[i]] = callers[parts[i]] " " trim($1)
+    n = split(trim($5), parts, ",")
+    for (i = 1; i <= n; i++) if (parts[i] !~ /^[~-]/) consumers[++consumer_count] = durable(trim($1), parts[i])
     next
 }
 {
@@ -66,21 +69,20 @@ NR == FNR {
         publish = add(publish, "$JS.API.STREAM.INFO.SIGNET_EVENTS")
         publish = add(publish, "$JS.API.STREAM.CREATE.SIGNET_EVENTS")
     }
+    # Who may make a consumer may have it deliver any event to any subject: so no service may, and signetctl migrate does it for them.
+    for (i = 1; user == "signetctl" && i <= consumer_count; i++) {
+        publish = add(publish, "$JS.API.CONSUMER.DURABLE.CREATE.SIGNET_EVENTS." consumers[i])
+        publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." consumers[i])
+        publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." consumers[i] ".>")
+    }
     n = hears == "-" ? 0 : split(hears, subjects, ",")
     for (i = 1; i <= n; i++) {
-        # Who may make a consumer may have it deliver any event to any subject: so nobody may who does not need one.
         is_live = sub(/^~/, "", subjects[i])
         subscribe = add(subscribe, "signet.event." subjects[i])
         if (is_live) continue
-        durable = user "-" subjects[i]
-        gsub(/\./, "-", durable)
-        publish = add(publish, "$JS.API.STREAM.INFO.SIGNET_EVENTS")
-        publish = add(publish, "$JS.API.CONSUMER.DURABLE.CREATE.SIGNET_EVENTS." durable)
-        publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." durable)
-        publish = add(publish, "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS." durable ".>")
-        publish = add(publish, "$JS.API.CONSUMER.INFO.SIGNET_EVENTS." durable)
-        publish = add(publish, "$JS.API.CONSUMER.MSG.NEXT.SIGNET_EVENTS." durable)
-        publish = add(publish, "$JS.ACK.SIGNET_EVENTS." durable ".>")
+        publish = add(publish, "$JS.API.CONSUMER.INFO.SIGNET_EVENTS." durable(user, subjects[i]))
+        publish = add(publish, "$JS.API.CONSUMER.MSG.NEXT.SIGNET_EVENTS." durable(user, subjects[i]))
+        publish = add(publish, "$JS.ACK.SIGNET_EVENTS." durable(user, subjects[i]) ".>")
     }
     # Who hears events gets each with a reply subject. allow_responses would keep them all for its whole time, and nats-server 2.9 walks them at
     # every message once they are 4096. So hearers answer whoever may call them (signetctl) by the name of the inbox.

@@ -9,6 +9,7 @@ from permissions_kit import events, permissions
 
 TABLE = permissions()
 CALLS = sorted({subject for row in TABLE.values() for subject in row["calls"] | row["serves"]})
+CONSUMERS = {f"{service}-{subject.replace('.', '-')}": service for service, row in TABLE.items() for subject in row["hears"] - row["live"]}
 EVENTS = sorted(event["subject"] for event in events())
 
 
@@ -33,19 +34,23 @@ def test_a_service_uses_its_own_subjects_and_no_other(stack, service):
         # Health is what every service serves, through common/link.
         serves = row["serves"] | ({"health.report"} if service != "signetctl" else set())
         expect(subject in serves, bus.may_subscribe, "subscribe", f"signet.{concrete(subject)}.*")
+    # Who makes a consumer, or makes it anew, says which events it delivers, and where: that is for signetctl, and for these alone.
+    for consumer in CONSUMERS:
+        for call in ("DURABLE.CREATE", "CREATE"):
+            expect(service == "signetctl", bus.may_publish, "publish", f"$JS.API.CONSUMER.{call}.SIGNET_EVENTS.{consumer}")
+        for call in ("INFO", "MSG.NEXT"):
+            expect(CONSUMERS[consumer] == service, bus.may_publish, "publish", f"$JS.API.CONSUMER.{call}.SIGNET_EVENTS.{consumer}")
     for subject in EVENTS:
         if subject not in row["announces"]:
             expect(False, bus.may_publish, "publish", "signet.event." + subject)
         expect(subject in row["hears"], bus.may_subscribe, "subscribe", "signet.event." + subject)
-        consumer = f"{service}-{subject.replace('.', '-')}"
-        for call in ("DURABLE.CREATE", "CREATE", "INFO", "MSG.NEXT"):
-            expect(subject in row["hears"] - row["live"], bus.may_publish, "publish", f"$JS.API.CONSUMER.{call}.SIGNET_EVENTS.{consumer}")
     for other in TABLE:
         expect(other == service, bus.may_subscribe, "subscribe", f"_INBOX.{other}.x")
     for subject in (">", "signet.>", "_INBOX.>", "$SYS.>"):
         expect(False, bus.may_subscribe, "subscribe", subject)
     for subject in ("$JS.API.STREAM.DELETE.SIGNET_EVENTS", "$JS.API.STREAM.PURGE.SIGNET_EVENTS", "$JS.API.STREAM.MSG.DELETE.SIGNET_EVENTS",
-                    "$JS.API.CONSUMER.DELETE.SIGNET_EVENTS.inventory-certificate-issued", "$SYS.REQ.SERVER.PING"):
+                    "$JS.API.STREAM.UPDATE.SIGNET_EVENTS", "$JS.API.STREAM.MSG.GET.SIGNET_EVENTS", "$JS.API.DIRECT.GET.SIGNET_EVENTS",
+                    "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS", "$JS.API.CONSUMER.CREATE.SIGNET_EVENTS.other", "$JS.API.CONSUMER.DELETE.SIGNET_EVENTS.inventory-certificate-issued", "$SYS.REQ.SERVER.PING"):
         expect(False, bus.may_publish, "publish", subject)
     bus.close()
     assert not wrong

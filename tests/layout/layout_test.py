@@ -85,6 +85,11 @@ def test_each_event_heard_has_its_file(event):
         assert (ROOT / "services" / service / f"on_{snake(event['name'])}.c").exists()
 
 
+def test_migrate_makes_the_consumers_of_what_is_heard_durably():
+    made = re.findall(r'^    \{"([^"]+)", "([^"]+)"\},$', (ROOT / "services/signetctl/migrate_run.c").read_text(), re.MULTILINE)
+    assert sorted(made) == sorted((service, subject) for service, row in permissions().items() for subject in row["hears"] - row["live"])
+
+
 def linked(program):
     words = subprocess.run(["readelf", "-d", str(BUILD / "bin" / program)], capture_output=True, text=True, check=True).stdout
     return {re.sub(r"\.so.*", "", name) for name in re.findall(r"\(NEEDED\).*\[(.*?)\]", words)}

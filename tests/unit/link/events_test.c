@@ -90,6 +90,8 @@ follow(struct bus *bus, struct request *rq, const char *durable, int batch, stru
                                        .context = hearer,
                                        .batch = batch,
                                        .missed = durable == NULL ? miss : NULL};
+    if (durable != NULL)
+        assert_int_equal(events_ensure_consumer(bus, rq, durable, SUBJECT), OK);
     assert_int_equal(events_follow(bus, rq, &follower), OK);
 }
 

@@ -359,6 +359,8 @@ calls_go_on_while_the_stream_has_no_room(void **state)
     struct outbox *outbox = open_outbox(busy, fixture->rq);
     struct events_follower follower = {
         .durable = "all", .subject = SUBJECT, .type = &pb__certificate_revoked__descriptor, .handle = count_events, .context = &heard};
+    assert_int_equal(events_ensure_streams(busy, fixture->rq), OK);
+    assert_int_equal(events_ensure_consumer(busy, fixture->rq, "all", SUBJECT), OK);
     assert_int_equal(events_follow(busy, fixture->rq, &follower), OK);
     struct rpc_options options = {.threads = 1, .queue_limit = 8};
     assert_int_equal(rpc_serve(busy, fixture->rq, &health.base, NULL, &options), OK);
