@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include <openssl/bn.h>
 #include <openssl/evp.h>
 
 #include "base/bytes.h"
@@ -17,17 +18,26 @@
 
 DEFINE_AUTO(EVP_PKEY, EVP_PKEY_free);
 
-/* ---- acme_jws.c: an account's key (ES256) ---- */
+/* ---- acme_jws.c: an account's key (ES256), and signatures that are begun before the clock starts ---- */
 
 struct account_key {
-    EVP_PKEY *key;
+    BIGNUM *secret;
+    BN_CTX *numbers; /* to compute with, for one thread */
     const char *jwk;
     const char *thumbprint;
 };
 
 struct account_key account_key_new(struct arena *arena);
+void account_key_free(struct account_key *key);
+
+struct signer;
+
+/* For all clients: so many signatures are begun at once, those after them when they are needed. */
+struct signer *signer_new(struct arena *arena, size_t signatures);
+void signer_free(struct signer *signer);
 /* The body of a POST; `kid` NULL: with the key itself. */
-struct bytes jws_format(struct arena *arena, const struct account_key *key, const char *kid, const char *nonce, const char *url, const char *payload);
+struct bytes jws_format(struct arena *arena, struct signer *signer, const struct account_key *key, const char *kid, const char *nonce,
+                        const char *url, const char *payload);
 
 /* ---- acme_responder.c: http-01, a place per client, each with its newest challenge ---- */
 
@@ -42,6 +52,7 @@ void responder_stop(struct responder *responder);
 struct load {
     const char *directory_url;
     const struct server *server;
+    struct signer *signer;
     struct responder *responder; /* NULL: orders are to be born ready */
     const char **names;          /* one for each order */
     const char **csrs;           /* base64url */
@@ -49,6 +60,7 @@ struct load {
     size_t orders;
     atomic_size_t next;
     atomic_size_t requests, polls, errors; /* signed requests of orders; those of them that only waited */
+    int64_t took_us, used_us;              /* by the clock, and of this program's processor time */
     pthread_barrier_t begin;               /* accounts are made before the clock starts */
 };
 

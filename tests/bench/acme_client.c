@@ -89,7 +89,7 @@ post(struct session *session, struct request *rq, const char *url, const char *p
     enum error error = session->nonce[0] != '\0' ? OK : call(session, rq, session->new_nonce_url, BYTES_NONE, &answer);
     if (error)
         return error;
-    struct bytes body = jws_format(rq->arena, &session->key, session->kid, session->nonce, url, payload);
+    struct bytes body = jws_format(rq->arena, session->load->signer, &session->key, session->kid, session->nonce, url, payload);
     session->nonce[0] = '\0';
     if (session->kid != NULL)
         atomic_fetch_add(&session->load->requests, 1);
@@ -297,6 +297,6 @@ client_run(void *context)
         else
             count_error(&session, rq, load->names[number]);
     }
-    EVP_PKEY_free(session.key.key);
+    account_key_free(&session.key);
     return NULL;
 }

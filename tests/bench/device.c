@@ -15,12 +15,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "connection.h"
+#include "processor.h"
 
 #define CALLERS_MAX 1000
 #define COUNT_MAX 10000000
@@ -79,21 +79,11 @@ caller(void *context)
     return NULL;
 }
 
-static int64_t
-used_us(void)
-{
-    struct timespec used;
-
-    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0)
-        die("the processor time cannot be read");
-    return used.tv_sec * INT64_C(1000000) + used.tv_nsec / 1000;
-}
-
 static void
 run(struct load *load, size_t callers)
 {
     pthread_t threads[CALLERS_MAX];
-    int64_t begin_us = clock_monotonic_us(), used_before_us = used_us();
+    int64_t begin_us = clock_monotonic_us(), used_before_us = processor_used_us();
 
     for (size_t i = 0; i < callers; i++)
         if (pthread_create(&threads[i], NULL, caller, load) != 0)
@@ -101,7 +91,7 @@ run(struct load *load, size_t callers)
     for (size_t i = 0; i < callers; i++)
         pthread_join(threads[i], NULL);
     load->took_us = clock_monotonic_us() - begin_us;
-    load->used_us = used_us() - used_before_us;
+    load->used_us = processor_used_us() - used_before_us;
 }
 
 static int
