@@ -134,12 +134,14 @@ def der(certificate):
 
 # ---- messages ----
 
-def envelope(content, recipients, cipher="aes128", rubbish_key=False, pieces=False, key_padding=None, recipient_id=None):
+def envelope(content, recipients, cipher="aes128", rubbish_key=False, pieces=False, key_padding=None, recipient_id=None, change=None):
     dotted, algorithm, key_len, block = CIPHERS[cipher]
     key, iv = os.urandom(key_len), os.urandom(block)
     padder = padding.PKCS7(block * 8).padder()
     run = Cipher(algorithm(key * 3 if cipher == "des" else key), modes.CBC(iv)).encryptor()
     encrypted = run.update(padder.update(content) + padder.finalize()) + run.finalize()
+    if change is not None:
+        encrypted = change(encrypted)
     infos = b""
     for certificate in recipients:
         wrapped = certificate.public_key().encrypt(key, key_padding or rsa_padding.PKCS1v15())
@@ -304,7 +306,7 @@ class Device:
         if nonce is not None:
             attributes.append((SENDER_NONCE, tlv(4, nonce)))
         body = envelope(content, recipients, cipher, rubbish_key=wrong.pop("rubbish_key", False), pieces=pieces, key_padding=wrong.pop("key_padding", None),
-                        recipient_id=wrong.pop("recipient_id", None))
+                        recipient_id=wrong.pop("recipient_id", None), change=wrong.pop("change", None))
         key, certificate = wrong.pop("signer", (self.key, self.certificate))
         return signed(body, key, certificate, attributes, digest, **wrong)
 

@@ -226,6 +226,29 @@ verify_sha1(EVP_PKEY *key, struct bytes message, struct bytes signature)
     return good;
 }
 
+bool
+csr_is_proven(struct bytes der)
+{
+    struct der outer = der_of(der), request, around, info;
+    struct bytes algorithm, spki;
+    struct csr csr;
+
+    if (!der_enter(&outer, DER_SEQUENCE, &request) || !der_take_whole(&request, NULL, &csr.info) || !der_take_whole(&request, NULL, &algorithm) ||
+        !der_take_bits(&request, &csr.signature))
+        return false;
+    around = der_of(csr.info);
+    if (!der_enter(&around, DER_SEQUENCE, &info) || !der_skip(&info) || !der_skip(&info) || !der_take_whole(&info, NULL, &spki))
+        return false;
+    public_key_parse_any(spki, &csr.key);
+    AUTO(EVP_PKEY, key) = public_key_try_import(&csr.key);
+    if (key == NULL)
+        return false;
+    if (csr.key.type == KEY_RSA && is_sha1_with_rsa(algorithm))
+        return verify_sha1(key, csr.info, csr.signature);
+    csr.algorithm = signature_algorithm_parse(algorithm);
+    return signature_algorithm_fits(csr.algorithm, csr.key.type) && signature_verify_with(key, csr.algorithm, csr.info, csr.signature);
+}
+
 enum error
 csr_verify(struct request *rq, const struct csr *csr)
 {

@@ -39,6 +39,8 @@ enum error csr_parse(struct request *rq, struct bytes der, struct csr *ret_csr) 
 enum error csr_parse_legacy(struct request *rq, struct bytes der, struct csr *ret_csr) MUST_CHECK;
 /* Whether these octets are such a request. */
 bool csr_is_sha1_signed(struct bytes der);
+/* Whether they begin with a request, signed by the key that it names; of SHA-1, too. Nothing else of it is looked at, nor is what follows it. */
+bool csr_is_proven(struct bytes der);
 enum error csr_verify(struct request *rq, const struct csr *csr) MUST_CHECK;
 
 /*

@@ -9,7 +9,7 @@ struct wanted {
     struct bytes issuer, serial;
 };
 
-/* IssuerAndSerialNumber; the issuer must be ours. */
+/* IssuerAndSerialNumber; the issuer must be ours. One word for all else: see envelope.c. */
 static enum error
 read_issuer_and_serial(struct conversation *c, struct wanted *ret_wanted)
 {
@@ -18,7 +18,7 @@ read_issuer_and_serial(struct conversation *c, struct wanted *ret_wanted)
 
     if (!der_enter(&in, DER_SEQUENCE, &inside) || !der_at_end(&in) || !der_take_whole(&inside, NULL, &wanted.issuer) ||
         !der_take_unsigned(&inside, &wanted.serial) || !der_at_end(&inside))
-        return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "content", "the content is no IssuerAndSerialNumber");
+        return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_CERT_ID, "content", "the content is no IssuerAndSerialNumber");
     if (!authorities_have_subject(&c->ras, wanted.issuer))
         return refuse(c->rq, ERR_NOT_FOUND, FAIL_BAD_CERT_ID, "issuer", "the CA of this profile is another one");
     *ret_wanted = wanted;

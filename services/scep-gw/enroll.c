@@ -216,10 +216,14 @@ digest_request(const struct conversation *c, uint8_t ret_sha256[32])
     (void)SHA256(all.at, all.len, ret_sha256);
 }
 
-/* RFC 8894 wants SHA-256; what came before it signs with SHA-1, its certification request too. */
+/* The signature first, and one word for all that is wrong until it verifies: see envelope.c. RFC 8894 wants SHA-256; what came before it signs with
+ * SHA-1, its certification request too. */
 static enum error
 read_csr(struct conversation *c, struct csr *csr)
 {
+    if (!csr_is_proven(c->content))
+        return refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_MESSAGE_CHECK, "envelope",
+                      "the envelope does not open with our key, or holds no certification request that its own key has signed");
     enum error error = csr_parse_legacy(c->rq, c->content, csr);
 
     if (error == OK && csr->is_sha1_signed && !c->profile->about->legacy)

@@ -1,6 +1,8 @@
 /*
- * Envelopes: opened with the key that the signer unwraps, sealed for the certificate that the request was signed with, or with a password. A wrong
- * key, wrong padding and rubbish all end in the same refusal, because the signer answers a wrong wrapping with a key that fits nothing.
+ * Envelopes: opened with the key that the signer unwraps, sealed for the certificate that the request was signed with, or with a password. Nothing
+ * vouches for what is inside of an envelope, so whoever has caught one could send it again and again, changed, and learn its octets from what is said
+ * of it (Vaudenay's attack). Therefore nothing is said here: a wrong key, which the signer answers with one that fits nothing, and wrong padding give
+ * rubbish, and of rubbish the readers of the content say one thing only.
  */
 #include "scep.h"
 
@@ -38,7 +40,7 @@ envelope_cipher(struct bytes oid)
     return PB__SCEP_CIPHER__SCEP_CIPHER_UNSPECIFIED;
 }
 
-/* Encrypts or decrypts all of it; false when the padding is wrong. */
+/* Encrypts all of it with padding, or decrypts all of it and leaves the padding. */
 static bool
 run_cipher(const struct cipher *cipher, bool encrypt, struct bytes key, struct bytes iv, struct bytes from, uint8_t *to, size_t *ret_len)
 {
@@ -49,7 +51,8 @@ run_cipher(const struct cipher *cipher, bool encrypt, struct bytes key, struct b
     for (size_t i = 0; i < sizeof whole; i++)
         whole[i] = key.at[i % key.len];
     bool good = context != NULL && EVP_CipherInit_ex(context, cipher->evp(), NULL, whole, iv.at, encrypt ? 1 : 0) == 1 &&
-                EVP_CipherUpdate(context, to, &first, from.at, (int)from.len) == 1 && EVP_CipherFinal_ex(context, to + first, &last) == 1;
+                EVP_CIPHER_CTX_set_padding(context, encrypt ? 1 : 0) == 1 && EVP_CipherUpdate(context, to, &first, from.at, (int)from.len) == 1 &&
+                EVP_CipherFinal_ex(context, to + first, &last) == 1;
 
     EVP_CIPHER_CTX_free(context);
     wipe(whole, sizeof whole);
@@ -63,6 +66,20 @@ refuse_closed(struct request *rq)
     return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_MESSAGE_CHECK, "envelope", "the envelope does not open with our key");
 }
 
+/* RFC 5652 §6.3. All of it, where the padding is none. */
+static size_t
+length_without_padding(struct bytes plain, size_t block_len)
+{
+    size_t padding = plain.len == 0 ? 0 : plain.at[plain.len - 1];
+
+    if (padding == 0 || padding > block_len || padding > plain.len)
+        return plain.len;
+    for (size_t i = 1; i <= padding; i++)
+        if (plain.at[plain.len - i] != padding)
+            return plain.len;
+    return plain.len - padding;
+}
+
 enum error
 envelope_decrypt(struct request *rq, const struct cms_enveloped *enveloped, Pb__ScepCipher cipher, struct bytes key, struct bytes *ret_content)
 {
@@ -72,7 +89,9 @@ envelope_decrypt(struct request *rq, const struct cms_enveloped *enveloped, Pb__
 
     if (key.len != (size_t)about->key_len || !run_cipher(about, false, key, enveloped->iv, enveloped->content, plain, &len))
         return refuse_closed(rq);
-    *ret_content = BYTES(plain, len);
+    *ret_content = BYTES(plain, length_without_padding(BYTES(plain, len), (size_t)about->block_len));
+    if (ret_content->len == len)
+        request_note(rq, "envelope", "does not open with our key");
     return OK;
 }
 

@@ -208,7 +208,8 @@ bool peer_read(struct bytes der, struct peer *ret_peer);
 
 /* ---- envelope.c ---- */
 
-/* The content of the envelope, and the cipher that it was encrypted with. The refusals have the reasons of fail_info.c. */
+/* The content of the envelope, which is rubbish where it does not open, and the cipher that it was encrypted with. The refusals have the reasons of
+ * fail_info.c. */
 enum error envelope_open(struct scep *scep, struct request *rq, const struct profile *profile, const struct certificate *ra, struct bytes envelope,
                          struct bytes *ret_content, Pb__ScepCipher *ret_cipher) MUST_CHECK;
 /* For the key of `peer`; where that only signs, for who knows the password. ERR_BAD_REQUEST: there is none. */

@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
 from cryptography.hazmat.primitives import hashes
 
-from scep_kit import (DATA, ENVELOPED, FAILURE, MESSAGE_TYPE, RECIPIENT_NONCE, RENEWAL_REQ, RSA, SUCCESS, TRANSACTION, Device, Refused, Reply, csr,
-                      envelope, new_key, oid, self_signed, signed, tlv)
+from scep_kit import (DATA, ENVELOPED, FAILURE, GET_CERT, GET_CRL, MESSAGE_TYPE, PKCS_REQ, RECIPIENT_NONCE, RENEWAL_REQ, RSA, SUCCESS, TRANSACTION, Device,
+                      Refused, Reply, csr, envelope, integer, new_key, oid, self_signed, seq, signed, tlv)
 from stack_kit import until
 
 
@@ -88,6 +88,30 @@ def test_every_way_of_not_opening_looks_the_same(stack, device, phones):
     assert "hsm.worker-lost" not in stack.log("signer")
 
 
+def flipped(at):
+    """One bit of the cipher text: of that block nothing is left, and of the next one the bit is flipped; at -17, where the padding's length is."""
+    return lambda encrypted: encrypted[:at] + bytes([encrypted[at] ^ 0x80]) + encrypted[at:][1:]
+
+
+def test_a_caught_envelope_that_was_changed_tells_nothing_of_what_is_in_it(stack, device, phones):
+    """Who may ask whether the padding is right learns octet after octet (Vaudenay), and so the passphrase."""
+    places = (-17, -1, 0, 16, 200, -100)
+    request = csr(device.key, device.common_name, phones[1])
+    for kind in (PKCS_REQ, RENEWAL_REQ):
+        said = {(reply.status, reply.fail_info) for reply in (device.send(request, kind, change=flipped(at)) for at in places)}
+        assert said == {(FAILURE, "1")}
+    ca = device.ca()[1]
+    for kind, known in ((GET_CERT, integer(1 << 130)), (GET_CRL, integer(1))):
+        wanted = seq(ca.subject.public_bytes(), known)
+        said = {(reply.status, reply.fail_info) for reply in (device.send(wanted, kind, change=flipped(at)) for at in (-17, 0, 16))}
+        assert said == {(FAILURE, "4")}
+    polling = Device(phones[0], "polling.demo.test")
+    assert polling.enroll(phones[1]).status == SUCCESS
+    assert {polling.poll(change=flipped(at)).status for at in (-17, 0, 16)} == {SUCCESS}
+    # The operator is told.
+    assert '"envelope":"does not open with our key"' in stack.log("scep-gw")
+
+
 def test_a_key_that_is_wrapped_in_another_way(device, phones):
     oaep = oid("1.2.840.113549.1.1.7")
     body = envelope(csr(device.key, device.common_name, phones[1]), [device.ca()[0]]).replace(oid(RSA), oaep)
@@ -105,12 +129,12 @@ def test_a_request_of_another_key_inside(device, phones):
 def test_a_request_whose_own_signature_is_wrong(device, phones):
     spoiled = bytearray(csr(device.key, "spoiled.demo.test", phones[1]))
     spoiled[-1] ^= 1
-    assert device.send(bytes(spoiled)).fail_info == "2"
+    assert device.send(bytes(spoiled)).fail_info == "1"
 
 
 def test_a_request_that_is_none_and_one_for_a_ca(device, phones):
-    assert device.send(b"\x30\x00").fail_info == "2"
-    assert device.send(b"").fail_info == "2"
+    assert device.send(b"\x30\x00").fail_info == "1"
+    assert device.send(b"").fail_info == "1"
 
 
 def test_signed_with_another_key_than_its_certificate_is_told_so_and_the_log_names_the_transaction(stack, device, phones):

@@ -46,6 +46,7 @@ reads_and_verifies_every_kind_of_key(void **state)
         struct bytes der = kit_csr(rq->arena, &(struct kit_csr){.key = key, .subject = "/O=Example/CN=a.example", .names = "DNS:a.example"});
         assert_int_equal(csr_parse(rq, der, &csr), OK);
         assert_int_equal(csr_verify(rq, &csr), OK);
+        assert_true(csr_is_proven(der));
         assert_int_equal(csr.key.type, cases[i].type);
         assert_int_equal(csr.key.bits, cases[i].bits);
         assert_string_equal(public_key_name(rq->arena, &csr.key), cases[i].name);
@@ -109,6 +110,7 @@ sha1_proves_possession_to_who_asks_for_it(void **state)
         struct bytes der = kit_csr(rq->arena, &(struct kit_csr){.key = other, .subject = "/CN=a", .digest = EVP_get_digestbyname(cases[i].digest)});
         assert_int_equal(csr_parse_legacy(rq, der, &csr), cases[i].accepted ? OK : ERR_BAD_CSR);
         assert_int_equal(csr_is_sha1_signed(der), cases[i].is_sha1);
+        assert_int_equal(csr_is_proven(der), cases[i].accepted);
         if (!cases[i].accepted)
             continue;
         assert_int_equal(csr.is_sha1_signed, cases[i].is_sha1);
@@ -184,6 +186,7 @@ refuses_a_signature_that_is_not_of_this_request(void **state)
         assert_int_equal(csr_parse(rq, der, &csr), OK);
         assert_int_equal(csr_verify(rq, &csr), ERR_BAD_CSR);
         assert_string_equal(rq->failure.message, "the signature of the certification request does not verify");
+        assert_false(csr_is_proven(der));
     }
 }
 

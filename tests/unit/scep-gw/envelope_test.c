@@ -147,16 +147,58 @@ triple_des_is_for_legacy_profiles(void **state)
     }
 }
 
+/* Nothing is said of it: whoever changes a caught envelope must not learn whether its padding is right. */
 static void
-what_is_for_somebody_else_is_a_bad_message_check(void **state)
+what_is_for_somebody_else_is_rubbish(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
     struct bytes content, envelope = openssl_envelope(rq->arena, device_der, EVP_aes_128_cbc(), bytes_of_text("not for us"));
     Pb__ScepCipher cipher;
 
-    assert_int_equal(open_with(rq, false, envelope, &content, &cipher), ERR_BAD_REQUEST);
-    assert_int_equal(fail_info_of(&rq->failure), FAIL_BAD_MESSAGE_CHECK);
-    assert_string_equal(fail_info_rule(&rq->failure), "envelope");
+    assert_int_equal(open_with(rq, false, envelope, &content, &cipher), OK);
+    assert_false(bytes_equal(content, bytes_of_text("not for us")));
+}
+
+/* Encrypted without padding: the test's own is in the text. */
+static struct bytes
+decrypted(struct request *rq, const char *text, size_t len)
+{
+    static const uint8_t key[16], iv[16];
+    uint8_t *encrypted = arena_alloc(rq->arena, len);
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    struct bytes content;
+    int made;
+
+    assert_int_equal(EVP_EncryptInit_ex(context, EVP_aes_128_cbc(), NULL, key, iv), 1);
+    EVP_CIPHER_CTX_set_padding(context, 0);
+    assert_int_equal(EVP_EncryptUpdate(context, encrypted, &made, (const uint8_t *)text, (int)len), 1);
+    EVP_CIPHER_CTX_free(context);
+    struct cms_enveloped enveloped = {.iv = BYTES(iv, 16), .content = BYTES(encrypted, len)};
+    assert_int_equal(envelope_decrypt(rq, &enveloped, PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC, BYTES(key, 16), &content), OK);
+    return content;
+}
+
+static void
+padding_is_taken_away_and_what_is_none_stays(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t len, left;
+    } cases[] = {
+        {"0123456789abcde\1", 16, 15},
+        {"0123456789abc\3\3\3", 16, 13},
+        {"0123456789abcdef\20\20\20\20\20\20\20\20\20\20\20\20\20\20\20\20", 32, 16},
+        {"\20\20\20\20\20\20\20\20\20\20\20\20\20\20\20\20", 16, 0},
+        {"0123456789abcde\0", 16, 16},
+        {"0123456789abcd\3\2", 16, 16},
+        {"0123456789abcde\21", 16, 16},
+        {"0123456789abcde\21\21\21\21\21\21\21\21\21\21\21\21\21\21\21\21\21", 32, 32},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTO_STRUCT(request, rq) = request_new();
+        assert_true(bytes_equal(decrypted(rq, cases[i].text, cases[i].len), BYTES(cases[i].text, cases[i].left)));
+    }
 }
 
 static void
@@ -353,7 +395,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_openssl_encrypts_opens),
         cmocka_unit_test(triple_des_is_for_legacy_profiles),
-        cmocka_unit_test(what_is_for_somebody_else_is_a_bad_message_check),
+        cmocka_unit_test(what_is_for_somebody_else_is_rubbish),
+        cmocka_unit_test(padding_is_taken_away_and_what_is_none_stays),
         cmocka_unit_test(openssl_opens_what_is_sealed),
         cmocka_unit_test(nothing_is_sealed_for_a_key_that_cannot_decrypt),
         cmocka_unit_test(openssl_opens_what_is_sealed_with_a_password_and_with_no_other),
