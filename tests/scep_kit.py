@@ -257,9 +257,9 @@ def certificates_in(degenerate):
 
 
 class Refused(Exception):
-    def __init__(self, status, text):
+    def __init__(self, status, text, headers):
         super().__init__(f"{status} {text}")
-        self.status, self.text = status, text
+        self.status, self.text, self.headers = status, text, headers
 
 
 class Device:
@@ -271,23 +271,24 @@ class Device:
         self.certificate = self_signed(self.key, common_name)
         self.transaction = hashlib.sha256(os.urandom(16)).hexdigest()[:40].upper()
         self.agent = "scep-kit/1"
+        self.headers = {}
 
     def get(self, query):
         try:
-            with urllib.request.urlopen(urllib.request.Request(f"{self.url}?{query}", headers={"User-Agent": self.agent}), timeout=30) as answer:
+            with urllib.request.urlopen(urllib.request.Request(f"{self.url}?{query}", headers={"User-Agent": self.agent, **self.headers}), timeout=30) as answer:
                 return answer.headers, answer.read()
         except urllib.error.HTTPError as refused:
-            raise Refused(refused.code, refused.read().decode(errors="replace")) from None
+            raise Refused(refused.code, refused.read().decode(errors="replace"), refused.headers) from None
 
     def post(self, message):
         request = urllib.request.Request(f"{self.url}?operation=PKIOperation", data=message,
-                                         headers={"User-Agent": self.agent, "Content-Type": "application/x-pki-message"})
+                                         headers={"User-Agent": self.agent, **self.headers, "Content-Type": "application/x-pki-message"})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 assert answer.headers["Content-Type"] == "application/x-pki-message"
                 return answer.read()
         except urllib.error.HTTPError as refused:
-            raise Refused(refused.code, refused.read().decode(errors="replace")) from None
+            raise Refused(refused.code, refused.read().decode(errors="replace"), refused.headers) from None
 
     def ca(self):
         headers, body = self.get("operation=GetCACert&message=any")

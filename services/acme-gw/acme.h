@@ -50,9 +50,7 @@ struct acme_config {
     const char *tls_key_file;
     const char *nonce_key_file;
     const char *secret_key_file;
-    int requests_per_minute;
-    int requests_burst;
-    const char *unlimited_networks;
+    struct request_limit_config limit;
     const char *proxy_networks;
     int keep_days;
     const char *template_name;
@@ -76,7 +74,7 @@ struct acme {
     const char *base_url; /* "https://host:port", without final slash */
     const char *terms_url;
     struct secret_box *secrets;
-    struct request_limiter *requests;
+    struct request_limit *limit;
     struct proxies proxies;
     struct snapshot_slot *policies;
     struct service_loop *policy_loop;

@@ -43,6 +43,17 @@ refuse_limited(struct request *rq, const struct policy *policy, const struct obs
     return fail_retry_after(rq, passes_sooner ? obstacle->wait_s : RETRY_AFTER_MAX_S);
 }
 
+enum error
+limit_request(void *context, struct http_exchange *x)
+{
+    struct acme *acme = context;
+    enum error error = request_limit_admit(acme->limit, x);
+
+    if (error)
+        x->rq.failure_members = "{\"rule\":\"requests-per-address\"}";
+    return error;
+}
+
 /* Who has one address of a /64 has all of them. */
 static const char *
 whom_it_stands_for(struct arena *arena, const char *address)
@@ -200,7 +211,8 @@ limits_page(void *context, struct http_exchange *x)
     if (policy->limits->failures_before_pause > 0)
         buffer_append_format(&page, "paused-names: after %d failures one after the other a name is paused until the operator resumes it\n",
                              policy->limits->failures_before_pause);
-    if (acme->config.requests_per_minute > 0)
-        buffer_append_format(&page, "requests-per-address: %d a minute, %d at once\n", acme->config.requests_per_minute, acme->config.requests_burst);
+    if (acme->config.limit.requests_per_minute > 0)
+        buffer_append_format(&page, "requests-per-address: %d a minute, %d at once\n", acme->config.limit.requests_per_minute,
+                             acme->config.limit.requests_burst);
     return http_answer_text(x, 200, "text/plain; charset=utf-8", buffer_text(&page));
 }

@@ -1,6 +1,6 @@
 /*
  * Rate limits. What is in the database is shared by all replicas and counts accounts, orders, failures and certificates, by the set that a policy
- * names; what is in memory counts requests of an address at this replica, before anything else looks at them.
+ * names; what is in memory counts requests of an address at this replica (link/request_limit.h), before anything else looks at them.
  *
  * Both are GCRA: a subject has one number, the time of its next turn if all took theirs one after the other, and may be ahead of it by one period.
  */
@@ -8,7 +8,7 @@
 #define SIGNET_ACME_GW_LIMIT_H
 
 #include "base/network.h"
-#include "link/http_server.h"
+#include "link/request_limit.h"
 #include "signet/v1/acme_gw.pb-c.h"
 
 struct acme;
@@ -36,6 +36,8 @@ struct limits {
 
 /* ---- limit.c ---- */
 
+/* For http_server_options, before any handler: rateLimited. */
+enum error limit_request(void *context, struct http_exchange *x) MUST_CHECK;
 /* Before an account is made: rateLimited. */
 enum error limit_new_account(struct acme *acme, struct http_exchange *x, const struct policy *policy) MUST_CHECK;
 /* Counts an order and records it with its challenges, one for each name, unless something stands in its way: rateLimited, with the rule. The policy's
@@ -54,18 +56,6 @@ enum error limit_new_authorization(struct acme *acme, struct request *rq, const 
 http_handler limits_page;
 /* Forgets what is used up no more. */
 void limits_sweep(void *context, struct request *rq);
-
-/* ---- limit_requests.c ---- */
-
-struct request_limiter;
-/* `per_minute` 0: no limit. ERR_BAD_REQUEST when the networks cannot be read. */
-enum error request_limiter_new(struct request *rq, int per_minute, int burst, const char *unlimited_networks, struct request_limiter **ret_limiter)
-    MUST_CHECK;
-void request_limiter_free(struct request_limiter *limiter);
-/* False: one too many; ret_wait_s says when the next is taken. */
-bool request_limiter_take(struct request_limiter *limiter, const char *address, int64_t now_us, int *ret_wait_s);
-/* For http_server_options, before any handler. */
-enum error limit_request(void *context, struct http_exchange *x) MUST_CHECK;
 
 /* ---- store_limit.c ---- */
 

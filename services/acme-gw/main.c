@@ -43,11 +43,7 @@ static const struct setting settings[] = {
                    "dns-persist-01 as this draft (draft-ietf-acme-dns-persist-0N) has it"),
     SETTING_TEXT(struct acme_config, perspectives, "SIGNET_ACME_PERSPECTIVES", "",
                  "names of the validators that have to agree, comma-separated, the primary one first; empty: any one validator decides"),
-    SETTING_NUMBER(struct acme_config, requests_per_minute, "SIGNET_ACME_REQUESTS_PER_MINUTE", "300", 0, 1000000,
-                   "requests of one address, an IPv6 /64 counting as one, at this replica; 0: as many as come"),
-    SETTING_NUMBER(struct acme_config, requests_burst, "SIGNET_ACME_REQUESTS_BURST", "500", 1, 1000000, "how many of them may come at once"),
-    SETTING_TEXT(struct acme_config, unlimited_networks, "SIGNET_ACME_UNLIMITED_NETWORKS", "",
-                 "whose requests are not counted, comma-separated CIDR: monitoring"),
+    REQUEST_LIMIT_SETTINGS(struct acme_config, limit, "SIGNET_ACME"),
     SETTING_TEXT(struct acme_config, proxy_networks, "SIGNET_ACME_PROXY_NETWORKS", "",
                  "reverse proxies in front, comma-separated CIDR: the client is the one that their X-Forwarded-For names"),
     SETTING_NUMBER(struct acme_config, keep_days, "SIGNET_ACME_KEEP_DAYS", "90", 0, 36500,
@@ -116,8 +112,7 @@ open_sweepers(struct service *service, struct request *rq, struct acme *acme)
 {
     const struct acme_config *config = &acme->config;
 
-    service_must(service, rq,
-                 request_limiter_new(rq, config->requests_per_minute, config->requests_burst, config->unlimited_networks, &acme->requests));
+    service_must(service, rq, request_limit_new(rq, &config->limit, "SIGNET_ACME_UNLIMITED_NETWORKS", &acme->limit));
     (void)service_every(service, "acme.limits", SWEEP_PAUSE_MS, limits_sweep, acme);
     if (config->keep_days > 0)
         (void)service_every(service, "acme.prune", PRUNE_PAUSE_MS, prune_turn, acme);
@@ -243,6 +238,6 @@ main(int argc, char **argv)
     commit_queue_free(acme.moves);
     nonces_free(acme.nonces);
     secret_box_free(acme.secrets);
-    request_limiter_free(acme.requests);
+    request_limit_free(acme.limit);
     return status;
 }

@@ -144,14 +144,19 @@ check_password(struct est *est, const struct http_exchange *x, struct request *r
         return refuse_password(rq, "the Authorization header holds no Basic credentials");
     const char *user = bytes_text(rq->arena, name);
     struct login login = {.rq = rq, .profile = profile->settings->name, .user = user};
-    enum error error = logins_find(est->logins, &login);
+    const char *whom = arena_format(rq->arena, "%s/%s", login.profile, user);
+    enum error error = request_limit_check_failures(est->limit, rq, x->peer, whom);
+    if (!error)
+        error = logins_find(est->logins, &login);
     if (error)
         return error;
     request_note(rq, "user", "%.100s", user);
     bool right = drawn_secret_is(login.hash, password);
     wipe((void *)password.at, password.len); /* ours, in the arena */
-    if (!right)
+    if (!right) {
+        request_limit_count_failure(est->limit, rq, x->peer, whom);
         return refuse_password(rq, "the name or the password is wrong");
+    }
     ret_client->user = user;
     if (ret_client->kind == NULL) {
         ret_client->kind = "est-user";

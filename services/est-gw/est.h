@@ -21,6 +21,7 @@
 #include "link/http_server.h"
 #include "link/message.h"
 #include "link/prune.h"
+#include "link/request_limit.h"
 #include "link/rpc_gather.h"
 #include "link/service.h"
 #include "pki/certificate.h"
@@ -52,11 +53,13 @@ struct est_config {
     int workers;
     int refresh_s;
     int keep_days;
+    struct request_limit_config limit;
 };
 
 struct est {
     struct est_config config;
     struct proxies proxies;
+    struct request_limit *limit;
     struct service *service;
     struct db *db;
     struct bus *bus;

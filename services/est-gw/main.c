@@ -18,6 +18,8 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct est_config, proxy_networks, "SIGNET_EST_PROXY_NETWORKS", "",
                  "reverse proxies in front that end TLS, comma-separated CIDR: the client is the one that their X-Forwarded-For names, and has no "
                  "client certificate"),
+    REQUEST_LIMIT_SETTINGS(struct est_config, limit, "SIGNET_EST"),
+    FAILURE_LIMIT_SETTINGS(struct est_config, limit, "SIGNET_EST", "wrong passwords of one user of a profile, from one address"),
     SETTING_NUMBER(struct est_config, loops, "SIGNET_EST_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct est_config, workers, "SIGNET_EST_WORKERS", "64", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct est_config, keep_days, "SIGNET_EST_KEEP_DAYS", "30", 1, 3650, "days until it is forgotten what a device was given"),
@@ -32,6 +34,14 @@ static const struct service_about about = {
     .setting_count = sizeof settings / sizeof settings[0],
 };
 
+static enum error
+admit(void *context, struct http_exchange *x)
+{
+    struct est *est = context;
+
+    return request_limit_admit(est->limit, x);
+}
+
 static void
 listen_for_devices(struct est *est)
 {
@@ -41,6 +51,7 @@ listen_for_devices(struct est *est)
                                           .route_count = est_route_count,
                                           .context = est,
                                           .render_failure = problem_render,
+                                          .admit = admit,
                                           .proxies = est->proxies,
                                           .loops = est->config.loops,
                                           .workers = est->config.workers,
@@ -60,6 +71,7 @@ main(int argc, char **argv)
 
     est.service = service;
     service_must(service, rq, proxies_parse(rq, "SIGNET_EST_PROXY_NETWORKS", est.config.proxy_networks, &est.proxies));
+    service_must(service, rq, request_limit_new(rq, &est.config.limit, "SIGNET_EST_UNLIMITED_NETWORKS", &est.limit));
     est.db = service_database(service);
     est.bus = service_bus(service);
     service_must(service, rq, outbox_open(service, rq, est.bus, est.db, "est", &est.outbox));
@@ -86,5 +98,6 @@ main(int argc, char **argv)
     snapshot_slot_free(est.profiles);
     snapshot_slot_free(est.authorities);
     snapshot_slot_free(est.client_crls);
+    request_limit_free(est.limit);
     return status;
 }

@@ -20,6 +20,8 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct scep_config, tls_key_file, "SIGNET_SCEP_TLS_KEY_FILE", "", "PEM key of the HTTPS server"),
     SETTING_TEXT(struct scep_config, proxy_networks, "SIGNET_SCEP_PROXY_NETWORKS", "",
                  "reverse proxies in front, comma-separated CIDR: the client is the one that their X-Forwarded-For names"),
+    REQUEST_LIMIT_SETTINGS(struct scep_config, limit, "SIGNET_SCEP"),
+    FAILURE_LIMIT_SETTINGS(struct scep_config, limit, "SIGNET_SCEP", "requests to a profile that come to nothing, from one address"),
     SETTING_NUMBER(struct scep_config, loops, "SIGNET_SCEP_LOOPS", "1", 1, 64, "event loops"),
     SETTING_TEXT(struct scep_config, http_ca_file, "SIGNET_SCEP_HTTP_CA_FILE", "",
                  "PEM file that webhooks and Intune are checked with; empty: the system's"),
@@ -35,6 +37,17 @@ static const struct service_about about = {
     .setting_count = sizeof settings / sizeof settings[0],
 };
 
+static enum error
+admit(void *context, struct http_exchange *x)
+{
+    struct scep *scep = context;
+    enum error error = request_limit_admit(scep->limit, x);
+
+    if (error)
+        note_client(x);
+    return error;
+}
+
 static void
 listen_for_devices(struct service *service, struct scep *scep)
 {
@@ -44,6 +57,7 @@ listen_for_devices(struct service *service, struct scep *scep)
                                           .route_count = scep_route_count,
                                           .context = scep,
                                           .render_failure = scep_render_failure,
+                                          .admit = admit,
                                           .proxies = scep->proxies,
                                           .loops = scep->config.loops,
                                           .workers = scep->config.workers,
@@ -68,6 +82,7 @@ main(int argc, char **argv)
     AUTO_STRUCT(request, rq) = request_new();
 
     service_must(service, rq, proxies_parse(rq, "SIGNET_SCEP_PROXY_NETWORKS", scep.config.proxy_networks, &scep.proxies));
+    service_must(service, rq, request_limit_new(rq, &scep.config.limit, "SIGNET_SCEP_UNLIMITED_NETWORKS", &scep.limit));
     scep.profiles = snapshot_slot_new();
     scep.ras = ra_cache_new();
     scep.intune = intune_cache_new();
@@ -93,5 +108,6 @@ main(int argc, char **argv)
     intune_cache_free(scep.intune);
     ra_cache_free(scep.ras);
     snapshot_slot_free(scep.profiles);
+    request_limit_free(scep.limit);
     return status;
 }

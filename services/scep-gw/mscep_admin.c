@@ -141,8 +141,15 @@ show(struct scep *scep, struct http_exchange *x, const struct profile *profile)
         request_note(&x->rq, "rule", "admin-network");
         return answer_page(x, profile, TEXT_DENIED);
     }
-    if (!is_admin(x, profile))
+    const char *whom = arena_format(x->rq.arena, "%s/admin", profile->about->name);
+    enum error error = request_limit_check_failures(scep->limit, &x->rq, x->peer, whom);
+    if (error != OK)
+        return error;
+    if (!is_admin(x, profile)) {
+        if (http_header_in(x, "Authorization") != NULL)
+            request_limit_count_failure(scep->limit, &x->rq, x->peer, whom);
         return ask_for_password(x);
+    }
     request_note(&x->rq, "admin", "%s", profile->about->admin_user);
     if (profile->authorization != BY_CHALLENGE) {
         request_note(&x->rq, "rule", "authorization");

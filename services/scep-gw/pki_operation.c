@@ -18,10 +18,28 @@ is_answered(enum message_type type)
     return type == RENEWAL_REQ || type == PKCS_REQ || type == CERT_POLL || type == GET_CERT || type == GET_CRL;
 }
 
+/* An envelope costs a decryption on the token, a signed failure a signature. An address that had many of them at this profile has to wait, unless
+ * the message is signed with the key of a certificate of ours. */
+static enum error
+check_stranger(struct conversation *c)
+{
+    enum error error = pki_message_verify(c->rq, &c->message);
+
+    if (error == OK && authorities_find_issuer(&c->ras, c->message.signer.der) != NULL)
+        return OK;
+    struct failure why = c->rq->failure;
+    failure_clear(c->rq);
+    enum error limited = request_limit_check_failures(c->scep->limit, c->rq, c->x->peer, c->profile->about->name);
+    if (limited != OK)
+        return limited;
+    c->rq->failure = why;
+    return error;
+}
+
 static enum error
 work(struct conversation *c)
 {
-    enum error error = pki_message_verify(c->rq, &c->message);
+    enum error error = check_stranger(c);
 
     if (error == OK && !is_answered(c->message.type))
         error = refuse(c->rq, ERR_BAD_REQUEST, FAIL_BAD_REQUEST, "message", "messages of type %d are not answered", (int)c->message.type);
@@ -62,5 +80,9 @@ pki_operation(struct scep *scep, struct http_exchange *x, const struct profile *
     if (error != OK)
         return error;
     error = work(c);
-    return error == OK ? OK : reply_failure(c);
+    if (error == OK)
+        return OK;
+    if (!error_is_retriable(error) && error != ERR_INTERNAL)
+        request_limit_count_failure(scep->limit, c->rq, x->peer, profile->about->name);
+    return reply_failure(c);
 }

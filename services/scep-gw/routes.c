@@ -99,7 +99,7 @@ scep_render_failure(void *context, struct http_exchange *x)
     const struct failure *failure = &x->rq.failure;
     int status = x->answer.status == 405 ? 405 : http_status_of(failure->kind);
 
-    if (failure->kind != ERR_INTERNAL)
+    if (failure->kind != ERR_INTERNAL && failure->kind != ERR_RATE_LIMITED) /* that has noted its own */
         request_note(&x->rq, "rule", "%s", fail_info_rule(failure));
     if (failure->retry_after_s > 0)
         http_header_out(x, "Retry-After", "%d", failure->retry_after_s);

@@ -22,6 +22,7 @@
 #include "link/http_server.h"
 #include "link/message.h"
 #include "link/prune.h"
+#include "link/request_limit.h"
 #include "link/rpc_gather.h"
 #include "link/service.h"
 #include "pki/certificate.h"
@@ -45,11 +46,13 @@ struct scep_config {
     const char *listen, *tls_listen, *tls_cert_file, *tls_key_file;
     int loops, workers, keep_days;
     const char *http_ca_file, *proxy_networks;
+    struct request_limit_config limit;
 };
 
 struct scep {
     struct scep_config config;
     struct proxies proxies;
+    struct request_limit *limit;
     struct db *db;
     struct bus *bus;
     struct outbox *outbox;
