@@ -46,9 +46,10 @@ account_answer(struct acme *acme, struct http_exchange *x, int status, const str
 static enum error
 deactivate(struct acme *acme, struct http_exchange *x, struct account *account)
 {
-    enum error error = store_deactivate_account(acme, &x->rq, account->id);
+    enum error error = store_deactivate_account(acme, &x->rq, account, x->peer);
     if (error)
         return error;
+    outbox_wake_soon(acme->outbox);
     account_cache_forget(acme->accounts, account->id);
     account->status = ACCOUNT_DEACTIVATED;
     return account_answer(acme, x, 200, account);
@@ -57,11 +58,15 @@ deactivate(struct acme *acme, struct http_exchange *x, struct account *account)
 static enum error
 update_contacts(struct acme *acme, struct http_exchange *x, const json_t *payload, struct account *account)
 {
-    enum error error = contacts_check(&x->rq, payload, &account->contacts, &account->contact_count);
+    const char *const *contacts;
+    size_t count;
+
+    enum error error = contacts_check(&x->rq, payload, &contacts, &count);
     if (!error)
-        error = store_update_contacts(acme, &x->rq, account->id, account->contacts, account->contact_count);
+        error = store_update_contacts(acme, &x->rq, account->id, contacts, count, x->peer, account);
     if (error)
         return error;
+    outbox_wake_soon(acme->outbox);
     account_cache_forget(acme->accounts, account->id);
     return account_answer(acme, x, 200, account);
 }

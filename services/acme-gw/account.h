@@ -5,6 +5,7 @@
 #define SIGNET_ACME_GW_ACCOUNT_H
 
 #include "signed_request.h"
+#include "signet/v1/event.pb-c.h"
 
 struct account_cache;
 
@@ -58,17 +59,33 @@ void account_cache_forget(struct account_cache *cache, const char *id);
 /* Forgets those that change, wherever that happens. */
 enum error accounts_follow(struct acme *acme, struct request *rq) MUST_CHECK;
 
-/* ---- store.c ---- */
+/* ---- account_event.c: the life of an account goes on record ---- */
+
+/* The end of a statement WITH `changed`, which has a row when something was changed: it is announced in the same moment. `id` and `body` are its
+ * parameters, in this order the values of ACCOUNT_EVENT_VALUES. */
+#define ANNOUNCE_ACCOUNT(changed, id, body) \
+    " INSERT INTO acme.outbox (event_id, subject, body) SELECT " id ", 'signet.event.account.changed', " body " FROM " changed
+#define ACCOUNT_EVENT_VALUES(arena, event) DB_TEXT(account_event_id(arena)), DB_BYTES(message_pack((arena), &(event)->base))
+const char *account_event_id(struct arena *arena);
+/* The account as it is, and which client has done what; the rest is up to who knows it. */
+Pb__AccountChanged account_event(struct arena *arena, const struct account *account, const char *action, const char *client_address);
+/* base64url, as RFC 7638 has it. */
+const char *account_thumbprint(struct arena *arena, const struct account *account);
+
+/* ---- store.c: each change is announced; outbox_wake_soon comes after it ---- */
 
 enum error store_load_account(struct acme *acme, struct request *rq, const char *id, struct account *ret_account) MUST_CHECK;
 enum error store_find_account_by_key(struct acme *acme, struct request *rq, const struct jwk *jwk, struct account *ret_account) MUST_CHECK;
 /* The account that this key has afterwards, old or new. */
 enum error store_insert_account(struct acme *acme, struct request *rq, const struct account *wanted, struct account *ret_account, bool *ret_created)
     MUST_CHECK;
-enum error store_update_contacts(struct acme *acme, struct request *rq, const char *id, const char *const *contacts, size_t count) MUST_CHECK;
-enum error store_deactivate_account(struct acme *acme, struct request *rq, const char *id) MUST_CHECK;
+/* `ret_account` as it is afterwards. */
+enum error store_update_contacts(struct acme *acme, struct request *rq, const char *id, const char *const *contacts, size_t count,
+                                 const char *client_address, struct account *ret_account) MUST_CHECK;
+enum error store_deactivate_account(struct acme *acme, struct request *rq, const struct account *account, const char *client_address) MUST_CHECK;
 /* From the key that `account` has here to another one; ret_in_use: another account has that. */
-enum error store_change_key(struct acme *acme, struct request *rq, const struct account *account, const struct jwk *key, bool *ret_in_use) MUST_CHECK;
+enum error store_change_key(struct acme *acme, struct request *rq, const struct account *account, const struct jwk *key, const char *client_address,
+                            bool *ret_in_use) MUST_CHECK;
 /* Of all keys that the account has had, the present one first, base64url. ERR_DENIED: the account is not valid any more. */
 enum error store_load_thumbprints(struct acme *acme, struct request *rq, const char *account_id, const char ***ret_thumbprints, size_t *ret_count)
     MUST_CHECK;

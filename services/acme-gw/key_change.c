@@ -80,11 +80,12 @@ key_change(void *context, struct http_exchange *x)
     /* RFC 8555 §7.3.5: by whichever account, this one too. */
     in_use = !error && text_equal(key.canonical, signed_.account->jwk.canonical);
     if (!error && !in_use)
-        error = store_change_key(acme, rq, signed_.account, &key, &in_use);
+        error = store_change_key(acme, rq, signed_.account, &key, x->peer, &in_use);
     if (error)
         return error;
     if (in_use)
         return refuse_key_in_use(acme, rq, &key);
+    outbox_wake_soon(acme->outbox);
     account_cache_forget(acme->accounts, signed_.account->id);
     return account_answer(acme, x, 200, signed_.account);
 }

@@ -3,7 +3,7 @@
  *
  * Serves:      HTTPS, routes.c; on the bus AcmeGw.RedeemNonce under the name of its nonces' prefix, and AcmeAdmin (admin.c)
  * Calls:       validator (ValidateChallenge), ra (Enroll, Revoke), its own replicas (RedeemNonce)
- * Announces:   configuration.changed (through acme.outbox)
+ * Announces:   configuration.changed, account.changed (through acme.outbox)
  * Hears:       nothing
  * Privileges:  schema acme; the view ra.issued_certificate; no key but those of its nonces, of its TLS certificate and of sealed secrets
  * On failure:  validations, finalizations and automatic renewals are leased rows: any replica finishes them when a lease runs out, in a few seconds.

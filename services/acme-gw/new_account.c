@@ -99,9 +99,12 @@ make(struct acme *acme, struct http_exchange *x, const struct policy *policy, co
         error = store_insert_bound_account(acme, rq, &wanted, key_id);
     if (!error)
         error = account_cache_insert(acme, rq, &wanted, ret_account, &created);
-    if (!error)
-        *ret_made = created || key_id != NULL;
-    return error;
+    if (error)
+        return error;
+    *ret_made = created || key_id != NULL;
+    if (*ret_made)
+        outbox_wake_soon(acme->outbox);
+    return OK;
 }
 
 enum error

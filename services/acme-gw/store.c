@@ -17,14 +17,19 @@ static const struct db_statement load_account = {"load_account", "SELECT " ACCOU
 static const struct db_statement find_account_by_key = {"find_account_by_key",
                                                         "SELECT " ACCOUNT_COLUMNS " FROM acme.account WHERE key_thumbprint = $1"};
 static const struct db_statement insert_account = {
-    "insert_account", "INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address, policy) "
-                      "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_thumbprint) DO NOTHING RETURNING id"};
-static const struct db_statement update_contacts = {"update_contacts", "UPDATE acme.account SET contacts = $2 WHERE id = $1 AND status = 'valid'"};
-static const struct db_statement deactivate_account = {"deactivate_account",
-                                                       "UPDATE acme.account SET status = 'deactivated' WHERE id = $1 AND status = 'valid'"};
-
+    "insert_account",
+    "WITH made AS (INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address, policy) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_thumbprint) DO NOTHING RETURNING id)" ANNOUNCE_ACCOUNT("made", "$8", "$9")};
+static const struct db_statement lock_account = {"lock_account", "SELECT " ACCOUNT_COLUMNS " FROM acme.account WHERE id = $1 FOR NO KEY UPDATE"};
+static const struct db_statement update_contacts = {
+    "update_contacts", "WITH changed AS (UPDATE acme.account SET contacts = $2 WHERE id = $1 RETURNING id)" ANNOUNCE_ACCOUNT("changed", "$3", "$4")};
+static const struct db_statement deactivate_account = {
+    "deactivate_account",
+    "WITH ended AS (UPDATE acme.account SET status = 'deactivated' WHERE id = $1 AND status = 'valid' RETURNING id)" ANNOUNCE_ACCOUNT("ended", "$2",
+                                                                                                                                      "$3")};
 static const struct db_statement change_key = {
-    "change_key", "UPDATE acme.account SET key_thumbprint = $3, jwk = $4 WHERE id = $1 AND key_thumbprint = $2 AND status = 'valid'"};
+    "change_key", "WITH changed AS (UPDATE acme.account SET key_thumbprint = $3, jwk = $4 WHERE id = $1 AND key_thumbprint = $2 AND status = 'valid' "
+                  "RETURNING id)" ANNOUNCE_ACCOUNT("changed", "$5", "$6")};
 
 static const char *const account_statuses[] = {
     [ACCOUNT_VALID] = "valid",
@@ -112,10 +117,13 @@ store_insert_account(struct acme *acme, struct request *rq, const struct account
 {
     struct db_rows *inserted = NULL, *found = NULL;
     struct bytes thumbprint = BYTES(wanted->jwk.thumbprint, THUMBPRINT_LEN);
+    Pb__AccountChanged event = account_event(rq->arena, wanted, "created", wanted->client_address);
+    event.contacts = (const char **)wanted->contacts;
+    event.n_contacts = wanted->contact_count;
     struct db_step steps[] = {
         DB_STEP(&insert_account, &inserted, DB_TEXT(wanted->id), DB_BYTES(thumbprint), DB_TEXT(wanted->jwk.canonical),
                 DB_TEXT_ARRAY(wanted->contacts, wanted->contact_count), DB_BOOL(wanted->terms_agreed), DB_TEXT(wanted->client_address),
-                DB_TEXT(wanted->policy)),
+                DB_TEXT(wanted->policy), ACCOUNT_EVENT_VALUES(rq->arena, &event)),
         DB_STEP(&find_account_by_key, &found, DB_BYTES(thumbprint)),
     };
 
@@ -123,36 +131,94 @@ store_insert_account(struct acme *acme, struct request *rq, const struct account
     if (!error)
         error = account_of_row(rq, found, ret_account);
     if (!error)
-        *ret_created = db_count(inserted) == 1;
+        *ret_created = db_affected(inserted) == 1;
     return error;
 }
 
-enum error
-store_update_contacts(struct acme *acme, struct request *rq, const char *id, const char *const *contacts, size_t count)
-{
-    struct db_rows *updated = NULL;
+/* ---- contacts ---- */
 
-    enum error error = DB_QUERY(acme->db, rq, &update_contacts, &updated, DB_TEXT(id), DB_TEXT_ARRAY(contacts, count));
-    if (error || db_affected(updated) == 1)
+struct new_contacts {
+    const char *id;
+    const char *const *contacts;
+    size_t count;
+    const char *client_address;
+    struct account before;
+};
+
+static bool
+are_equal(const char *const *some, size_t count, const char *const *others, size_t other_count)
+{
+    if (count != other_count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!text_equal(some[i], others[i]))
+            return false;
+    return true;
+}
+
+/* What the record says of the contacts before is what this very change found. */
+static enum error
+write_contacts(struct db *db, struct request *rq, void *context)
+{
+    struct new_contacts *new = context;
+    const struct account *before = &new->before;
+    struct db_rows *rows = NULL;
+
+    enum error error = DB_QUERY(db, rq, &lock_account, &rows, DB_TEXT(new->id));
+    if (!error)
+        error = account_of_row(rq, rows, &new->before);
+    if (error)
         return error;
-    /* By another replica, since the account was remembered here. */
-    return refuse(rq, ERR_DENIED, "accountDeactivated", "the account is not valid any more");
+    if (before->status != ACCOUNT_VALID)
+        return refuse(rq, ERR_DENIED, "accountDeactivated", "the account is not valid any more");
+    if (are_equal(before->contacts, before->contact_count, new->contacts, new->count))
+        return OK;
+    Pb__AccountChanged event = account_event(rq->arena, before, "contacts-changed", new->client_address);
+    event.contacts = (const char **)new->contacts;
+    event.n_contacts = new->count;
+    event.former_contacts = (const char **)before->contacts;
+    event.n_former_contacts = before->contact_count;
+    return DB_QUERY(db, rq, &update_contacts, NULL, DB_TEXT(new->id), DB_TEXT_ARRAY(new->contacts, new->count),
+                    ACCOUNT_EVENT_VALUES(rq->arena, &event));
 }
 
 enum error
-store_deactivate_account(struct acme *acme, struct request *rq, const char *id)
+store_update_contacts(struct acme *acme, struct request *rq, const char *id, const char *const *contacts, size_t count, const char *client_address,
+                      struct account *ret_account)
 {
-    return DB_QUERY(acme->db, rq, &deactivate_account, NULL, DB_TEXT(id));
+    struct new_contacts new = {.id = id, .contacts = contacts, .count = count, .client_address = client_address};
+
+    enum error error = db_transaction(acme->db, rq, write_contacts, &new);
+    if (error)
+        return error;
+    *ret_account = new.before;
+    ret_account->contacts = contacts;
+    ret_account->contact_count = count;
+    return OK;
+}
+
+/* ---- its end, and another key ---- */
+
+enum error
+store_deactivate_account(struct acme *acme, struct request *rq, const struct account *account, const char *client_address)
+{
+    Pb__AccountChanged event = account_event(rq->arena, account, "deactivated", client_address);
+
+    return DB_QUERY(acme->db, rq, &deactivate_account, NULL, DB_TEXT(account->id), ACCOUNT_EVENT_VALUES(rq->arena, &event));
 }
 
 enum error
-store_change_key(struct acme *acme, struct request *rq, const struct account *account, const struct jwk *key, bool *ret_in_use)
+store_change_key(struct acme *acme, struct request *rq, const struct account *account, const struct jwk *key, const char *client_address,
+                 bool *ret_in_use)
 {
     struct db_rows *changed = NULL;
-    struct bytes old_thumbprint = BYTES(account->jwk.thumbprint, THUMBPRINT_LEN);
+    struct bytes old_thumbprint = BYTES(account->jwk.thumbprint, THUMBPRINT_LEN), thumbprint = BYTES(key->thumbprint, THUMBPRINT_LEN);
+    Pb__AccountChanged event = account_event(rq->arena, account, "key-changed", client_address);
+    event.former_thumbprint = event.key_thumbprint;
+    event.key_thumbprint = base64url_encode(rq->arena, thumbprint);
 
-    enum error error = DB_QUERY(acme->db, rq, &change_key, &changed, DB_TEXT(account->id), DB_BYTES(old_thumbprint),
-                                DB_BYTES(BYTES(key->thumbprint, THUMBPRINT_LEN)), DB_TEXT(key->canonical));
+    enum error error = DB_QUERY(acme->db, rq, &change_key, &changed, DB_TEXT(account->id), DB_BYTES(old_thumbprint), DB_BYTES(thumbprint),
+                                DB_TEXT(key->canonical), ACCOUNT_EVENT_VALUES(rq->arena, &event));
     /* The thumbprint is unique: of two accounts that want the same key, one gets it. */
     if (error == ERR_CONFLICT) {
         failure_clear(rq);

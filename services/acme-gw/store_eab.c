@@ -4,13 +4,15 @@
 #define USABLE "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AND (use_limit = 0 OR uses < use_limit)"
 
 static const struct db_statement load_eab_secret = {"load_eab_secret", "SELECT secret FROM acme.eab WHERE key_id = $1 AND policy = $2 AND " USABLE};
-static const struct db_statement use_eab = {"use_eab", "UPDATE acme.eab SET uses = uses + 1 WHERE key_id = $1 AND policy = $2 AND " USABLE};
+static const struct db_statement use_eab = {"use_eab",
+                                            "UPDATE acme.eab SET uses = uses + 1 WHERE key_id = $1 AND policy = $2 AND " USABLE " RETURNING name"};
 static const struct db_statement insert_bound_account = {
     "insert_bound_account",
-    "INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address, policy, eab_key_id, owner, principal, allowed_names, "
-    "allowed_templates, external_account_binding) SELECT $1, $2, $3, $4, $5, $6, e.policy, e.key_id, e.owner, CASE WHEN e.principal = '' THEN e.name "
-    "ELSE e.principal END, "
-    "e.allowed_names, e.allowed_templates, $8 FROM acme.eab e WHERE e.key_id = $7 ON CONFLICT (key_thumbprint) DO NOTHING"};
+    "WITH made AS (INSERT INTO acme.account (id, key_thumbprint, jwk, contacts, terms_agreed, client_address, policy, eab_key_id, eab_name, owner, "
+    "principal, allowed_names, allowed_templates, external_account_binding) SELECT $1, $2, $3, $4, $5, $6, e.policy, e.key_id, e.name, e.owner, "
+    "CASE WHEN e.principal = '' THEN e.name ELSE e.principal END, "
+    "e.allowed_names, e.allowed_templates, $8 FROM acme.eab e WHERE e.key_id = $7 ON CONFLICT (key_thumbprint) DO NOTHING RETURNING "
+    "id)" ANNOUNCE_ACCOUNT("made", "$9", "$10")};
 static const struct db_statement insert_eab = {
     "insert_eab", "INSERT INTO acme.eab (key_id, name, secret, policy, use_limit, expires_at, owner, principal, allowed_names, allowed_templates, "
                   "created_by) SELECT $1, $2, $3, p.name, $5, $6, $7, $8, $9, $10, $11 FROM acme.policy p WHERE p.name = $4 AND p.eab <> 'none'"};
@@ -55,11 +57,16 @@ bind_account(struct db *db, struct request *rq, void *context)
     enum error error = DB_QUERY(db, rq, &use_eab, &used, DB_TEXT(binding->key_id), DB_TEXT(wanted->policy));
     if (error)
         return error;
-    if (db_affected(used) == 0)
+    if (db_count(used) == 0)
         return refuse(rq, ERR_DENIED, "unauthorized", "the key id %.40s was used up, has expired or was revoked at this moment", binding->key_id);
+    Pb__AccountChanged event = account_event(rq->arena, wanted, "created", wanted->client_address);
+    event.contacts = (const char **)wanted->contacts;
+    event.n_contacts = wanted->contact_count;
+    event.eab = db_text(used, 0, 0);
+    event.eab_key_id = binding->key_id;
     error = DB_QUERY(db, rq, &insert_bound_account, &made, DB_TEXT(wanted->id), DB_BYTES(BYTES(wanted->jwk.thumbprint, THUMBPRINT_LEN)),
                      DB_TEXT(wanted->jwk.canonical), DB_TEXT_ARRAY(wanted->contacts, wanted->contact_count), DB_BOOL(wanted->terms_agreed),
-                     DB_TEXT(wanted->client_address), DB_TEXT(binding->key_id), DB_TEXT(wanted->binding));
+                     DB_TEXT(wanted->client_address), DB_TEXT(binding->key_id), DB_TEXT(wanted->binding), ACCOUNT_EVENT_VALUES(rq->arena, &event));
     if (error)
         return error;
     if (db_affected(made) == 0)

@@ -15,6 +15,7 @@
 #define AUDIT_NAMES_MAX 3000
 #define AUDIT_PREAPPROVED_MAX 900
 #define AUDIT_CHANGES_MAX 5000
+#define AUDIT_CONTACTS_MAX 1500
 #define ESCAPE_MAX 6
 
 /* At most AUDIT_TEXT_MAX octets of JSON, never half a character or half an escape. */
@@ -305,6 +306,47 @@ audit_configuration_changed(struct request *rq, const Pb__ConfigurationChanged *
     put_principal(rq, &out, "bus", changed->caller);
     put_list(&out, "change_count", "changes", changed->changes, changed->n_changes, AUDIT_CHANGES_MAX);
     put_text(&out, "message", changed->also);
+    put_text(&out, "result", "ok");
+    return end(rq, &out);
+}
+
+/* Records are looked for by their action: what is not known is none of its own. */
+static const char *
+account_action(const char *action)
+{
+    static const struct {
+        const char *announced, *recorded;
+    } actions[] = {{"created", "account.created"},
+                   {"key-changed", "account.key-changed"},
+                   {"contacts-changed", "account.contacts-changed"},
+                   {"deactivated", "account.deactivated"},
+                   {"revoked", "account.revoked"}};
+
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+        if (text_equal(action, actions[i].announced))
+            return actions[i].recorded;
+    return "account.changed";
+}
+
+/* Its client has done it, or an operator. */
+const char *
+audit_account_changed(struct request *rq, const Pb__AccountChanged *changed)
+{
+    struct buffer out = begin(rq, account_action(changed->action));
+    bool by_operator = !text_is_empty(changed->operator_);
+
+    put_text(&out, "account", changed->account);
+    put_text(&out, "policy", changed->policy);
+    put_text(&out, "operator", changed->operator_);
+    put_principal(rq, &out, by_operator ? "bus" : "acme-account", by_operator ? changed->caller : changed->account);
+    put_text(&out, "client", changed->client_address);
+    put_text(&out, "key_thumbprint", changed->key_thumbprint);
+    put_text(&out, "former_thumbprint", changed->former_thumbprint);
+    put_text(&out, "eab", changed->eab);
+    put_text(&out, "eab_key_id", changed->eab_key_id);
+    put_list(&out, "contact_count", "contacts", changed->contacts, changed->n_contacts, AUDIT_CONTACTS_MAX);
+    put_list(&out, "former_contact_count", "former_contacts", changed->former_contacts, changed->n_former_contacts, AUDIT_CONTACTS_MAX);
+    put_text(&out, "message", changed->why);
     put_text(&out, "result", "ok");
     return end(rq, &out);
 }

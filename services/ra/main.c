@@ -4,7 +4,7 @@
  * Serves:     signet.ra.enroll, .revoke, .explain, .approve, .list_pending
  * Calls:      signet.signer.sign_certificates, sign_audit_head, list_cas, list_templates
  * Announces:  signet.event.certificate.issued, signet.event.certificate.revoked (through ra.outbox)
- * Hears:      ca.created, configuration.changed (durable: they go on record), NOTIFY ra_policy
+ * Hears:      ca.created, configuration.changed, account.changed (durable: they go on record), NOTIFY ra_policy
  * Privileges: the database role `ra` (schemas ra and audit, deploy/database/grants.sql), the Ed25519 key of the warrants. No CA key.
  * On failure: an enrolment is an intent in the database before it is signed; whoever dies later leaves it to the client's repeat or to recover.c
  *             of any replica. Without database or signer every call answers "unavailable", and the process recovers by itself.
@@ -44,6 +44,11 @@ follow_events(struct ra *ra, struct request *rq)
          .subject = "signet.event.configuration.changed",
          .type = &pb__configuration_changed__descriptor,
          .handle = on_configuration_changed,
+         .context = ra},
+        {.durable = "ra-account-changed",
+         .subject = "signet.event.account.changed",
+         .type = &pb__account_changed__descriptor,
+         .handle = on_account_changed,
          .context = ra},
     };
 

@@ -258,6 +258,7 @@ const char *audit_revoked(struct request *rq, const struct revocation *revocatio
 const char *audit_revoke_refused(struct request *rq, const Pb__RevokeRequest *request, struct bytes serial);
 const char *audit_ca_created(struct request *rq, const Pb__CaCreated *created);
 const char *audit_configuration_changed(struct request *rq, const Pb__ConfigurationChanged *changed);
+const char *audit_account_changed(struct request *rq, const Pb__AccountChanged *changed);
 /* What an operator decided about a pending one. */
 const char *audit_decided(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request);
 /* An approval that is refused; why is rq's failure. */
@@ -316,6 +317,9 @@ enum error store_heard(struct ra *ra, struct request *rq, const char *event_id, 
 events_handler on_ca_created;
 /* on_configuration_changed.c */
 events_handler on_configuration_changed;
+
+/* on_account_changed.c */
+events_handler on_account_changed;
 
 /* A row taken by recover.c. */
 extern const struct db_statement store_take_intents;

@@ -25,7 +25,34 @@ put_all(struct buffer *to, const json_t *texts, const char *between)
         buffer_append_format(to, "%s%s", i > 0 ? between : "", json_string_value(json_array_get(texts, i)));
 }
 
-/* What the record is about: a thing that was changed, or a certificate by its names; and what was said of it. */
+static void
+put_member(struct buffer *to, const char *before, const json_t *record, const char *name)
+{
+    if (json_object_get(record, name) != NULL)
+        buffer_append_format(to, "%s%s", before, member(record, name));
+}
+
+/* An ACME account, with the key that it has now and where that comes from. */
+static void
+put_account(struct buffer *to, const json_t *record)
+{
+    buffer_append_format(to, "account %s", member(record, "account"));
+    put_member(to, " key ", record, "key_thumbprint");
+    put_member(to, " before ", record, "former_thumbprint");
+    put_member(to, " policy ", record, "policy");
+    put_member(to, " eab ", record, "eab");
+    put_member(to, " from ", record, "client");
+    if (json_object_get(record, "contacts") != NULL || json_object_get(record, "former_contacts") != NULL) {
+        buffer_append_text(to, " contacts ");
+        put_all(to, json_object_get(record, "contacts"), ",");
+    }
+    if (json_object_get(record, "former_contacts") != NULL) {
+        buffer_append_text(to, " before ");
+        put_all(to, json_object_get(record, "former_contacts"), ",");
+    }
+}
+
+/* What the record is about: a thing that was changed, an account, or a certificate by its names; and what was said of it. */
 static const char *
 subject(struct arena *arena, const json_t *record)
 {
@@ -35,6 +62,8 @@ subject(struct arena *arena, const json_t *record)
         buffer_append_format(&text, "%s %s %s", member(record, "what"), member(record, "name"), member(record, "done"));
         buffer_append_text(&text, json_object_get(record, "changes") == NULL ? "" : ": ");
         put_all(&text, json_object_get(record, "changes"), "; ");
+    } else if (json_object_get(record, "account") != NULL) {
+        put_account(&text, record);
     } else {
         put_all(&text, json_object_get(record, "names"), ",");
         if (json_object_get(record, "serial") != NULL)

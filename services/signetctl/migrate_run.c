@@ -14,6 +14,7 @@ static const struct {
     {"inventory", "certificate.revoked"},
     {"ra", "ca.created"},
     {"ra", "configuration.changed"},
+    {"ra", "account.changed"},
 };
 
 struct progress {

@@ -53,4 +53,10 @@ outbox_wake(struct outbox *outbox)
     (void)outbox;
 }
 
+void
+outbox_wake_soon(struct outbox *outbox)
+{
+    (void)outbox;
+}
+
 #endif

@@ -125,6 +125,14 @@ an_account_needs_a_binding_once(void **state)
     assert_status(bind_with("HS256", EVP_sha256()), 200);
     assert_status(client_send(&me, PATH, "application/jose+json", client_jws(&me, PATH, plain, true)), 200);
     assert_string_equal(ask("SELECT uses || ' ' || (SELECT count(*) FROM acme.account) FROM acme.eab WHERE name = 'first'"), "1 1");
+    /* That it was used is on record, once, with the account. */
+    assert_string_equal(ask("SELECT eab_name FROM acme.account"), "first");
+    assert_string_equal(
+        ask(arena_format(me.arena,
+                         "SELECT count(*) FROM acme.outbox WHERE subject = 'signet.event.account.changed' AND position('first'::bytea "
+                         "IN body) > 0 AND position('%s'::bytea IN body) > 0",
+                         key_id)),
+        "1");
 }
 
 /* RFC 8555 §7.3.4: with the same value as the field in the request, and from then on. */

@@ -108,6 +108,73 @@ worst_change_fits_the_table(void **state)
 }
 
 static void
+what_an_account_does_is_its_own_and_what_an_operator_does_is_his(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__AccountChanged changed = PB__ACCOUNT_CHANGED__INIT;
+    const char *contacts[] = {"mailto:new@example.org"}, *former[] = {"mailto:a@example.org", "mailto:b@example.org"};
+
+    changed.account = "AbC";
+    changed.action = "key-changed";
+    changed.policy = "intra";
+    changed.key_thumbprint = "new-key";
+    changed.former_thumbprint = "old-key";
+    changed.client_address = "192.0.2.7";
+    changed.contacts = contacts;
+    changed.n_contacts = COUNT_OF(contacts);
+    changed.former_contacts = former;
+    changed.n_former_contacts = COUNT_OF(former);
+    json_t *json = parse(audit_account_changed(rq, &changed));
+    const char *const members[][2] = {{"action", "account.key-changed"}, {"account", "AbC"},     {"principal", "acme-account:AbC"},
+                                      {"key_thumbprint", "new-key"},     {"policy", "intra"},    {"former_thumbprint", "old-key"},
+                                      {"client", "192.0.2.7"},           {"trace", rq->trace_id}};
+    for (size_t i = 0; i < COUNT_OF(members); i++)
+        assert_string_equal(json_string_value(json_object_get(json, members[i][0])), members[i][1]);
+    assert_int_equal(json_array_size(json_object_get(json, "contacts")), 1);
+    assert_int_equal(json_array_size(json_object_get(json, "former_contacts")), 2);
+    json_decref(json);
+
+    changed.action = "revoked";
+    changed.operator_ = "olga";
+    changed.caller = "signetctl";
+    changed.eab = "team-a";
+    changed.eab_key_id = "kid";
+    changed.why = "stolen";
+    json = parse(audit_account_changed(rq, &changed));
+    assert_string_equal(json_string_value(json_object_get(json, "action")), "account.revoked");
+    assert_string_equal(json_string_value(json_object_get(json, "principal")), "bus:signetctl");
+    assert_string_equal(json_string_value(json_object_get(json, "operator")), "olga");
+    assert_string_equal(json_string_value(json_object_get(json, "eab")), "team-a");
+    assert_string_equal(json_string_value(json_object_get(json, "eab_key_id")), "kid");
+    assert_string_equal(json_string_value(json_object_get(json, "message")), "stolen");
+    json_decref(json);
+}
+
+static void
+worst_account_fits_the_table_and_has_no_action_of_its_own(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__AccountChanged changed = PB__ACCOUNT_CHANGED__INIT;
+    const char *contacts[100];
+    char worst[2000];
+
+    memset(worst, '\x01', sizeof worst - 1);
+    worst[sizeof worst - 1] = '\0';
+    for (size_t i = 0; i < COUNT_OF(contacts); i++)
+        contacts[i] = worst;
+    changed.account = changed.action = changed.policy = changed.key_thumbprint = changed.former_thumbprint = changed.eab = changed.eab_key_id = worst;
+    changed.client_address = changed.operator_ = changed.caller = changed.why = worst;
+    changed.contacts = changed.former_contacts = contacts;
+    changed.n_contacts = changed.n_former_contacts = COUNT_OF(contacts);
+    const char *record = audit_account_changed(rq, &changed);
+    assert_true(strlen(record) <= AUDIT_BODY_MAX);
+    json_t *json = parse(record);
+    assert_string_equal(json_string_value(json_object_get(json, "action")), "account.changed");
+    assert_int_equal(json_integer_value(json_object_get(json, "contact_count")), 100);
+    json_decref(json);
+}
+
+static void
 refusal_says_who_what_and_why(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -228,6 +295,8 @@ main(void)
         cmocka_unit_test(the_making_of_a_ca_says_its_name_and_certificate),
         cmocka_unit_test(a_change_says_who_did_what),
         cmocka_unit_test(worst_change_fits_the_table),
+        cmocka_unit_test(what_an_account_does_is_its_own_and_what_an_operator_does_is_his),
+        cmocka_unit_test(worst_account_fits_the_table_and_has_no_action_of_its_own),
         cmocka_unit_test(refusal_says_who_what_and_why),
         cmocka_unit_test(texts_of_strangers_stay_inside_their_quotes),
         cmocka_unit_test(worst_request_fits_the_table),
