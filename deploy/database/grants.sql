@@ -48,7 +48,7 @@ ALTER ROLE acme_gw SET jit = off;
 -- est-gw: profiles, their users and CRLs as operators write them, deliveries as they happen; of certificates the view for what devices show
 GRANT USAGE ON SCHEMA est, ra TO est_gw;
 GRANT SELECT, INSERT, UPDATE, DELETE ON est.profile, est.basic_user, est.client_crl TO est_gw;
-GRANT SELECT, INSERT, DELETE, UPDATE (generation, waits, delivered_at) ON est.delivery TO est_gw;
+GRANT SELECT, INSERT, DELETE, UPDATE (generation, waits, likeness, csr, delivered_at) ON est.delivery TO est_gw;
 GRANT SELECT ON ra.enrolled_certificate TO est_gw;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON est.outbox TO est_gw;
 GRANT SELECT, INSERT, DELETE ON est.client_crl_part TO est_gw;

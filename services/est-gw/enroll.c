@@ -27,18 +27,24 @@ enroll_read_csr(struct request *rq, struct bytes body, struct csr *ret_csr)
     return error;
 }
 
+void
+enroll_put_asker(struct buffer *all, const struct profile *profile, const struct client *client)
+{
+    buffer_append(all, profile->incarnation, strlen(profile->incarnation));
+    buffer_append(all, profile->settings->name, strlen(profile->settings->name) + 1);
+    buffer_append(all, client->kind, strlen(client->kind) + 1);
+    buffer_append(all, client->id, strlen(client->id) + 1);
+    if (client->certificate != NULL)
+        buffer_append(all, client->certificate->der.at, client->certificate->der.len);
+}
+
 static struct bytes
 request_digest(struct arena *arena, const struct profile *profile, const struct client *client, struct bytes csr)
 {
     struct buffer all = buffer_in(arena);
     uint8_t *sha256 = arena_alloc(arena, SHA256_DIGEST_LENGTH);
 
-    buffer_append(&all, profile->incarnation, strlen(profile->incarnation));
-    buffer_append(&all, profile->settings->name, strlen(profile->settings->name) + 1);
-    buffer_append(&all, client->kind, strlen(client->kind) + 1);
-    buffer_append(&all, client->id, strlen(client->id) + 1);
-    if (client->certificate != NULL)
-        buffer_append(&all, client->certificate->der.at, client->certificate->der.len);
+    enroll_put_asker(&all, profile, client);
     buffer_append(&all, csr.at, csr.len);
     (void)SHA256(all.at, all.len, sha256);
     return BYTES(sha256, SHA256_DIGEST_LENGTH);
@@ -137,22 +143,40 @@ ask_for_the_last(struct est *est, const struct http_exchange *x, struct request 
     return fail_retry_after(rq, 1);
 }
 
+/* What a person has refused waits no more: later, the same key may be asked for anew. */
+static enum error
+end_waiting(struct est *est, struct request *rq, const struct delivery *delivery)
+{
+    struct failure why = rq->failure;
+
+    failure_clear(rq);
+    enum error error = store_end_waiting(est, rq, delivery);
+    if (error)
+        return error;
+    rq->failure = why;
+    return why.kind;
+}
+
 enum error
 enroll_ask(struct est *est, struct http_exchange *x, const struct profile *profile, const struct client *client, struct bytes csr,
            const Pb__EnrollReply **ret_reply)
 {
     struct request *rq = &x->rq;
-    struct delivery delivery = {.request_sha256 = request_digest(rq->arena, profile, client, csr), .step = 1};
     const Pb__EnrollReply *reply = NULL;
+    struct waiting waiting;
 
-    enum error error = ask_for_the_last(est, x, rq, profile, client, csr, &delivery, &reply);
+    enum error error = waiting_find(est, rq, profile, client, csr, &waiting);
     if (error)
         return error;
+    struct delivery delivery = {.request_sha256 = request_digest(rq->arena, profile, client, waiting.csr), .step = 1};
+    error = ask_for_the_last(est, x, rq, profile, client, waiting.csr, &delivery, &reply);
+    if (error)
+        return error == ERR_DENIED && waiting.likeness_sha256.len > 0 ? end_waiting(est, rq, &delivery) : error;
     if (!is_pending(reply))
         request_note(rq, "serial", "%s", bytes_hex(rq->arena, message_bytes(reply->serial), 0));
     /* Of the first certificate of a request its own date tells whether it was given lately, unless it waited for a person. */
     if (is_pending(reply) || delivery.waited || delivery.generation > 0)
-        error = store_record_delivery(est, rq, &delivery, is_pending(reply));
+        error = store_record_delivery(est, rq, &delivery, &waiting, is_pending(reply));
     if (!error)
         *ret_reply = reply;
     return error;

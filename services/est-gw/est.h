@@ -112,6 +112,12 @@ struct delivery {
     bool waited;          /* for a person, until now */
 };
 
+/* One who may have to wait for a person, or waits already. */
+struct waiting {
+    struct bytes likeness_sha256; /* by which it is known again; none: nobody waits here */
+    struct bytes csr;             /* that it waits with */
+};
+
 /* What became of a generation, and what is known of its request. */
 struct past {
     bool is_good;   /* its certificate is not revoked, and was made or delivered lately, or waits to be delivered */
@@ -296,6 +302,14 @@ enum error enroll_ask(struct est *est, struct http_exchange *x, const struct pro
 /* 202, or the certificate. */
 enum error enroll_answer(struct http_exchange *x, const struct profile *profile, const Pb__EnrollReply *reply) MUST_CHECK;
 enum error enroll_read_csr(struct request *rq, struct bytes body, struct csr *ret_csr) MUST_CHECK;
+/* For digests: who asks, of which profile. */
+void enroll_put_asker(struct buffer *all, const struct profile *profile, const struct client *client);
+
+/* ---- waiting.c ---- */
+
+/* With the CSR that this very device waits with for this key and these names, or did until lately; else with `csr`. */
+enum error waiting_find(struct est *est, struct request *rq, const struct profile *profile, const struct client *client, struct bytes csr,
+                        struct waiting *ret_waiting) MUST_CHECK;
 
 http_handler ca_certs;
 http_handler csr_attrs;
@@ -357,7 +371,12 @@ enum error store_find_enrolled(struct est *est, struct request *rq, struct bytes
 enum error store_find_past(struct est *est, struct request *rq, const struct delivery *delivery, struct bytes serial, struct past *ret_past)
     MUST_CHECK;
 /* That it waits, or was delivered. */
-enum error store_record_delivery(struct est *est, struct request *rq, const struct delivery *delivery, bool waits) MUST_CHECK;
+enum error store_record_delivery(struct est *est, struct request *rq, const struct delivery *delivery, const struct waiting *waiting, bool waits)
+    MUST_CHECK;
+/* ret_csr stays as it is when nobody alike waits. */
+enum error store_find_waiting(struct est *est, struct request *rq, struct bytes likeness_sha256, struct bytes *ret_csr) MUST_CHECK;
+/* A person has refused it. */
+enum error store_end_waiting(struct est *est, struct request *rq, const struct delivery *delivery) MUST_CHECK;
 extern const struct db_statement store_forget_deliveries;
 
 /* Of all CRLs, as one text: what is stored anew has another. */

@@ -38,9 +38,15 @@ static const struct db_statement find_past = {
     "l.lately)), false), coalesce(d.generation, -1), coalesce(d.waits, false) FROM (SELECT now() - make_interval(secs => $3) AS lately) l "
     "LEFT JOIN est.delivery d ON d.request_sha256 = $1 LEFT JOIN ra.enrolled_certificate c ON c.expiry_month = $4 AND c.serial = $5"};
 static const struct db_statement record_delivery = {
-    "record_delivery", "INSERT INTO est.delivery AS d (request_sha256, generation, waits) VALUES ($1, $2, $3) ON CONFLICT (request_sha256) DO UPDATE "
-                       "SET generation = EXCLUDED.generation, waits = EXCLUDED.waits, delivered_at = now() "
+    "record_delivery", "INSERT INTO est.delivery AS d (request_sha256, generation, waits, likeness, csr) VALUES ($1, $2, $3, $4, $5) "
+                       "ON CONFLICT (request_sha256) DO UPDATE SET (generation, waits, likeness, csr, delivered_at) = ($2, $3, $4, $5, now()) "
                        "WHERE d.generation < EXCLUDED.generation OR (d.generation = EXCLUDED.generation AND d.waits AND NOT EXCLUDED.waits)"};
+
+static const struct db_statement find_waiting = {
+    "find_waiting", "SELECT csr FROM est.delivery WHERE likeness = $1 AND (waits OR delivered_at > now() - make_interval(secs => $2)) "
+                    "ORDER BY waits DESC, delivered_at DESC LIMIT 1"};
+static const struct db_statement end_waiting = {
+    "end_waiting", "UPDATE est.delivery SET waits = false, likeness = NULL, csr = NULL WHERE request_sha256 = $1 AND waits"};
 
 /* ---- profiles ---- */
 
@@ -378,9 +384,29 @@ store_find_past(struct est *est, struct request *rq, const struct delivery *deli
 }
 
 enum error
-store_record_delivery(struct est *est, struct request *rq, const struct delivery *delivery, bool waits)
+store_record_delivery(struct est *est, struct request *rq, const struct delivery *delivery, const struct waiting *waiting, bool waits)
 {
-    return DB_QUERY(est->db, rq, &record_delivery, NULL, DB_BYTES(delivery->request_sha256), DB_INT(delivery->generation), DB_BOOL(waits));
+    bool is_known_again = waiting->likeness_sha256.len > 0;
+
+    return DB_QUERY(est->db, rq, &record_delivery, NULL, DB_BYTES(delivery->request_sha256), DB_INT(delivery->generation), DB_BOOL(waits),
+                    DB_BYTES(waiting->likeness_sha256), is_known_again ? DB_BYTES(waiting->csr) : DB_NULL);
+}
+
+enum error
+store_find_waiting(struct est *est, struct request *rq, struct bytes likeness_sha256, struct bytes *ret_csr)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(est->db, rq, &find_waiting, &rows, DB_BYTES(likeness_sha256), DB_INT(DELIVERED_LATELY_S));
+
+    if (!error && db_count(rows) > 0)
+        *ret_csr = db_bytes(rows, 0, 0);
+    return error;
+}
+
+enum error
+store_end_waiting(struct est *est, struct request *rq, const struct delivery *delivery)
+{
+    return DB_QUERY(est->db, rq, &end_waiting, NULL, DB_BYTES(delivery->request_sha256));
 }
 
 /* Not of those that still wait for a person. */

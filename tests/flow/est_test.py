@@ -459,6 +459,32 @@ def test_who_must_wait_is_told_how_long_and_keeps_his_place(est):
     assert est.stack.sql("SELECT count(*) FROM ra.certificate WHERE channel = 'est/patient'") == [["1"]]
 
 
+def test_who_must_wait_may_link_each_request_with_its_connection(est):
+    """The binding of a new connection makes a new CSR of the same request (RFC 7030 §3.5, §4.2.3), and so does a signature of ECDSA."""
+    est.profile("bound", approval="true", proof_required="true")
+    user, key, other = est.password("bound"), new_key(), new_key()
+
+    def ask(key, names=()):
+        connection = est.connect(version=ssl.TLSVersion.TLSv1_2)
+        binding = base64.b64encode(connection.sock.get_channel_binding("tls-unique"))
+        return est.enroll("bound", key, "CN=bound.example", names, attributes=[(CHALLENGE_PASSWORD, binding)], auth=user, connection=connection)
+
+    def pending():
+        return [row[0] for row in est.stack.sql("SELECT encode(id, 'hex') FROM ra.intent WHERE channel = 'est/bound' AND status = 'pending' ORDER BY id")]
+    assert (ask(key).status, ask(key).status) == (202, 202)
+    (first,) = pending()
+    # Another key, or other names, are another matter.
+    assert ask(other).status == ask(key, ["more.example"]).status == 202 and len(pending()) == 3
+    est.stack.signetctl("cert", "approve", first)
+    certificate = ask(key).certificate
+    assert certificate.public_key().public_numbers() == key.public_key().public_numbers() and ask(key).certificate == certificate
+    for intent in pending():
+        est.stack.signetctl("cert", "deny", intent, "--reason", "nobody knows it")
+    assert ask(other).status == 403
+    # Refused is refused for what was asked; asked for anew, a person decides anew.
+    assert ask(other).status == 202
+
+
 def test_refusals_of_ra_name_their_layer(est):
     est.profile("narrow", template="Code-Signing")
     reply = est.enroll("narrow", new_key(), "CN=a.example", auth=est.password("narrow"))

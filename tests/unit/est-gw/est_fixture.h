@@ -36,6 +36,7 @@ start_postgres(void **state)
     postgres_kit_run_file(postgres, "services/est-gw/sql/008_forget_all.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/009_crl_parts.sql");
     postgres_kit_run_file(postgres, "services/est-gw/sql/010_login_memory.sql");
+    postgres_kit_run_file(postgres, "services/est-gw/sql/011_waiting.sql");
     postgres_kit_grant(postgres, "est_gw");
     return 0;
 }
