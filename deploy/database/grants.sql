@@ -16,6 +16,7 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 -- inventory: the catalogue, written from events
 GRANT USAGE ON SCHEMA inventory TO inventory;
 GRANT SELECT, INSERT ON inventory.certificate, inventory.certificate_name, inventory.revocation TO inventory;
+GRANT UPDATE (reason) ON inventory.revocation TO inventory;
 
 -- ocsp-responder: the status of a serial number, nothing else
 GRANT USAGE ON SCHEMA ra TO ocsp_responder;
@@ -72,6 +73,7 @@ ALTER ROLE ra SET jit = off;
 GRANT USAGE ON SCHEMA ra, audit TO ra;
 GRANT SELECT, INSERT, UPDATE (status, closed_at, refusal_kind, refusal, due_at, leased_until, lease_holder, attempts) ON ra.intent TO ra;
 GRANT SELECT, INSERT ON ra.certificate, ra.revocation, ra.blocked_key, ra.heard TO ra;
+GRANT UPDATE (reason, invalidity_at) ON ra.revocation TO ra;
 GRANT SELECT, INSERT, DELETE, UPDATE (created_at) ON ra.outbox TO ra;
 GRANT USAGE ON SEQUENCE ra.outbox_id_seq TO ra;
 GRANT SELECT ON ra.role, ra.role_member, ra.role_template, ra.role_name, ra.asset TO ra;

@@ -25,11 +25,15 @@ static const struct db_statement insert_certificates = {
 static const struct db_statement insert_names = {
     "insert_names", "INSERT INTO inventory.certificate_name (value, sha256) SELECT DISTINCT * FROM unnest($1, $2) ON CONFLICT DO NOTHING"};
 
+/* The news may come in any order, and so which reason is the last one follows from the reasons: keyCompromise (1) stays, and certificateHold (6) does
+ * not (ra/revoke.c). */
 static const struct db_statement insert_revocations = {
     "insert_revocations",
-    "INSERT INTO inventory.revocation (issuer, serial, revoked_at, reason)"
+    "INSERT INTO inventory.revocation AS known (issuer, serial, revoked_at, reason)"
     " SELECT DISTINCT ON (issuer, serial) issuer, serial, revoked_at, reason FROM unnest($1, $2, $3, $4) AS row (issuer, serial, revoked_at, reason)"
-    " ORDER BY issuer, serial, revoked_at ON CONFLICT DO NOTHING"};
+    " ORDER BY issuer, serial, reason = 1 DESC, reason = 6, revoked_at"
+    " ON CONFLICT (issuer, serial) DO UPDATE SET reason = excluded.reason"
+    " WHERE known.reason <> 1 AND (excluded.reason = 1 OR known.reason = 6 AND excluded.reason <> 6)"};
 
 static struct bytes
 bytes_of(ProtobufCBinaryData data)

@@ -33,6 +33,15 @@ announce_issued(struct request *rq, const struct intent *intent, const struct ce
     return outbox_bundle_part(rq->arena, event_id, &event.base);
 }
 
+/* No reason comes a second time: keyCompromise stays, and a hold is the first. */
+static const char *
+revoked_id(struct arena *arena, const struct revocation *revocation)
+{
+    const char *serial = bytes_hex(arena, revocation->serial, 0);
+
+    return revocation->reason_changed ? arena_format(arena, "revoked-%s-%d", serial, revocation->reason) : arena_format(arena, "revoked-%s", serial);
+}
+
 struct announcement
 announce_revoked(struct request *rq, const struct revocation *revocation)
 {
@@ -48,7 +57,7 @@ announce_revoked(struct request *rq, const struct revocation *revocation)
     event.channel = revocation->channel;
     event.principal = &principal;
     return (struct announcement){
-        .event_id = arena_format(rq->arena, "revoked-%s", bytes_hex(rq->arena, revocation->serial, 0)),
+        .event_id = revoked_id(rq->arena, revocation),
         .subject = "signet.event.certificate.revoked",
         .body = message_pack(rq->arena, &event.base),
     };

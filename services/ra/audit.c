@@ -254,6 +254,17 @@ audit_revoked(struct request *rq, const struct revocation *revocation)
 }
 
 const char *
+audit_reason_changed(struct request *rq, const struct revocation *revocation)
+{
+    struct buffer out = begin(rq, "revocation.changed");
+
+    put_revocation(rq, &out, revocation);
+    buffer_append_format(&out, ",\"former_reason\":%d", revocation->former_reason);
+    put_text(&out, "result", "ok");
+    return end(rq, &out);
+}
+
+const char *
 audit_key_blocked(struct request *rq, const struct revocation *revocation)
 {
     struct buffer out = begin(rq, "key.blocked");

@@ -255,6 +255,7 @@ const char *audit_intent_refused(struct request *rq, const struct intent *intent
 /* Of a request that got no intent; the refusal is rq's failure. Never reads more than bounded parts of the request. */
 const char *audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *request);
 const char *audit_revoked(struct request *rq, const struct revocation *revocation);
+const char *audit_reason_changed(struct request *rq, const struct revocation *revocation);
 const char *audit_revoke_refused(struct request *rq, const Pb__RevokeRequest *request, struct bytes serial);
 const char *audit_ca_created(struct request *rq, const Pb__CaCreated *created);
 const char *audit_configuration_changed(struct request *rq, const Pb__ConfigurationChanged *changed);
@@ -352,6 +353,8 @@ struct revocation {
     bool revoked;
     int64_t revoked_at_s;
     int reason;
+    bool reason_changed; /* just now; until then it was the former one */
+    int former_reason;
     int64_t invalidity_s; /* 0: none */
     const char *channel, *principal_kind, *principal_id, *authority, *client_address;
     uint8_t key_sha256[32];
@@ -360,12 +363,15 @@ struct revocation {
 enum error store_find_certificate(struct ra *ra, struct request *rq, int expiry_month, struct bytes serial, bool *ret_found,
                                   struct revocation *ret_revocation) MUST_CHECK;
 struct revocation_records {
-    const char *revoked;
+    const char *revoked;     /* or that the reason was changed */
     const char *key_blocked; /* NULL: the key is not to be blocked */
 };
 /* Revocation, blocked key, audit records and event in one; false in ret_stored: it was revoked before. */
 enum error store_revoke(struct ra *ra, struct request *rq, const struct revocation *revocation, const struct revocation_records *records,
                         const struct announcement *announcement, bool *ret_stored) MUST_CHECK;
+/* Another reason for what was revoked before. False in ret_stored: its reason is not former_reason. */
+enum error store_change_reason(struct ra *ra, struct request *rq, const struct revocation *revocation, const struct revocation_records *records,
+                               const struct announcement *announcement, bool *ret_stored) MUST_CHECK;
 enum error store_block_key(struct ra *ra, struct request *rq, const struct revocation *revocation, const char *record) MUST_CHECK;
 
 /* ---- the rest ------------------------------------------------------------------------------------------------------------------------------ */

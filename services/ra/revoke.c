@@ -1,6 +1,7 @@
 /*
  * Called when a gateway, that has checked who asks, wants a certificate revoked. One transaction stores the revocation, its audit record and the
- * event that empties the OCSP caches; the outbox is woken right after the commit. Repeating changes nothing.
+ * event that empties the OCSP caches; the outbox is woken right after the commit. Repeating changes nothing; what is learnt later may better the
+ * reason, in the same way.
  */
 #include "ra.h"
 
@@ -142,6 +143,50 @@ record_refusal(struct ra *ra, struct request *rq, const Pb__RevokeRequest *reque
     return store_refusal(ra, rq, audit_revoke_refused(rq, request, serial));
 }
 
+/* CA/Browser Forum BR 4.9.1.1: that the key is compromised is told even when the certificate was revoked for another reason before. RFC 5280 §5.3.1:
+ * a hold becomes a revocation for good. Else the first reason stays: a history would help nobody who reads a CRL. */
+static bool
+betters(int reason, int former)
+{
+    if (reason == former || former == PB__REVOCATION_REASON__REVOCATION_REASON_KEY_COMPROMISE)
+        return false;
+    return reason == PB__REVOCATION_REASON__REVOCATION_REASON_KEY_COMPROMISE || former == PB__REVOCATION_REASON__REVOCATION_REASON_CERTIFICATE_HOLD;
+}
+
+/* The reason alone: since when it is revoked does not change. */
+static enum error
+change_reason(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, struct revocation *revocation)
+{
+    bool stored;
+
+    revocation->former_reason = revocation->reason;
+    revocation->reason = (int)request->reason;
+    revocation->reason_changed = true;
+    struct announcement announcement = announce_revoked(rq, revocation);
+    struct revocation_records records = {
+        .revoked = audit_reason_changed(rq, revocation),
+        .key_blocked = blocks_key(request) ? audit_key_blocked(rq, revocation) : NULL,
+    };
+    enum error error = store_change_reason(ra, rq, revocation, &records, &announcement, &stored);
+    if (error)
+        return error;
+    if (!stored) {
+        fail(rq, ERR_UNAVAILABLE, "somebody else has changed the reason at the same moment; repeat the request");
+        return fail_retry_after(rq, 1);
+    }
+    outbox_wake(ra->outbox);
+    return OK;
+}
+
+/* Of one that is revoked. */
+static enum error
+revoke_again(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, struct revocation *revocation)
+{
+    if (betters((int)request->reason, revocation->reason))
+        return change_reason(ra, rq, request, revocation);
+    return blocks_key(request) ? store_block_key(ra, rq, revocation, audit_key_blocked(rq, revocation)) : OK;
+}
+
 /* Afterwards `revocation` tells the one that counts: this, or the one that came before. */
 static enum error
 store(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, struct revocation *revocation)
@@ -194,13 +239,13 @@ revoke_certificate(struct ra *ra, struct request *rq, const Pb__RevokeRequest *r
 
     request_note(rq, "issuer", "%s", revocation.issuer);
     error = fill_revocation(rq, request, &revocation);
-    if (!error && !revocation.revoked)
-        error = store(ra, rq, request, &revocation);
-    else if (!error && blocks_key(request))
-        error = store_block_key(ra, rq, &revocation, audit_key_blocked(rq, &revocation));
+    if (!error)
+        error = revocation.revoked ? revoke_again(ra, rq, request, &revocation) : store(ra, rq, request, &revocation);
     if (error)
         return error;
-    ret_reply->already_revoked = revocation.revoked;
+    ret_reply->already_revoked = revocation.revoked && !revocation.reason_changed;
+    ret_reply->reason_changed = revocation.reason_changed;
+    ret_reply->former_reason = (Pb__RevocationReason)revocation.former_reason;
     ret_reply->revoked_at_s = revocation.revoked_at_s;
     ret_reply->reason = (Pb__RevocationReason)revocation.reason;
     return OK;

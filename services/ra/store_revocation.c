@@ -69,6 +69,34 @@ store_revoke(struct ra *ra, struct request *rq, const struct revocation *revocat
     return OK;
 }
 
+static const struct db_statement change_reason = {"change_reason",
+                                                  "WITH changed AS ("
+                                                  " UPDATE ra.revocation SET reason = $3, invalidity_at = coalesce($5, invalidity_at)"
+                                                  " WHERE expiry_month = $1 AND serial = $2 AND reason = $4 RETURNING serial"
+                                                  "), recorded AS ("
+                                                  " INSERT INTO audit.record (body) SELECT $6 FROM changed"
+                                                  ") INSERT INTO ra.outbox (event_id, subject, body) SELECT $7, $8, $9 FROM changed"};
+
+enum error
+store_change_reason(struct ra *ra, struct request *rq, const struct revocation *revocation, const struct revocation_records *records,
+                    const struct announcement *announcement, bool *ret_stored)
+{
+    struct bytes key = BYTES(revocation->key_sha256, sizeof revocation->key_sha256);
+    struct db_rows *rows = NULL;
+    const struct db_step steps[] = {
+        DB_STEP(&change_reason, &rows, DB_INT(revocation->expiry_month), DB_BYTES(revocation->serial), DB_SMALLINT(revocation->reason),
+                DB_SMALLINT(revocation->former_reason), revocation->invalidity_s == 0 ? DB_NULL : DB_TIME_S(revocation->invalidity_s),
+                DB_TEXT(records->revoked), DB_TEXT(announcement->event_id), DB_TEXT(announcement->subject), DB_BYTES(announcement->body)),
+        DB_STEP(&block_key, NULL, DB_BYTES(key), DB_TEXT(revocation->authority), DB_TEXT(records->key_blocked)),
+    };
+    enum error error = db_atomic(ra->db, rq, steps, records->key_blocked == NULL ? 1 : 2);
+
+    if (error)
+        return error;
+    *ret_stored = db_affected(rows) == 1;
+    return OK;
+}
+
 enum error
 store_block_key(struct ra *ra, struct request *rq, const struct revocation *revocation, const char *record)
 {

@@ -178,6 +178,8 @@ parse_reason(struct request *rq, const char *name, Pb__RevocationReason *ret_rea
             buffer_append_text(&snake, "_");
         buffer_append(&snake, &lower, 1);
     }
+    if (text_equal_nocase(name, "removeFromCRL"))
+        return fail(rq, ERR_BAD_REQUEST, "a hold does not end: what is revoked stays so, and its holder gets another certificate");
     if (text_equal_nocase(name, "unspecified"))
         value = PB__REVOCATION_REASON__REVOCATION_REASON_UNSPECIFIED;
     else if (!enum_from_short_name(rq->arena, &pb__revocation_reason__descriptor, buffer_text(&snake), &value))
@@ -207,6 +209,28 @@ load_certificate(struct ctl *ctl, struct request *rq, struct bytes *ret_der)
     return error;
 }
 
+static const char *
+reason_name(struct request *rq, Pb__RevocationReason reason)
+{
+    return enum_short_name(rq->arena, &pb__revocation_reason__descriptor, (int)reason);
+}
+
+/* Who asked for another reason must not take the old one for it. */
+static const char *
+what_happened(struct request *rq, const Pb__RevokeRequest *request, const Pb__RevokeReply *reply)
+{
+    const char *at = clock_format_rfc3339(rq->arena, reply->revoked_at_s), *reason = reason_name(rq, reply->reason);
+
+    if (reply->reason_changed)
+        return arena_format(rq->arena, "was revoked before, at %s, %s; the reason is %s now", at, reason_name(rq, reply->former_reason), reason);
+    if (!reply->already_revoked)
+        return arena_format(rq->arena, "revoked at %s, %s", at, reason);
+    if (reply->reason == request->reason)
+        return arena_format(rq->arena, "was revoked before, at %s, %s", at, reason);
+    return arena_format(rq->arena, "was revoked before, at %s; the reason stays %s: it can only become key_compromise, or be another than a hold", at,
+                        reason);
+}
+
 enum error
 cert_revoke(struct ctl *ctl, struct request *rq)
 {
@@ -228,8 +252,5 @@ cert_revoke(struct ctl *ctl, struct request *rq)
     request.certificate = message_data(der);
 
     error = CTL_CALL(ctl, rq, ra, Revoke, &request, &reply);
-    return error ? error
-                 : answer(ctl, rq, &reply->base, "%s at %s, %s\n", reply->already_revoked ? "was revoked before," : "revoked",
-                          clock_format_rfc3339(rq->arena, reply->revoked_at_s),
-                          enum_short_name(rq->arena, &pb__revocation_reason__descriptor, (int)reply->reason));
+    return error ? error : answer(ctl, rq, &reply->base, "%s\n", what_happened(rq, &request, reply));
 }

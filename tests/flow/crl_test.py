@@ -52,6 +52,20 @@ def test_numbers_grow_and_the_revoked_serial_is_there_with_its_reason(stack):
     assert found.extensions.get_extension_for_class(x509.CRLReason).value.reason == x509.ReasonFlags.cessation_of_operation
     assert number_of(der) > before
 
+    # What is learnt later is told everywhere, under the date of the revocation; and is the last word.
+    file = stack.directory / "crl.pem"
+    file.write_text(pem)
+    assert "Reason: cessationOfOperation" in stack.ocsp(file)
+    said = stack.signetctl("cert", "revoke", "--certificate", str(file), "--reason", "keyCompromise").stdout
+    assert "was revoked before" in said and "the reason is key_compromise now" in said
+    until(lambda: entry()[0].extensions.get_extension_for_class(x509.CRLReason).value.reason == x509.ReasonFlags.key_compromise)
+    assert entry()[0].revocation_date == found.revocation_date
+    until(lambda: "Reason: keyCompromise" in stack.ocsp(file))
+    until(lambda: "key_compromise" in stack.signetctl("cert", "show", f"{certificate.serial_number:034x}").stdout)
+    said = stack.signetctl("cert", "revoke", "--certificate", str(file), "--reason", "superseded").stdout
+    assert "the reason stays key_compromise" in said
+    assert "a hold does not end" in stack.signetctl("cert", "revoke", "--certificate", str(file), "--reason", "removeFromCRL", check=False).stderr
+
 
 def test_publish_now(stack):
     before = number_of(fetch(stack.crl_url)[1])

@@ -40,6 +40,31 @@ the_first_revocation_stays(void **state)
     assert_int_equal(ask_number("SELECT count(*) FROM inventory.revocation"), 1);
 }
 
+/* Whatever comes first: keyCompromise stays, and a hold does not. */
+static void
+the_reason_that_counts_does_not_depend_on_the_order(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        int one, other, counts;
+    } cases[] = {{4, 1, 1}, {6, 1, 1}, {6, 0, 0}, {6, 9, 9}};
+
+    for (uint8_t i = 0; i < COUNT_OF(cases); i++) {
+        uint8_t separately = (uint8_t)(2 * i + 1), together = (uint8_t)(2 * i + 2);
+        for (int turned = 0; turned < 2; turned++) {
+            HEAR(fixture, on_certificate_issued, issued(fixture->rq, separately, "a.example"), issued(fixture->rq, together, "b.example"));
+            int first = turned ? cases[i].other : cases[i].one, second = turned ? cases[i].one : cases[i].other;
+            HEAR(fixture, on_certificate_revoked, revoked(fixture->rq, separately, 1700000100, (Pb__RevocationReason)first));
+            HEAR(fixture, on_certificate_revoked, revoked(fixture->rq, separately, 1700000100, (Pb__RevocationReason)second));
+            HEAR(fixture, on_certificate_revoked, revoked(fixture->rq, together, 1700000100, (Pb__RevocationReason)first),
+                 revoked(fixture->rq, together, 1700000100, (Pb__RevocationReason)second));
+            assert_int_equal(entry_of(fixture, separately)->reason, cases[i].counts);
+            assert_int_equal(entry_of(fixture, together)->reason, cases[i].counts);
+            postgres_kit_run(postgres, "DELETE FROM inventory.revocation");
+        }
+    }
+}
+
 static void
 touches_no_other_issuer_with_the_same_serial(void **state)
 {
@@ -60,6 +85,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(may_come_before_the_certificate),
         CASE(the_first_revocation_stays),
+        CASE(the_reason_that_counts_does_not_depend_on_the_order),
         CASE(touches_no_other_issuer_with_the_same_serial),
     };
     return cmocka_run_group_tests(tests, start_postgres, stop_postgres);

@@ -283,11 +283,72 @@ compromise_after_another_revocation_still_blocks_the_key(void **state)
 
     assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, good_revocation(fixture->rq, der), &reply), OK);
     assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, compromise(fixture->rq, der, "certificate-key"), &reply), OK);
-    assert_true(reply.already_revoked);
-    assert_int_equal(reply.reason, PB__REVOCATION_REASON__REVOCATION_REASON_SUPERSEDED);
+    assert_int_equal(reply.reason, PB__REVOCATION_REASON__REVOCATION_REASON_KEY_COMPROMISE);
     assert_int_equal(ask_number("SELECT count(*) FROM ra.blocked_key"), 1);
     assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, compromise(fixture->rq, der, "certificate-key"), &reply), OK);
     assert_int_equal(ask_number("SELECT count(*) FROM audit.event WHERE action = 'key.blocked'"), 1);
+}
+
+/* Revokes it twice, and tells what came of the second time. */
+static Pb__RevokeReply
+revoke_for_both(struct fixture *fixture, struct bytes der, int first, int second)
+{
+    Pb__RevokeRequest *request = good_revocation(fixture->rq, der);
+    Pb__RevokeReply before = PB__REVOKE_REPLY__INIT, after = PB__REVOKE_REPLY__INIT;
+
+    request->reason = (Pb__RevocationReason)first;
+    assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, request, &before), OK);
+    request->reason = (Pb__RevocationReason)second;
+    assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, request, &after), OK);
+    assert_int_equal(after.revoked_at_s, before.revoked_at_s);
+    return after;
+}
+
+static void
+a_reason_becomes_key_compromise_and_a_hold_any_other(void **state)
+{
+    static const struct {
+        int first, second;
+        bool changes;
+    } cases[] = {{0, 1, true},  {4, 1, true},  {5, 1, true},  {6, 1, true},  {6, 4, true},  {6, 0, true},
+                 {1, 4, false}, {1, 6, false}, {4, 6, false}, {4, 5, false}, {4, 4, false}, {10, 0, false}};
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct bytes der = issue(fixture, arena_format(fixture->rq->arena, "order-%zu", i), arena_format(fixture->rq->arena, "n%zu.example", i));
+        const char *serial = bytes_hex(fixture->rq->arena, serial_of(fixture->rq, der), 0);
+        outbox_wakes = 0;
+        Pb__RevokeReply reply = revoke_for_both(fixture, der, cases[i].first, cases[i].second);
+        if (reply.reason_changed != cases[i].changes || reply.already_revoked == cases[i].changes)
+            fail_msg("%d after %d", cases[i].second, cases[i].first);
+        assert_int_equal(reply.reason, cases[i].changes ? cases[i].second : cases[i].first);
+        assert_int_equal(outbox_wakes, cases[i].changes ? 2 : 1);
+        assert_int_equal(ask_number(arena_format(fixture->rq->arena, "SELECT reason FROM ra.certificate_status WHERE serial = '\\x%s'", serial)),
+                         reply.reason);
+        assert_int_equal(ask_number(arena_format(fixture->rq->arena,
+                                                 "SELECT count(*) FROM audit.event WHERE action = 'revocation.changed' AND serial = '%s'"
+                                                 " AND (detail ->> 'former_reason')::int = %d AND (detail ->> 'reason')::int = %d",
+                                                 serial, cases[i].first, cases[i].second)),
+                         cases[i].changes);
+        assert_int_equal(
+            ask_number(arena_format(fixture->rq->arena, "SELECT count(DISTINCT event_id) FROM ra.outbox WHERE event_id LIKE 'revoked-%s%%'", serial)),
+            cases[i].changes ? 2 : 1);
+    }
+}
+
+static void
+since_when_a_key_is_compromised_can_be_told_later(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bytes der = issue(fixture, "order-1", "a.example");
+    Pb__RevokeRequest *request = good_revocation(fixture->rq, der);
+    Pb__RevokeReply reply = PB__REVOKE_REPLY__INIT;
+
+    assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, request, &reply), OK);
+    request->reason = PB__REVOCATION_REASON__REVOCATION_REASON_KEY_COMPROMISE;
+    request->invalidity_s = clock_now_s() - 3600;
+    assert_int_equal(revoke_certificate(&fixture->ra, fixture->rq, request, &reply), OK);
+    assert_int_equal(ask_number("SELECT count(*) FROM ra.revoked_serial WHERE reason = 1 AND invalidity_at < revoked_at"), 1);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
@@ -309,6 +370,8 @@ main(void)
         CASE(key_that_revokes_is_blocked_for_whichever_reason),
         CASE(account_that_claims_compromise_blocks_no_key),
         CASE(compromise_after_another_revocation_still_blocks_the_key),
+        CASE(a_reason_becomes_key_compromise_and_a_hold_any_other),
+        CASE(since_when_a_key_is_compromised_can_be_told_later),
     };
 
     return cmocka_run_group_tests(tests, start_servers, stop_servers);
