@@ -86,7 +86,7 @@ DB   := -lpq
 
 LINK_acme-gw        := $(CORE) $(HTTP) $(BUS) $(DB) -lpsl
 LINK_est-gw         := $(CORE) $(HTTP) $(BUS) $(DB)
-LINK_validator      := $(CORE) $(HTTP) $(BUS) -lunbound -lcurl -lcbor
+LINK_validator      := $(CORE) $(HTTP) $(BUS) -lunbound -lresolv -lcurl -lcbor
 LINK_scep-gw        := $(CORE) $(HTTP) $(BUS) $(DB) -lcurl
 LINK_ra             := $(CORE) $(HTTP) $(BUS) $(DB)
 LINK_signer         := $(CORE) $(HTTP) $(BUS) $(DB)
@@ -95,7 +95,7 @@ LINK_ocsp-responder := $(CORE) $(HTTP) $(BUS) $(DB)
 LINK_crl-publisher  := $(CORE) $(HTTP) $(BUS) $(DB)
 LINK_inventory      := $(CORE) $(HTTP) $(BUS) $(DB)
 LINK_signetctl      := $(CORE) $(HTTP) $(BUS) $(DB) -lyaml
-LINK_test           := $(CORE) $(HTTP) $(BUS) $(DB) -lunbound -lcurl -lyaml -lp11 -ldl -lpsl -lcbor
+LINK_test           := $(CORE) $(HTTP) $(BUS) $(DB) -lunbound -lresolv -lcurl -lyaml -lp11 -ldl -lpsl -lcbor
 
 SERVICE_DIRS := $(patsubst %/main.c,%,$(wildcard services/*/main.c services/*/*/main.c))
 SERVICES     := $(notdir $(SERVICE_DIRS))

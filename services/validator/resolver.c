@@ -1,49 +1,50 @@
 /*
- * Questions to the DNS by libunbound, which asks the configured resolver each time anew. Its questions run on a thread of libunbound's; a thread of
- * ours takes the answers in, and each validation waits for its own no longer than its deadline.
+ * Questions to the DNS by libunbound, which asks the configured resolver each time anew. Who asks drives libunbound himself, in one poll with all his
+ * questions: to hand them to another thread and the answers back would cost more than the asking. So each look has a context of libunbound's alone;
+ * contexts that are free wait for the next look, the last one first.
  *
  * Everything is set before the first question: afterwards a context cannot be changed any more.
  */
 #include "validator.h"
 
-#include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
+#include <unbound-event.h>
 #include <unbound.h>
 
 #include "base/clock.h"
 #include "base/config.h"
+#include "event_loop.h"
 
 #define DNS_MS 8000
-#define POLL_MS 200
 #define RRCLASS_IN 1
 #define RCODE_NXDOMAIN 3
+#define FREE_MOST 16 /* that wait for the next look: one and a half megabytes each */
+#define IS_BOGUS 1   /* what libunbound's call back says of DNSSEC */
+
+/* A context and what it waits for. */
+struct asker {
+    struct asker *next; /* that is free, too */
+    struct event_loop *loop;
+    struct ub_ctx *ub;
+};
 
 struct resolver {
-    struct ub_ctx *ub;
-    pthread_t thread;
-    atomic_bool closing;
+    struct resolver_options options;
     pthread_mutex_t mutex;
+    struct asker *free;
+    size_t free_count;
+};
+
+struct look {
+    struct arena *arena;
+    size_t open; /* questions without an answer */
+    bool is_over;
 };
 
 struct question {
-    struct questions *all;
-    int id;
-    bool done;
-    int error;
-    struct ub_result *result;
-};
-
-/* Of one look, who waits for the last of them. Held by him, and for each question by libunbound until it has called back: whoever lets go last
- * frees. */
-struct questions {
-    struct resolver *resolver;
-    pthread_cond_t answered;
-    size_t holders;
-    size_t open; /* without an answer */
-    size_t count;
-    struct question at[];
+    struct look *look;
+    struct lookup *lookup;
 };
 
 /* Zones that libunbound answers itself (RFC 6303, RFC 6761) although a private network may well serve them. */
@@ -55,18 +56,6 @@ static const char *const ub_options[][2] = {
     {"cache-max-ttl:", "0"},
     {"cache-max-negative-ttl:", "0"},
 };
-
-static void *
-take_answers(void *context)
-{
-    struct resolver *resolver = context;
-    struct pollfd wait = {.fd = ub_fd(resolver->ub), .events = POLLIN};
-
-    while (!resolver->closing)
-        if (poll(&wait, 1, POLL_MS) > 0)
-            (void)ub_process(resolver->ub);
-    return NULL;
-}
 
 static enum error
 forward_to(struct request *rq, struct ub_ctx *ub, const char *dns_address)
@@ -107,9 +96,6 @@ configure(struct request *rq, struct ub_ctx *ub, const struct resolver_options *
 
     for (size_t i = 0; code == 0 && i < sizeof ub_options / sizeof ub_options[0]; i++)
         code = ub_ctx_set_option(ub, ub_options[i][0], ub_options[i][1]);
-    /* A thread, not a process: the child would carry a copy of everything. */
-    if (code == 0)
-        code = ub_ctx_async(ub, 1);
     if (code != 0)
         return fail(rq, ERR_INTERNAL, "libunbound cannot be set up: %s", ub_strerror(code));
     enum error error = trust(rq, ub, options);
@@ -122,25 +108,49 @@ configure(struct request *rq, struct ub_ctx *ub, const struct resolver_options *
     return error;
 }
 
+static void
+close_asker(struct asker *asker)
+{
+    ub_ctx_delete(asker->ub);
+    event_loop_free(asker->loop);
+    free(asker);
+}
+
+static enum error
+open_asker(struct request *rq, const struct resolver_options *options, struct asker **ret_asker)
+{
+    struct asker *asker = calloc(1, sizeof *asker);
+
+    if (asker == NULL)
+        abort();
+    asker->loop = event_loop_new();
+    asker->ub = ub_ctx_create_ub_event(event_loop_base(asker->loop));
+    if (asker->ub == NULL)
+        abort();
+    (void)ub_ctx_debugout(asker->ub, NULL); /* what it has to say comes with its answers */
+    enum error error = configure(rq, asker->ub, options);
+    if (error)
+        close_asker(asker);
+    else
+        *ret_asker = asker;
+    return error;
+}
+
 enum error
 resolver_open(struct request *rq, const struct resolver_options *options, struct resolver **ret_resolver)
 {
-    struct ub_ctx *ub = ub_ctx_create();
-    if (ub == NULL)
-        abort();
-    (void)ub_ctx_debugout(ub, NULL); /* what it has to say comes with its answers */
-    enum error error = configure(rq, ub, options);
-    if (error) {
-        ub_ctx_delete(ub);
+    struct asker *first;
+
+    enum error error = open_asker(rq, options, &first);
+    if (error)
         return error;
-    }
     struct resolver *resolver = calloc(1, sizeof *resolver);
     if (resolver == NULL)
         abort();
-    resolver->ub = ub;
+    resolver->options = *options;
+    resolver->free = first;
+    resolver->free_count = 1;
     pthread_mutex_init(&resolver->mutex, NULL);
-    if (pthread_create(&resolver->thread, NULL, take_answers, resolver) != 0)
-        abort();
     *ret_resolver = resolver;
     return OK;
 }
@@ -148,138 +158,109 @@ resolver_open(struct request *rq, const struct resolver_options *options, struct
 void
 resolver_close(struct resolver *resolver)
 {
-    resolver->closing = true;
-    pthread_join(resolver->thread, NULL);
-    ub_ctx_delete(resolver->ub);
+    for (struct asker *asker = resolver->free, *next; asker != NULL; asker = next) {
+        next = asker->next;
+        close_asker(asker);
+    }
     pthread_mutex_destroy(&resolver->mutex);
     free(resolver);
 }
 
-static struct questions *
-new_questions(struct resolver *resolver, size_t count)
+/* ---- a look ---- */
+
+/* NULL: there was none free, and none can be made any more, because a file of the settings is gone. */
+static struct asker *
+take_asker(struct resolver *resolver)
 {
-    struct questions *all = calloc(1, sizeof *all + count * sizeof all->at[0]);
-
-    if (all == NULL)
-        abort();
-    *all = (struct questions){.resolver = resolver, .holders = 1 + count, .open = count, .count = count};
-    pthread_cond_init(&all->answered, NULL);
-    for (size_t i = 0; i < count; i++)
-        all->at[i].all = all;
-    return all;
-}
-
-/* With the mutex held. */
-static void
-let_go(struct questions *all)
-{
-    if (--all->holders > 0)
-        return;
-    for (size_t i = 0; i < all->count; i++)
-        if (all->at[i].result != NULL)
-            ub_resolve_free(all->at[i].result);
-    pthread_cond_destroy(&all->answered);
-    free(all);
-}
-
-static void
-on_answer(void *context, int error, struct ub_result *result)
-{
-    struct question *question = context;
-    struct questions *all = question->all;
-
-    AUTO_LOCK(&all->resolver->mutex);
-    question->done = true;
-    question->error = error;
-    question->result = result;
-    if (--all->open == 0)
-        pthread_cond_signal(&all->answered);
-    let_go(all);
-}
-
-static void
-ask(struct question *question, const struct lookup *lookup)
-{
-    struct ub_ctx *ub = question->all->resolver->ub;
-    int error = ub_resolve_async(ub, lookup->name, lookup->type, RRCLASS_IN, question, on_answer, &question->id);
-
-    if (error != 0)
-        on_answer(question, error, NULL); /* libunbound did not take it */
-}
-
-static void
-wait_for(struct questions *all, int64_t until_ms)
-{
-    AUTO_LOCK(&all->resolver->mutex);
-
-    while (all->open > 0)
-        if (!clock_wait(&all->answered, &all->resolver->mutex, until_ms))
-            return;
+    pthread_mutex_lock(&resolver->mutex);
+    struct asker *asker = resolver->free;
+    if (asker != NULL) {
+        resolver->free = asker->next;
+        resolver->free_count--;
+    }
+    pthread_mutex_unlock(&resolver->mutex);
+    if (asker != NULL)
+        return asker;
+    AUTO_STRUCT(request, rq) = request_new();
+    return open_asker(rq, &resolver->options, &asker) == OK ? asker : NULL;
 }
 
 static bool
-is_open(const struct question *question)
+keep(struct resolver *resolver, struct asker *asker)
 {
-    AUTO_LOCK(&question->all->resolver->mutex);
-
-    return !question->done;
-}
-
-/* Questions that libunbound still knows are cancelled and never call back; of any other it has called back or is about to. */
-static void
-release(struct questions *all)
-{
-    struct resolver *resolver = all->resolver;
-
-    for (size_t i = 0; i < all->count; i++) {
-        if (!is_open(&all->at[i]) || ub_cancel(resolver->ub, all->at[i].id) != 0)
-            continue;
-        AUTO_LOCK(&resolver->mutex);
-        all->holders--;
-    }
     AUTO_LOCK(&resolver->mutex);
-    let_go(all);
+
+    if (resolver->free_count == FREE_MOST)
+        return false;
+    asker->next = resolver->free;
+    resolver->free = asker;
+    resolver->free_count++;
+    return true;
+}
+
+/* One with questions that are open would take the time until its next look for that of the answer, and hold the DNS to be slow. */
+static void
+give_back(struct resolver *resolver, struct asker *asker, bool has_open)
+{
+    if (has_open || !keep(resolver, asker))
+        close_asker(asker);
+}
+
+static const char *
+take_answer(struct arena *arena, struct bytes packet, struct lookup *lookup)
+{
+    struct dns_answer answer;
+
+    if (!dns_answer_read(arena, packet, lookup->type, &answer))
+        return "the resolver's answer cannot be read";
+    if (answer.rcode != 0 && answer.rcode != RCODE_NXDOMAIN)
+        return "the resolver answered that it failed (SERVFAIL)";
+    if (answer.count > RECORDS_MAX)
+        return arena_format(arena, "there are more than %d records", RECORDS_MAX);
+    lookup->failed = false;
+    lookup->aliased = answer.aliased;
+    lookup->records = answer.records;
+    lookup->count = answer.count;
+    return answer.rcode == RCODE_NXDOMAIN ? "the name does not exist (NXDOMAIN)" : NULL;
 }
 
 static void
-take_records(struct arena *arena, const struct ub_result *result, struct lookup *lookup)
+on_answer(void *context, int rcode, void *packet, int len, int security, char *why_bogus, int was_ratelimited)
 {
-    size_t count = 0;
+    struct question *question = context;
+    struct lookup *lookup = question->lookup;
 
-    while (result->havedata && result->data[count] != NULL)
-        count++;
-    if (count > RECORDS_MAX) {
-        lookup->failed = true;
-        lookup->why = arena_format(arena, "there are more than %d records", RECORDS_MAX);
-        return;
-    }
-    struct bytes *records = arena_array(arena, count, sizeof *records);
-    for (size_t i = 0; i < count; i++)
-        records[i] = bytes_copy(arena, BYTES(result->data[i], (size_t)result->len[i]));
-    lookup->records = records;
-    lookup->count = count;
+    if (question->look->is_over)
+        return; /* close_asker: libunbound calls back for what it drops */
+    question->look->open--;
+    if (rcode != 0)
+        lookup->why = "the resolver answered that it failed (SERVFAIL)";
+    else if (security == IS_BOGUS)
+        lookup->why = arena_format(question->look->arena, "DNSSEC validation failed: %.200s", why_bogus == NULL ? "bogus" : why_bogus);
+    else
+        lookup->why = take_answer(question->look->arena, BYTES(packet, (size_t)len), lookup);
 }
 
 static void
-take_answer(struct arena *arena, const struct question *question, struct lookup *lookup)
+ask(struct asker *asker, struct question *question)
 {
-    AUTO_LOCK(&question->all->resolver->mutex);
-    const struct ub_result *result = question->result;
+    struct lookup *lookup = question->lookup;
 
     lookup->failed = true;
-    if (!question->done)
-        lookup->why = "the resolver did not answer in time";
-    else if (question->error != 0 || result == NULL)
-        lookup->why = ub_strerror(question->error);
-    else if (result->bogus)
-        lookup->why = arena_format(arena, "DNSSEC validation failed: %.200s", result->why_bogus == NULL ? "bogus" : result->why_bogus);
-    else if (result->rcode != 0 && result->rcode != RCODE_NXDOMAIN)
-        lookup->why = "the resolver answered that it failed (SERVFAIL)";
-    else {
-        lookup->failed = false;
-        lookup->why = result->rcode == RCODE_NXDOMAIN ? "the name does not exist (NXDOMAIN)" : NULL;
-        lookup->aliased = result->canonname != NULL;
-        take_records(arena, result, lookup);
+    lookup->why = "the resolver did not answer in time";
+    int error = ub_resolve_event(asker->ub, lookup->name, lookup->type, RRCLASS_IN, question, on_answer, NULL);
+    if (error != 0) { /* libunbound did not take it */
+        lookup->why = ub_strerror(error);
+        question->look->open--;
+    }
+}
+
+static void
+fail_all(struct lookup *lookups, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        lookups[i].failed = true;
+        lookups[i].why = "the resolver cannot be set up";
     }
 }
 
@@ -287,12 +268,20 @@ void
 look_up(struct resolver *resolver, struct request *rq, struct lookup *lookups, size_t count)
 {
     int64_t until_ms = clock_monotonic_ms() + request_time_left_ms(rq, DNS_MS);
-    struct questions *all = new_questions(resolver, count);
+    struct question *questions = arena_array(rq->arena, count, sizeof *questions);
+    struct asker *asker = take_asker(resolver);
+    struct look look = {.arena = rq->arena, .open = count};
 
-    for (size_t i = 0; i < count; i++)
-        ask(&all->at[i], &lookups[i]);
-    wait_for(all, until_ms);
-    for (size_t i = 0; i < count; i++)
-        take_answer(rq->arena, &all->at[i], &lookups[i]);
-    release(all);
+    if (asker == NULL) {
+        fail_all(lookups, count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        questions[i] = (struct question){.look = &look, .lookup = &lookups[i]};
+        ask(asker, &questions[i]);
+    }
+    while (look.open > 0 && clock_monotonic_ms() < until_ms)
+        event_loop_turn(asker->loop, until_ms);
+    look.is_over = true;
+    give_back(resolver, asker, look.open > 0);
 }

@@ -74,10 +74,28 @@ bool endpoints_have(const struct endpoints *endpoints, const struct address *add
 /* ERR_BAD_REQUEST when everything that a setting has us dial is refused: such a validator would find nothing anywhere. */
 enum error endpoints_check(struct request *rq, const struct endpoints *endpoints, const char *setting, int port) MUST_CHECK;
 
+/* ---- dns_answer.c ---- */
+
+#define RRTYPE_A 1
+#define RRTYPE_TXT 16
+#define RRTYPE_AAAA 28
+#define RRTYPE_CAA 257
+#define RECORDS_MAX 100
+
+struct dns_answer {
+    int rcode;
+    bool aliased;          /* the records are those of another name */
+    struct bytes *records; /* in the arena; no more than RECORDS_MAX */
+    size_t count;          /* may be more */
+};
+
+bool dns_answer_read(struct arena *arena, struct bytes packet, int type, struct dns_answer *ret_answer);
+
 /* ---- resolver.c ---- */
 
 struct resolver;
 
+/* Whose texts outlive the resolver. */
 struct resolver_options {
     const char *dns_address;       /* "host:port", "" for the system's */
     const char *trust_anchor_file; /* "": no DNSSEC validation */
@@ -87,12 +105,6 @@ struct resolver_options {
 enum error resolver_open(struct request *rq, const struct resolver_options *options, struct resolver **ret_resolver) MUST_CHECK;
 void resolver_close(struct resolver *resolver);
 DEFINE_AUTO_STRUCT(resolver, resolver_close);
-
-#define RRTYPE_A 1
-#define RRTYPE_TXT 16
-#define RRTYPE_AAAA 28
-#define RRTYPE_CAA 257
-#define RECORDS_MAX 100
 
 struct lookup {
     const char *name;

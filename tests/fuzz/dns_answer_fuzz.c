@@ -1,4 +1,5 @@
-/* What a stranger's zone may hold: TXT and CAA records of any octets. Neither lets a certificate out that the texts do not allow. */
+/* What a stranger's zone may hold, TXT and CAA records of any octets, and what may come around them. Neither lets a certificate out that the texts do
+ * not allow. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,18 @@ check_caa_record(struct request *rq, struct bytes record, bool wildcard)
         abort();
 }
 
+static void
+read_answer(struct arena *arena, struct bytes packet)
+{
+    struct dns_answer answer;
+
+    if (!dns_answer_read(arena, packet, RRTYPE_TXT, &answer))
+        return;
+    for (size_t i = 0; i < answer.count && i < RECORDS_MAX; i++)
+        if (answer.records[i].len > packet.len)
+            abort();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -84,5 +97,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     failure_clear(rq);
     check_caa_record(rq, record, wildcard);
+    read_answer(rq->arena, record);
     return 0;
 }

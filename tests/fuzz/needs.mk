@@ -11,7 +11,7 @@ FUZZ_NEEDS_certificate_id := $(FUZZ_NEEDS_jws) services/acme-gw/certificate_id.c
 FUZZ_NEEDS_forwarded_for := common/link/client_address.c
 FUZZ_NEEDS_http_01 := services/validator/http_01_body.c services/validator/dns_records.c services/validator/redirect.c \
                       services/validator/address_rules.c services/validator/own_endpoints.c
-FUZZ_NEEDS_dns_answer := $(addprefix services/validator/,dns_records.c issue_value.c dns_persist_01.c caa.c resolver.c)
+FUZZ_NEEDS_dns_answer := $(addprefix services/validator/,dns_records.c issue_value.c dns_persist_01.c caa.c resolver.c event_loop.c dns_answer.c)
 FUZZ_NEEDS_tls_alpn_01 := $(addprefix services/validator/,tls_alpn_01_certificate.c address_rules.c own_endpoints.c)
 FUZZ_NEEDS_attestation := $(addprefix services/validator/,cbor_reader.c attestation_object.c)
 FUZZ_NEEDS_tpm := services/validator/tpm.c

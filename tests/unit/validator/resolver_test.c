@@ -174,6 +174,57 @@ what_cannot_be_a_name_is_not_asked(void **state)
     assert_non_null(lookup.why);
 }
 
+#define AT_ONCE 40 /* more than the contexts that are kept */
+
+static void *
+ask_some(void *context)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    size_t found = 0;
+
+    for (int i = 0; i < 3; i++) {
+        struct lookup lookups[] = {{.name = "full.test", .type = RRTYPE_TXT}, {.name = "ns.test", .type = RRTYPE_A}};
+        look_up(context, rq, lookups, 2);
+        found += lookups[0].count == RECORDS_MAX && lookups[1].count == 1 && lookups[1].records[0].at[0] == 127;
+    }
+    return (void *)found;
+}
+
+static void
+many_ask_at_once_and_each_gets_its_own(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct resolver *resolver;
+    pthread_t threads[AT_ONCE];
+
+    open_resolver(rq, zones.port, &resolver);
+    for (int i = 0; i < AT_ONCE; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_some, resolver), 0);
+    for (int i = 0; i < AT_ONCE; i++) {
+        void *found;
+        pthread_join(threads[i], &found);
+        assert_int_equal((size_t)found, 3);
+    }
+    resolver_close(resolver);
+}
+
+static void
+a_look_that_ran_out_of_time_leaves_nothing_to_the_next(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct resolver *resolver;
+    struct lookup silent = {.name = "silent.test", .type = RRTYPE_TXT}, next = {.name = "answered.test", .type = RRTYPE_TXT};
+
+    open_resolver(rq, listener.port, &resolver);
+    rq->deadline_ms = clock_monotonic_ms() + 50;
+    look_up(resolver, rq, &silent, 1);
+    rq->deadline_ms = 0;
+    look_up(resolver, rq, &next, 1);
+    resolver_close(resolver);
+    assert_string_equal(silent.why, "the resolver did not answer in time");
+    assert_string_equal(next.why, "the name does not exist (NXDOMAIN)");
+}
+
 int
 main(void)
 {
@@ -183,6 +234,8 @@ main(void)
         cmocka_unit_test(an_answer_counts_although_another_does_not_come),
         cmocka_unit_test(many_records_are_bounded),
         cmocka_unit_test(what_cannot_be_a_name_is_not_asked),
+        cmocka_unit_test(many_ask_at_once_and_each_gets_its_own),
+        cmocka_unit_test(a_look_that_ran_out_of_time_leaves_nothing_to_the_next),
     };
     return cmocka_run_group_tests_name("resolver", tests, open_all, close_all);
 }
