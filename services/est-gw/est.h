@@ -307,6 +307,8 @@ void enroll_put_asker(struct buffer *all, const struct profile *profile, const s
 
 /* ---- waiting.c ---- */
 
+/* Whoever enrols here must, as far as is known. */
+bool waiting_is_sure(struct est *est, struct request *rq, const struct profile *profile);
 /* With the CSR that this very device waits with for this key and these names, or did until lately; else with `csr`. */
 enum error waiting_find(struct est *est, struct request *rq, const struct profile *profile, const struct client *client, struct bytes csr,
                         struct waiting *ret_waiting) MUST_CHECK;

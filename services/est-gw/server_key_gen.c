@@ -132,6 +132,13 @@ answer(struct http_exchange *x, const char *key_type, const struct secret *key, 
 /* ---- the request ---- */
 
 static enum error
+refuse_to_wait(struct request *rq)
+{
+    return refuse(rq, ERR_DENIED, "approval",
+                  "the certificate waits for an approval, and a key that was made here is never stored: make one yourself");
+}
+
+static enum error
 make_and_answer(struct est *est, struct http_exchange *x, const struct profile *profile, const struct client *client, const struct csr *asked,
                 struct bytes recipient)
 {
@@ -155,8 +162,7 @@ make_and_answer(struct est *est, struct http_exchange *x, const struct profile *
     if (error)
         return error;
     if (reply->status != PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
-        return refuse(rq, ERR_DENIED, "approval",
-                      "the certificate waits for an approval, and a key that was made here is never stored: make one yourself");
+        return refuse_to_wait(rq);
     if (envelope != NULL)
         return answer(x, "application/pkcs7-mime; smime-type=server-generated-key", envelope, reply);
     return answer(x, "application/pkcs8", pkcs8, reply);
@@ -177,6 +183,9 @@ server_key_gen(void *context, struct http_exchange *x)
         error = authenticate(est, x, profile, false, &client);
     if (!error && profile->settings->server_key_type[0] == '\0')
         error = refuse(rq, ERR_DENIED, "server key generation", "no keys are made here for this profile");
+    /* Else a person would be asked about a key that nobody has any more. */
+    if (!error && waiting_is_sure(est, rq, profile))
+        error = refuse_to_wait(rq);
     if (!error)
         error = body_check_type(x, "application/pkcs10");
     /* RFC 7030 §4.4.1: key and signature of this CSR mean nothing. */

@@ -11,18 +11,30 @@
 
 #include "pki/oid.h"
 
-/* Known templates only; of others nothing is known, so it may. */
-static bool
-may_wait(struct est *est, struct request *rq, const struct profile *profile)
+/* NULL: it is not known here, or not yet. */
+static const Pb__Template *
+find_template(struct est *est, struct request *rq, const struct profile *profile)
 {
     const struct authorities *authorities = snapshot_hold(est->authorities, rq);
 
-    if (profile->settings->approval || authorities == NULL)
-        return true;
-    for (size_t i = 0; i < authorities->templates->n_templates; i++)
+    for (size_t i = 0; authorities != NULL && i < authorities->templates->n_templates; i++)
         if (text_equal(authorities->templates->templates[i]->name, profile->settings->template_))
-            return authorities->templates->templates[i]->requires_approval;
-    return true;
+            return authorities->templates->templates[i];
+    return NULL;
+}
+
+bool
+waiting_is_sure(struct est *est, struct request *rq, const struct profile *profile)
+{
+    const Pb__Template *template = find_template(est, rq, profile);
+
+    return profile->settings->approval || (template != NULL && template->requires_approval);
+}
+
+static bool
+may_wait(struct est *est, struct request *rq, const struct profile *profile)
+{
+    return find_template(est, rq, profile) == NULL || waiting_is_sure(est, rq, profile);
 }
 
 static bool

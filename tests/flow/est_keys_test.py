@@ -135,6 +135,20 @@ def test_a_profile_that_makes_no_keys_says_so(est):
 
 def test_keys_do_not_wait_for_an_approval(est):
     assert est.stack.signetctl("profile", "set", "made", "--kind", "est", "--approval", "true", check=False).returncode == 1
+    # Nor where the template wants one: and no person is asked about a key that nobody has any more.
+    lines = est.stack.signetctl("template", "export", "Device-Certificate").stdout.splitlines()
+    path = est.directory / "by-hand.yaml"
+    path.write_text("\n".join(line for line in lines if not line.startswith(("name:", "requires_approval:"))) + "\nname: By-Hand\nrequires_approval: true\n")
+    est.stack.signetctl("template", "import", str(path))
+    est.profile("by-hand", template="By-Hand", server_key_type="p256")
+    user = est.password("by-hand")
+
+    def is_known():
+        before = est.stack.sql("SELECT count(*) FROM ra.intent WHERE channel = 'est/by-hand'")
+        reply = est.enroll("by-hand", new_key(), "CN=made.example", operation="serverkeygen", auth=user)
+        assert reply.status == 403 and "never stored" in reply.text
+        return before == est.stack.sql("SELECT count(*) FROM ra.intent WHERE channel = 'est/by-hand'")
+    until(is_known)
 
 
 # ---- fullcmc (RFC 7030 §4.3), for a simple request
