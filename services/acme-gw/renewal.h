@@ -19,7 +19,7 @@ struct known_certificate {
     const char *issuer;
     bool is_revoked;
     const char *account_id; /* NULL: it was not ordered here */
-    int64_t issued_at_s;    /* 0: the same */
+    int64_t issued_at_s;
 };
 
 struct renewal_window {

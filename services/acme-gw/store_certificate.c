@@ -9,9 +9,9 @@ static const struct db_statement load_certificate = {
                         "ON i.expiry_month = o.expiry_month AND i.serial = o.serial WHERE o.id = $1 AND o." ACCOUNT_IS
                         "$2 AND o.status = 'valid' AND o.auto_renewal IS NULL"};
 static const struct db_statement load_known = {
-    "load_known", "SELECT i.certificate, i.issuer, s.revoked_at IS NOT NULL, o.account_id, o.finalized_at FROM ra.issued_certificate i "
+    "load_known", "SELECT i.certificate, i.issuer, s.revoked_at IS NOT NULL, i.account_id, i.issued_at FROM ra.issued_certificate i "
                   "LEFT JOIN ra.certificate_status s ON s.expiry_month = i.expiry_month AND s.serial = i.serial "
-                  "LEFT JOIN acme.orders o ON o.serial = i.serial WHERE i.expiry_month = $1 AND i.serial = $2"};
+                  "WHERE i.expiry_month = $1 AND i.serial = $2"};
 static const struct db_statement find_renewal_window = {
     "find_renewal_window", "SELECT w.starts_at, w.ends_at, w.explanation FROM acme.renewal_window w WHERE w.issued_before > $1 "
                            "AND w.issuer IN ('', $2) AND (w.serial IS NULL OR w.serial = $3) AND (w.name = '' OR EXISTS (SELECT FROM "
@@ -65,10 +65,9 @@ store_find_renewal_window(struct acme *acme, struct request *rq, const struct kn
     const char **values = arena_array(rq->arena, count, sizeof *values);
     for (size_t i = 0; i < count; i++)
         values[i] = names[i].value;
-    /* notBefore is earlier than the moment of issuance, for clocks that are late: a replacement would be replaced again. */
-    int64_t issued_at_s = known->issued_at_s != 0 ? known->issued_at_s : known->certificate.not_before_s;
-    error = DB_QUERY(acme->db, rq, &find_renewal_window, &rows, DB_TIME_S(issued_at_s), DB_TEXT(known->issuer), DB_BYTES(known->certificate.serial),
-                     DB_TEXT_ARRAY(values, count));
+    /* Not since notBefore, which is earlier for clocks that are late: a replacement would be replaced again. */
+    error = DB_QUERY(acme->db, rq, &find_renewal_window, &rows, DB_TIME_S(known->issued_at_s), DB_TEXT(known->issuer),
+                     DB_BYTES(known->certificate.serial), DB_TEXT_ARRAY(values, count));
     if (error || db_count(rows) == 0)
         return error;
     *window = (struct renewal_window){.starts_s = db_time_s(rows, 0, 0), .ends_s = db_time_s(rows, 0, 1), .explanation = db_text(rows, 0, 2)};

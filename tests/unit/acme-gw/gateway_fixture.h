@@ -286,14 +286,11 @@ put_certificate(struct arena *arena, const char *name, int64_t not_before_s, int
     const char *serial_hex = bytes_hex(arena, BYTES(serial.octets, SERIAL_LEN), 0);
     int month = serial_month_of(not_after_s);
 
-    postgres_kit_run(postgres, arena_format(arena, "INSERT INTO ra.issued_certificate VALUES ('\\x%s', %d, 'test', '\\x%s')", serial_hex, month,
-                                            bytes_hex(arena, der, 0)));
-    if (account_id != NULL)
-        postgres_kit_run(postgres, arena_format(arena,
-                                                "INSERT INTO acme.orders (id, account_id, status, names, authorization_ids, authorizations_left, "
-                                                "client_address, expires_at, finalized_at, serial, expiry_month) VALUES ('%s', '%s', 'valid', "
-                                                "'{dns:%s}', '{}', 0, '', now(), to_timestamp(%lld), '\\x%s', %d)",
-                                                new_id(arena), account_id, name, (long long)not_before_s, serial_hex, month));
+    postgres_kit_run(postgres,
+                     arena_format(arena,
+                                  "INSERT INTO ra.issued_certificate VALUES ('\\x%s', %d, 'test', '\\x%s', to_timestamp(%lld), "
+                                  "nullif('%s', ''))",
+                                  serial_hex, month, bytes_hex(arena, der, 0), (long long)not_before_s, account_id == NULL ? "" : account_id));
     return arena_format(arena, "%s.%s", base64url_encode(arena, BYTES(issuer_key_id, sizeof issuer_key_id)),
                         base64url_encode(arena, BYTES(serial.octets, SERIAL_LEN)));
 }
@@ -455,7 +452,8 @@ open_database(void)
     postgres = postgres_kit_start();
     run_migrations();
     postgres_kit_run(
-        postgres, "CREATE SCHEMA ra; CREATE TABLE ra.issued_certificate (serial bytea, expiry_month int, issuer text, certificate bytea);"
+        postgres, "CREATE SCHEMA ra; CREATE TABLE ra.issued_certificate (serial bytea, expiry_month int, issuer text, certificate bytea, "
+                  "issued_at timestamptz DEFAULT now(), account_id text);"
                   "CREATE TABLE ra.certificate_status (serial bytea, expiry_month int, issuer text, not_after timestamptz, revoked_at timestamptz, "
                   "reason smallint)");
     postgres_kit_run(postgres, "CREATE ROLE acme_gw LOGIN");

@@ -151,10 +151,9 @@ the_newest_word_of_the_operator_counts(void **state)
 static void
 what_is_backdated_counts_from_its_issuance(void **state)
 {
-    const char *account_id = me.kid + strlen("http://acme.example/acme/account/");
-    const char *id = put_certificate(me.arena, "host.example", now() - 10 * DAY, 90, account_id);
+    const char *id = put_certificate(me.arena, "host.example", now() - 10 * DAY, 90, NULL);
 
-    postgres_kit_run(postgres, "UPDATE acme.orders SET finalized_at = now()");
+    postgres_kit_run(postgres, "UPDATE ra.issued_certificate SET issued_at = now()");
     move("'', '', NULL, now() - interval '1 day'");
     assert_int_not_equal(window_of(id).starts_s, 1000000);
 }
