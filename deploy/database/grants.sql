@@ -22,7 +22,7 @@ GRANT UPDATE (reason) ON inventory.revocation TO inventory;
 GRANT USAGE ON SCHEMA ra TO ocsp_responder;
 GRANT SELECT ON ra.certificate_status TO ocsp_responder;
 
--- acme-gw: its own tables, never deleting, but through a function of the owner what came to nothing long ago; of certificates only the views to deliver them, and to say when they should be renewed
+-- acme-gw: its own tables, never deleting, but through a function of the owner what ended long ago; of certificates only the views to deliver them, and to say when they should be renewed
 GRANT USAGE ON SCHEMA acme, ra TO acme_gw;
 GRANT SELECT, INSERT, UPDATE (status, contacts, key_thumbprint, jwk) ON acme.account TO acme_gw;
 GRANT SELECT, INSERT ON acme.orders, acme.authorization, acme.challenge, acme.chain, acme.renewal_window, acme.star, acme.star_certificate TO acme_gw;

@@ -1,6 +1,8 @@
 /* What is forgotten, and what never. */
 #include "gateway_fixture.h"
 
+#include "base/base64.h"
+
 static int
 begin(void **state)
 {
@@ -12,7 +14,7 @@ begin(void **state)
 static int
 end(void **state)
 {
-    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.star_certificate;"
+    postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.star, acme.star_certificate;"
                                "UPDATE acme.prune_place SET (orders_page, authorizations_page, star_certificates_page) = (0, 0, 0)");
     return 0;
 }
@@ -27,7 +29,7 @@ put_order(const char *id, const char *status, int expired_days)
         arena_format(arena,
                      "INSERT INTO acme.orders (id, account_id, status, names, authorization_ids, authorizations_left, client_address, created_at, "
                      "expires_at, csr, due_at, serial, expiry_month) VALUES ('%s', 'me', '%s', '{dns:a.example}', '{%s}', 0, '', "
-                     "now() - make_interval(days => %d + 7), now() - make_interval(days => %d), '', now(), '\\x01', 1);"
+                     "now() - make_interval(days => %d + 7), now() - make_interval(days => %d), '', now(), '\\x01', 1000);"
                      "INSERT INTO acme.authorization (id, account_id, order_id, name, expires_at) VALUES ('%s', 'me', '%s', 'dns:a.example', "
                      "now() - make_interval(days => %d));"
                      "INSERT INTO acme.challenge (id, authorization_id, offered, token) VALUES ('%s', '%s', '{http-01}', '')",
@@ -78,6 +80,62 @@ orders_without_a_certificate_go_when_they_expired_long_ago(void **state)
     prune(90, 1000);
     assert_left("old-processing old-valid young-invalid young-pending young-processing young-ready young-valid",
                 "old-processing old-valid young-invalid young-pending young-processing young-ready young-valid");
+}
+
+/* Of a month before, in, or after that in which the days to keep began. */
+static void
+put_issued(const char *id, const char *status, int months)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+
+    put_order(id, status, 100);
+    postgres_kit_run(postgres, arena_format(arena, "UPDATE acme.orders SET expiry_month = %d WHERE id = '%s'",
+                                            serial_month_of(clock_now_s() - 90 * INT64_C(86400)) + months, id));
+}
+
+static void
+orders_go_when_their_certificates_expired_long_ago(void **state)
+{
+    put_issued("canceled-before", "canceled", -1);
+    put_issued("canceled-in", "canceled", 0);
+    put_issued("processing-before", "processing", -1);
+    put_issued("valid-after", "valid", 1);
+    put_issued("valid-before", "valid", -1);
+    put_issued("valid-in", "valid", 0);
+    prune(90, 1000);
+    assert_left("canceled-in processing-before valid-after valid-in", "canceled-in processing-before valid-after valid-in");
+}
+
+/* The one that ends later has had no certificate for months, and may have one tomorrow. */
+static void
+an_order_that_is_renewed_goes_with_its_renewal_when_both_have_ended(void **state)
+{
+    put_issued("ended", "valid", -3);
+    put_issued("not-ended", "valid", -3);
+    postgres_kit_run(postgres, "UPDATE acme.orders SET auto_renewal = '{}'; UPDATE acme.orders SET expires_at = now() WHERE id = 'not-ended';"
+                               "INSERT INTO acme.star (order_id) VALUES ('ended'), ('not-ended')");
+    prune(90, 1000);
+    assert_left("not-ended", "not-ended");
+    char *left = postgres_kit_ask(postgres, "SELECT string_agg(order_id, ' ') FROM acme.star");
+    assert_string_equal(left, "not-ended");
+    free(left);
+}
+
+/* Else it could be replaced again, and each time outside of all limits. */
+static void
+an_order_stays_as_long_as_the_certificate_that_it_replaces(void **state)
+{
+    static const char *const ids[] = {"of-a-long-life", "of-a-short-life"};
+    AUTO_STRUCT(arena, arena) = arena_new();
+
+    for (int i = 0; i < 2; i++) {
+        struct serial replaced = serial_new(clock_now_s() - (i == 0 ? 80 : 150) * INT64_C(86400));
+        put_issued(ids[i], "valid", -2);
+        postgres_kit_run(postgres, arena_format(arena, "UPDATE acme.orders SET replaces = 'qrvM3Q.%s' WHERE id = '%s'",
+                                                base64url_encode(arena, BYTES(replaced.octets, SERIAL_LEN)), ids[i]));
+    }
+    prune(90, 1000);
+    assert_left("of-a-long-life", "of-a-long-life");
 }
 
 static void
@@ -163,6 +221,20 @@ the_tables_are_walked_page_by_page(void **state)
     assert_left("", "");
 }
 
+/* However much there is, in turns that end. */
+static void
+a_turn_goes_on_while_there_is_something_to_forget(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+
+    postgres_kit_run(
+        postgres, "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, client_address, expires_at, status) "
+                  "SELECT n::text, 'me', '{}', '{}', 0, repeat('x', 1500), now() - interval '100 days', 'invalid' FROM generate_series(1, 7500) n");
+    gateway.config.keep_days = 90;
+    prune_turn(&gateway, rq);
+    assert_left("", "");
+}
+
 static void
 one_is_at_it_at_a_time(void **state)
 {
@@ -200,12 +272,16 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(orders_without_a_certificate_go_when_they_expired_long_ago),
+        CASE(orders_go_when_their_certificates_expired_long_ago),
+        CASE(an_order_that_is_renewed_goes_with_its_renewal_when_both_have_ended),
+        CASE(an_order_stays_as_long_as_the_certificate_that_it_replaces),
         CASE(an_authorization_stays_as_long_as_an_order_that_has_it),
         CASE(what_an_order_used_on_its_last_day_stays),
         CASE(the_list_of_renewed_certificates_is_forgotten_by_months),
         CASE(an_order_that_was_approved_beforehand_stays_as_long_as_its_authorizations),
         CASE(nothing_younger_than_a_day_goes_whatever_is_asked),
         CASE(the_tables_are_walked_page_by_page),
+        CASE(a_turn_goes_on_while_there_is_something_to_forget),
         CASE(one_is_at_it_at_a_time),
     };
     return cmocka_run_group_tests_name("prune", tests, open_gateway, close_gateway);
