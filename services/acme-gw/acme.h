@@ -180,6 +180,8 @@ enum error name_patterns_check(struct request *rq, const char *what, const char 
 void prune_turn(void *context, struct request *rq);
 /* The next `pages` of what expired so long ago; 0 and 0 as well when another replica is at it. */
 enum error store_prune(struct acme *acme, struct request *rq, int keep_days, int pages, int64_t *ret_orders, int64_t *ret_authorizations) MUST_CHECK;
+/* Renewal windows of certificates that expired so long ago, at most so many. */
+enum error store_prune_windows(struct acme *acme, struct request *rq, int keep_days, int most, int64_t *ret_windows) MUST_CHECK;
 
 /* ---- store.c ---- */
 
@@ -203,7 +205,8 @@ enum error move_renewal_window(struct acme *acme, struct request *rq, const Pb__
                                Pb__MoveRenewalWindowReply *ret_reply) MUST_CHECK;
 /* All but `why` and `next`. ERR_NOT_FOUND. */
 enum error store_describe_order(struct acme *acme, struct request *rq, const char *id, Pb__ExplainOrderReply *ret_reply) MUST_CHECK;
-enum error store_insert_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input, int64_t starts_s,
-                                       int64_t ends_s) MUST_CHECK;
+/* Instead of what was said of the same selection before. */
+enum error store_write_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input, int64_t starts_s,
+                                      int64_t ends_s) MUST_CHECK;
 
 #endif

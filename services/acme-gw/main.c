@@ -46,8 +46,10 @@ static const struct setting settings[] = {
     REQUEST_LIMIT_SETTINGS(struct acme_config, limit, "SIGNET_ACME"),
     SETTING_TEXT(struct acme_config, proxy_networks, "SIGNET_ACME_PROXY_NETWORKS", "",
                  "reverse proxies in front, comma-separated CIDR: the client is the one that their X-Forwarded-For names"),
-    SETTING_NUMBER(struct acme_config, keep_days, "SIGNET_ACME_KEEP_DAYS", "90", 0, 36500,
-                   "days after which orders that expired, or whose certificates did, and authorisations without an order are forgotten; 0: never"),
+    SETTING_NUMBER(
+        struct acme_config, keep_days, "SIGNET_ACME_KEEP_DAYS", "90", 0, 36500,
+        "days after which orders that expired, or whose certificates did, and authorisations and renewal windows that are left are forgotten; "
+        "0: never"),
     SETTING_NUMBER(struct acme_config, loops, "SIGNET_ACME_LOOPS", "1", 1, 64, "event loops"),
     SETTING_NUMBER(struct acme_config, workers, "SIGNET_ACME_WORKERS", "32", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct acme_config, validations, "SIGNET_ACME_VALIDATIONS", "32", 1, 256, "validations under way at once"),

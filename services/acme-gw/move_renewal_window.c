@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "pki/serial.h"
 
 #define WITHIN_MAX_S (INT64_C(400) * 86400)
 #define EXPLANATION_MAX 500
 #define NAME_MAX_LEN 253
 #define ISSUER_MAX 40
-#define SERIAL_MAX 20
 
 /* Certificates have names in the one form that identifiers have: "Host.Example." would move the window of none. */
 static enum error
@@ -29,10 +29,14 @@ take_name(struct request *rq, Pb__MoveRenewalWindowRequest *input)
 static enum error
 check_request(struct request *rq, Pb__MoveRenewalWindowRequest *input)
 {
+    int month;
+
     if (input->within_s <= 0 || input->within_s > WITHIN_MAX_S)
         return fail(rq, ERR_BAD_REQUEST, "the certificates are to be replaced within at least a second and at most 400 days");
-    if (strlen(input->issuer) > ISSUER_MAX || strlen(input->name) > NAME_MAX_LEN || input->serial.len > SERIAL_MAX)
-        return fail(rq, ERR_BAD_REQUEST, "issuer, name or serial number is too long");
+    if (strlen(input->issuer) > ISSUER_MAX || strlen(input->name) > NAME_MAX_LEN)
+        return fail(rq, ERR_BAD_REQUEST, "issuer or name is too long");
+    if (input->serial.len > 0 && !serial_parse(message_bytes(input->serial), &month))
+        return fail(rq, ERR_BAD_REQUEST, "no certificate of this CA has such a serial number");
     if (strlen(input->explanation) > EXPLANATION_MAX || !text_is_printable_ascii(bytes_of_text(input->explanation)) ||
         (input->explanation[0] != '\0' && !is_web_address(input->explanation)))
         return fail(rq, ERR_BAD_REQUEST, "the explanation must be an http or https URL of at most %d characters", EXPLANATION_MAX);
@@ -51,7 +55,7 @@ write_window(struct db *db, struct request *rq, void *context, struct configurat
     const struct move *move = context;
     struct acme within = acme_within(move->acme, db);
 
-    enum error error = store_insert_renewal_window(&within, rq, move->input, move->now_s, move->now_s + move->input->within_s);
+    enum error error = store_write_renewal_window(&within, rq, move->input, move->now_s, move->now_s + move->input->within_s);
     if (error)
         return error;
     change->action = "moved";

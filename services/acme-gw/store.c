@@ -245,3 +245,15 @@ store_prune(struct acme *acme, struct request *rq, int keep_days, int pages, int
     *ret_authorizations = db_count(rows) == 0 ? 0 : db_int(rows, 0, 1);
     return OK;
 }
+
+enum error
+store_prune_windows(struct acme *acme, struct request *rq, int keep_days, int most, int64_t *ret_windows)
+{
+    static const struct db_statement prune = {"prune_windows", "SELECT acme.prune_windows($1, $2)"};
+    struct db_rows *rows;
+
+    enum error error = DB_QUERY(acme->db, rq, &prune, &rows, DB_INT(keep_days), DB_INT(most));
+    if (!error)
+        *ret_windows = db_int(rows, 0, 0);
+    return error;
+}

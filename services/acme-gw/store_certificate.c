@@ -1,6 +1,8 @@
 /* Certificates as the database knows them: to deliver, to renew, to be replaced. They are ra's; an order only names one. */
 #include "acme.h"
 
+#include <string.h>
+
 #include "store.h"
 
 static const struct db_statement load_certificate = {
@@ -12,11 +14,12 @@ static const struct db_statement load_known = {
     "load_known", "SELECT i.certificate, i.issuer, s.revoked_at IS NOT NULL, i.account_id, i.issued_at FROM ra.issued_certificate i "
                   "LEFT JOIN ra.certificate_status s ON s.expiry_month = i.expiry_month AND s.serial = i.serial "
                   "WHERE i.expiry_month = $1 AND i.serial = $2"};
+/* Both halves go by the index of selections. $4: all that the `name` of a window can be. */
 static const struct db_statement find_renewal_window = {
-    "find_renewal_window", "SELECT w.starts_at, w.ends_at, w.explanation FROM acme.renewal_window w WHERE w.issued_before > $1 "
-                           "AND w.issuer IN ('', $2) AND (w.serial IS NULL OR w.serial = $3) AND (w.name = '' OR EXISTS (SELECT FROM "
-                           "unnest($4::text[]) AS n (name) WHERE n.name = w.name OR right(n.name, length(w.name) + 1) = '.' || w.name)) "
-                           "ORDER BY w.id DESC LIMIT 1"};
+    "find_renewal_window",
+    "SELECT w.starts_at, w.ends_at, w.explanation FROM (SELECT * FROM acme.renewal_window WHERE serial = $3 AND name = ANY ($4) "
+    "UNION ALL SELECT * FROM acme.renewal_window WHERE serial IS NULL AND name = ANY ($4)) AS w "
+    "WHERE w.issued_before > $1 AND w.issuer IN ('', $2) ORDER BY w.id DESC LIMIT 1"};
 
 enum error
 store_load_certificate(struct acme *acme, struct request *rq, const char *account_id, const char *order_id, struct bytes *ret_leaf,
@@ -52,6 +55,25 @@ store_load_known(struct acme *acme, struct request *rq, int expiry_month, struct
     return OK;
 }
 
+/* Those of the certificate and all names above them; "", which is any name. */
+static const char **
+names_of_windows(struct arena *arena, const struct identifier *names, size_t name_count, size_t *ret_count)
+{
+    size_t most = 1, count = 0;
+
+    for (size_t i = 0; i < name_count; i++)
+        most += 1 + strlen(names[i].value);
+    const char **found = arena_array(arena, most, sizeof *found);
+    found[count++] = "";
+    for (size_t i = 0; i < name_count; i++) {
+        found[count++] = names[i].value;
+        for (const char *dot = strchr(names[i].value, '.'); dot != NULL; dot = strchr(dot + 1, '.'))
+            found[count++] = dot + 1;
+    }
+    *ret_count = count;
+    return found;
+}
+
 enum error
 store_find_renewal_window(struct acme *acme, struct request *rq, const struct known_certificate *known, struct renewal_window *window)
 {
@@ -62,9 +84,7 @@ store_find_renewal_window(struct acme *acme, struct request *rq, const struct kn
     enum error error = certificate_names(rq, &known->certificate, &names, &count);
     if (error)
         return error;
-    const char **values = arena_array(rq->arena, count, sizeof *values);
-    for (size_t i = 0; i < count; i++)
-        values[i] = names[i].value;
+    const char **values = names_of_windows(rq->arena, names, count, &count);
     /* Not since notBefore, which is earlier for clocks that are late: a replacement would be replaced again. */
     error = DB_QUERY(acme->db, rq, &find_renewal_window, &rows, DB_TIME_S(known->issued_at_s), DB_TEXT(known->issuer),
                      DB_BYTES(known->certificate.serial), DB_TEXT_ARRAY(values, count));

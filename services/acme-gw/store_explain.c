@@ -1,6 +1,7 @@
 /* What operators ask and say about orders and certificates. */
 #include "acme.h"
 
+#include "pki/serial.h"
 #include "store.h"
 
 static const struct db_statement describe_order = {
@@ -18,9 +19,13 @@ static const struct db_statement describe_authorizations = {
     "CASE WHEN c.status = 'processing' THEN c.due_at END, c.leased_until, coalesce(c.lease_holder, ''), coalesce(c.problem, '') FROM acme.orders o "
     "JOIN acme.authorization a ON a.id = ANY (o.authorization_ids) LEFT JOIN acme.challenge c ON c.authorization_id = a.id WHERE o.id = $1 "
     "ORDER BY a.name"};
-static const struct db_statement insert_renewal_window = {
-    "insert_renewal_window", "INSERT INTO acme.renewal_window (issuer, name, serial, issued_before, starts_at, ends_at, explanation) "
-                             "VALUES ($1, $2, $3, $4, $4, $5, $6)"};
+/* $7: the month in which the one certificate expires; 0 when it is not one: that, then, of the last of all that there are. */
+static const struct db_statement write_renewal_window = {
+    "write_renewal_window", "INSERT INTO acme.renewal_window (issuer, name, serial, issued_before, starts_at, ends_at, explanation, expiry_month) "
+                            "VALUES ($1, $2, $3, $4, $4, $5, $6, coalesce(nullif($7, 0), (SELECT max(expiry_month) FROM ra.issued_certificate), 0)) "
+                            "ON CONFLICT (serial, name, issuer) DO UPDATE SET id = DEFAULT, issued_before = excluded.issued_before, "
+                            "starts_at = excluded.starts_at, ends_at = excluded.ends_at, explanation = excluded.explanation, created_at = now(), "
+                            "expiry_month = excluded.expiry_month"};
 
 static Pb__AutoRenewal *
 auto_renewal_of_row(struct arena *arena, const struct db_rows *rows)
@@ -109,10 +114,12 @@ store_describe_order(struct acme *acme, struct request *rq, const char *id, Pb__
 }
 
 enum error
-store_insert_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input, int64_t starts_s, int64_t ends_s)
+store_write_renewal_window(struct acme *acme, struct request *rq, const Pb__MoveRenewalWindowRequest *input, int64_t starts_s, int64_t ends_s)
 {
     struct bytes serial = input->serial.len > 0 ? message_bytes(input->serial) : BYTES_NONE;
+    int month = 0;
 
-    return DB_QUERY(acme->db, rq, &insert_renewal_window, NULL, DB_TEXT(input->issuer), DB_TEXT(input->name), DB_BYTES(serial), DB_TIME_S(starts_s),
-                    DB_TIME_S(ends_s), DB_TEXT(input->explanation));
+    (void)serial_parse(serial, &month); /* or there is none */
+    return DB_QUERY(acme->db, rq, &write_renewal_window, NULL, DB_TEXT(input->issuer), DB_TEXT(input->name), DB_BYTES(serial), DB_TIME_S(starts_s),
+                    DB_TIME_S(ends_s), DB_TEXT(input->explanation), DB_INT(month));
 }

@@ -12,6 +12,15 @@ begin(void **state)
 }
 
 static int
+begin_group(void **state)
+{
+    int status = open_gateway(state);
+
+    gateway.config.keep_days = 90;
+    return status;
+}
+
+static int
 end(void **state)
 {
     postgres_kit_run(postgres, "TRUNCATE acme.account, acme.orders, acme.authorization, acme.challenge, acme.star, acme.star_certificate;"
@@ -181,6 +190,28 @@ the_list_of_renewed_certificates_is_forgotten_by_months(void **state)
     free(left);
 }
 
+static void
+renewal_windows_go_when_their_certificates_expired_long_ago(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    AUTO_STRUCT(request, rq) = request_new();
+    int month = serial_month_of(clock_now_s() - 90 * INT64_C(86400));
+    int64_t gone = 0;
+
+    for (int i = -2; i < 2; i++)
+        postgres_kit_run(postgres, arena_format(arena,
+                                                "INSERT INTO acme.renewal_window (issuer, name, issued_before, starts_at, ends_at, explanation, "
+                                                "expiry_month) VALUES ('%d', '', now(), now(), now(), '', %d)",
+                                                i, month + i));
+    assert_int_equal(store_prune_windows(&gateway, rq, 90, 1, &gone), OK);
+    assert_int_equal(gone, 1);
+    prune_turn(&gateway, rq);
+    char *left = postgres_kit_ask(postgres, "SELECT string_agg(issuer, ' ' ORDER BY id) FROM acme.renewal_window");
+    assert_string_equal(left, "0 1");
+    free(left);
+    postgres_kit_run(postgres, "TRUNCATE acme.renewal_window");
+}
+
 /* Without the order, nobody could tell that it was never proven. */
 static void
 an_order_that_was_approved_beforehand_stays_as_long_as_its_authorizations(void **state)
@@ -230,7 +261,6 @@ a_turn_goes_on_while_there_is_something_to_forget(void **state)
     postgres_kit_run(
         postgres, "INSERT INTO acme.orders (id, account_id, names, authorization_ids, authorizations_left, client_address, expires_at, status) "
                   "SELECT n::text, 'me', '{}', '{}', 0, repeat('x', 1500), now() - interval '100 days', 'invalid' FROM generate_series(1, 7500) n");
-    gateway.config.keep_days = 90;
     prune_turn(&gateway, rq);
     assert_left("", "");
 }
@@ -278,11 +308,12 @@ main(void)
         CASE(an_authorization_stays_as_long_as_an_order_that_has_it),
         CASE(what_an_order_used_on_its_last_day_stays),
         CASE(the_list_of_renewed_certificates_is_forgotten_by_months),
+        CASE(renewal_windows_go_when_their_certificates_expired_long_ago),
         CASE(an_order_that_was_approved_beforehand_stays_as_long_as_its_authorizations),
         CASE(nothing_younger_than_a_day_goes_whatever_is_asked),
         CASE(the_tables_are_walked_page_by_page),
         CASE(a_turn_goes_on_while_there_is_something_to_forget),
         CASE(one_is_at_it_at_a_time),
     };
-    return cmocka_run_group_tests_name("prune", tests, open_gateway, close_gateway);
+    return cmocka_run_group_tests_name("prune", tests, begin_group, close_gateway);
 }

@@ -121,6 +121,10 @@ an_operator_moves_the_window_of_a_selection(void **state)
         {"'', 'example', NULL, now() + interval '1 day'", true},
         {"'', 'st.example', NULL, now() + interval '1 day'", false},
         {"'', '', '\\x01', now() + interval '1 day'", false},
+        {"'', '', (SELECT serial FROM ra.issued_certificate), now() + interval '1 day'", true},
+        {"'test', 'host.example', (SELECT serial FROM ra.issued_certificate), now() + interval '1 day'", true},
+        {"'', 'elsewhere.example', (SELECT serial FROM ra.issued_certificate), now() + interval '1 day'", false},
+        {"'other', '', (SELECT serial FROM ra.issued_certificate), now() + interval '1 day'", false},
     };
     const char *id = put_certificate(me.arena, "host.example", now() - 10 * DAY, 90, NULL);
 
@@ -142,7 +146,7 @@ the_newest_word_of_the_operator_counts(void **state)
 
     move("'', '', NULL, now() + interval '1 day'");
     postgres_kit_run(postgres, "INSERT INTO acme.renewal_window (issuer, name, issued_before, starts_at, ends_at, explanation) "
-                               "VALUES ('', '', now() + interval '1 day', to_timestamp(2000000), to_timestamp(2003600), '')");
+                               "VALUES ('', 'example', now() + interval '1 day', to_timestamp(2000000), to_timestamp(2003600), '')");
     struct found window = window_of(id);
     assert_int_equal(window.starts_s, 2000000);
     assert_null(window.explanation);
