@@ -21,7 +21,7 @@ static const struct setting settings[] = {
     REQUEST_LIMIT_SETTINGS(struct est_config, limit, "SIGNET_EST"),
     FAILURE_LIMIT_SETTINGS(struct est_config, limit, "SIGNET_EST", "wrong passwords of one user of a profile, from one address"),
     SETTING_NUMBER(struct est_config, loops, "SIGNET_EST_LOOPS", "1", 1, 64, "event loops"),
-    SETTING_NUMBER(struct est_config, workers, "SIGNET_EST_WORKERS", "64", 1, 1024, "requests worked on at once"),
+    SETTING_NUMBER(struct est_config, workers, "SIGNET_EST_WORKERS", "128", 1, 1024, "requests worked on at once"),
     SETTING_NUMBER(struct est_config, keep_days, "SIGNET_EST_KEEP_DAYS", "30", 1, 3650, "days until it is forgotten what a device was given"),
     SETTING_NUMBER(struct est_config, refresh_s, "SIGNET_EST_REFRESH", "5", 1, 3600, "seconds between two readings of CAs and templates"),
 };

@@ -26,7 +26,7 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct scep_config, http_ca_file, "SIGNET_SCEP_HTTP_CA_FILE", "",
                  "PEM file that webhooks and Intune are checked with; empty: the system's"),
     SETTING_NUMBER(struct scep_config, keep_days, "SIGNET_SCEP_KEEP_DAYS", "30", 1, 3650, "days until it is forgotten what a device has asked for"),
-    SETTING_NUMBER(struct scep_config, workers, "SIGNET_SCEP_WORKERS", "64", 1, 1024, "requests worked on at once"),
+    SETTING_NUMBER(struct scep_config, workers, "SIGNET_SCEP_WORKERS", "128", 1, 1024, "requests worked on at once"),
 };
 
 static const struct service_about about = {
