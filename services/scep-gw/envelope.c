@@ -173,9 +173,9 @@ envelope_open(struct scep *scep, struct request *rq, const struct profile *profi
 /* ---- sealing ---- */
 
 static bool
-wrap_key(const struct peer *peer, struct bytes key, uint8_t to[RSA_LEN_MAX], size_t *ret_len)
+wrap_key(struct arena *arena, struct peer *peer, struct bytes key, uint8_t to[RSA_LEN_MAX], size_t *ret_len)
 {
-    AUTO(EVP_PKEY, public_key) = public_key_try_import(&peer->key);
+    EVP_PKEY *public_key = peer_import(arena, peer);
 
     if (public_key == NULL || peer->key.modulus.len > RSA_LEN_MAX)
         return false;
@@ -189,12 +189,12 @@ wrap_key(const struct peer *peer, struct bytes key, uint8_t to[RSA_LEN_MAX], siz
 
 /* KeyTransRecipientInfo (RFC 5652 §6.2.1) */
 static bool
-put_key_recipient(struct buffer *out, const struct peer *peer, struct bytes key)
+put_key_recipient(struct buffer *out, struct peer *peer, struct bytes key)
 {
     uint8_t wrapped[RSA_LEN_MAX];
     size_t wrapped_len = 0;
 
-    if (!wrap_key(peer, key, wrapped, &wrapped_len))
+    if (!wrap_key(out->arena, peer, key, wrapped, &wrapped_len))
         return false;
     size_t info = der_open(out, DER_SEQUENCE);
     der_put_int(out, 0);
@@ -212,7 +212,7 @@ put_key_recipient(struct buffer *out, const struct peer *peer, struct bytes key)
 }
 
 static bool
-put_recipient(struct buffer *out, const struct peer *peer, struct bytes password, const struct cipher *cipher, struct bytes key)
+put_recipient(struct buffer *out, struct peer *peer, struct bytes password, const struct cipher *cipher, struct bytes key)
 {
     size_t set = der_open(out, DER_SET);
     bool put = false;
@@ -240,8 +240,7 @@ put_content(struct buffer *out, const struct cipher *cipher, struct bytes iv, st
 }
 
 enum error
-envelope_seal(struct request *rq, const struct peer *peer, struct bytes password, Pb__ScepCipher cipher, struct bytes content,
-              struct bytes *ret_envelope)
+envelope_seal(struct request *rq, struct peer *peer, struct bytes password, Pb__ScepCipher cipher, struct bytes content, struct bytes *ret_envelope)
 {
     const struct cipher *about = &ciphers[cipher];
     uint8_t secret[KEY_LEN_MAX], iv[IV_LEN_MAX];

@@ -32,6 +32,22 @@ peer_read(struct bytes der, struct peer *ret_peer)
     return true;
 }
 
+static void
+free_key(void *key)
+{
+    EVP_PKEY_free(key);
+}
+
+EVP_PKEY *
+peer_import(struct arena *arena, struct peer *peer)
+{
+    if (peer->imported == NULL) {
+        peer->imported = public_key_try_import(&peer->key);
+        arena_defer(arena, free_key, peer->imported);
+    }
+    return peer->imported;
+}
+
 static bool
 is_signer(const struct cms_signed *message, const struct peer *peer)
 {
@@ -102,10 +118,10 @@ signature_fits(struct bytes oid, const struct digest *digest, enum key_type key)
 }
 
 static bool
-verifies(struct arena *arena, const struct cms_signed *message, const struct peer *signer, const EVP_MD *md)
+verifies(struct arena *arena, const struct cms_signed *message, struct peer *signer, const EVP_MD *md)
 {
     struct buffer set = buffer_in(arena);
-    AUTO(EVP_PKEY, key) = public_key_try_import(&signer->key);
+    EVP_PKEY *key = peer_import(arena, signer);
 
     if (key == NULL)
         return false;
@@ -215,7 +231,7 @@ pki_message_read(struct request *rq, struct bytes ber, struct pki_message *ret_m
 }
 
 enum error
-pki_message_verify(struct request *rq, const struct pki_message *message)
+pki_message_verify(struct request *rq, struct pki_message *message)
 {
     const struct cms_signed *signed_data = &message->signed_data;
     const struct digest *digest = find_digest(signed_data->digest_oid);

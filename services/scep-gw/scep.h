@@ -191,6 +191,7 @@ struct peer {
     struct bytes serial, issuer, subject;
     int64_t not_before_s, not_after_s;
     struct public_key key;
+    EVP_PKEY *imported; /* by peer_import; NULL before */
 };
 
 struct pki_message {
@@ -205,9 +206,11 @@ struct pki_message {
 /* What a reply needs; nothing is verified yet. ERR_BAD_REQUEST: nothing can be said to who sent this, in SCEP. */
 enum error pki_message_read(struct request *rq, struct bytes ber, struct pki_message *ret_message) MUST_CHECK;
 /* The signature. ERR_BAD_REQUEST, with the failInfo. */
-enum error pki_message_verify(struct request *rq, const struct pki_message *message) MUST_CHECK;
+enum error pki_message_verify(struct request *rq, struct pki_message *message) MUST_CHECK;
 /* A certificate of any version; false when it is none. */
 bool peer_read(struct bytes der, struct peer *ret_peer);
+/* The key that a request is verified and its answer encrypted with, made once; it lives as long as the arena. NULL: it cannot be used. */
+EVP_PKEY *peer_import(struct arena *arena, struct peer *peer);
 
 /* ---- envelope.c ---- */
 
@@ -216,7 +219,7 @@ bool peer_read(struct bytes der, struct peer *ret_peer);
 enum error envelope_open(struct scep *scep, struct request *rq, const struct profile *profile, const struct certificate *ra, struct bytes envelope,
                          struct bytes *ret_content, Pb__ScepCipher *ret_cipher) MUST_CHECK;
 /* For the key of `peer`; where that only signs, for who knows the password. ERR_BAD_REQUEST: there is none. */
-enum error envelope_seal(struct request *rq, const struct peer *peer, struct bytes password, Pb__ScepCipher cipher, struct bytes content,
+enum error envelope_seal(struct request *rq, struct peer *peer, struct bytes password, Pb__ScepCipher cipher, struct bytes content,
                          struct bytes *ret_envelope) MUST_CHECK;
 /* The same with a content key that is known already, for the two above and for tests. */
 enum error envelope_decrypt(struct request *rq, const struct cms_enveloped *enveloped, Pb__ScepCipher cipher, struct bytes key,

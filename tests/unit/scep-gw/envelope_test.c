@@ -310,6 +310,21 @@ a_message_of_openssl_is_read(void **state)
 }
 
 static void
+the_answer_is_encrypted_with_the_key_that_verified_the_request(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct pki_message message;
+    struct bytes envelope;
+
+    assert_int_equal(pki_message_read(rq, openssl_message(rq->arena, device_key, device_der, "19", "AB12"), &message), OK);
+    assert_int_equal(pki_message_verify(rq, &message), OK);
+    EVP_PKEY *verified = message.signer.imported;
+    assert_non_null(verified);
+    assert_int_equal(envelope_seal(rq, &message.signer, BYTES_NONE, PB__SCEP_CIPHER__SCEP_CIPHER_AES128_CBC, bytes_of_text("x"), &envelope), OK);
+    assert_ptr_equal(message.signer.imported, verified);
+}
+
+static void
 a_message_that_a_curve_has_signed_is_read(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -401,6 +416,7 @@ main(void)
         cmocka_unit_test(nothing_is_sealed_for_a_key_that_cannot_decrypt),
         cmocka_unit_test(openssl_opens_what_is_sealed_with_a_password_and_with_no_other),
         cmocka_unit_test(a_message_of_openssl_is_read),
+        cmocka_unit_test(the_answer_is_encrypted_with_the_key_that_verified_the_request),
         cmocka_unit_test(a_message_that_a_curve_has_signed_is_read),
         cmocka_unit_test(refuses_messages_that_lack_something),
         cmocka_unit_test(every_octet_of_the_signature_counts),
