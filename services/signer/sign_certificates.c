@@ -172,28 +172,29 @@ begin_share(struct request *rq, struct share *share)
     share->rq.caller = rq->caller;
 }
 
-/* As many shares as keep every worker of the HSM busy, and no more. */
+/* As many shares as keep every worker of the HSM busy, and no more; each worker gets as many as the others, or one would wait for the last. */
 static size_t
-share_size(const struct signer *signer, size_t count)
+count_shares(const struct signer *signer, size_t count)
 {
-    size_t shares = 2 * (size_t)(signer->config.hsm_workers > 0 ? signer->config.hsm_workers : 1), size = (count + shares - 1) / shares;
+    size_t workers = signer->config.hsm_workers > 0 ? (size_t)signer->config.hsm_workers : 1, at_once = workers * SHARE_MOST;
+    size_t turns = (count + at_once - 1) / at_once, shares = workers * (turns > 2 ? turns : 2);
 
-    return size < SHARE_MOST ? size : SHARE_MOST;
+    return shares < count ? shares : count;
 }
 
 /* The crew takes what it can; the rest, and always the last, is done here. */
 static void
 sign_in_shares(struct signer *signer, struct request *rq, struct signing *signings, size_t count)
 {
-    size_t size = share_size(signer, count), share_count = (count + size - 1) / size;
+    size_t share_count = count_shares(signer, count);
     struct share *shares = arena_array(rq->arena, share_count, sizeof *shares);
     struct shares all;
 
     atomic_init(&all.open, share_count);
     sem_init(&all.done, 0, 0);
     for (size_t i = 0; i < share_count; i++) {
-        shares[i] =
-            (struct share){.signer = signer, .signings = signings + i * size, .count = i + 1 < share_count ? size : count - i * size, .all = &all};
+        size_t from = count * i / share_count, to = count * (i + 1) / share_count;
+        shares[i] = (struct share){.signer = signer, .signings = signings + from, .count = to - from, .all = &all};
         begin_share(rq, &shares[i]);
         if (i + 1 == share_count || !workers_try(signer->crew, run_share, &shares[i]))
             run_share(&shares[i]);
