@@ -15,7 +15,7 @@ static const struct setting settings[] = {
     SETTING_TEXT(struct ra_config, warrant_key_file, "SIGNET_RA_WARRANT_KEY_FILE", NULL, "PEM file with the Ed25519 private key that signs warrants"),
     SETTING_NUMBER(struct ra_config, workers, "SIGNET_RA_WORKERS", "128", 1, 512,
                    "calls worked on at once; most of them wait for signer or database"),
-    SETTING_NUMBER(struct ra_config, queue_limit, "SIGNET_RA_QUEUE", "256", 1, 65536, "calls that may wait for a worker; more are answered busy"),
+    SETTING_NUMBER(struct ra_config, queue_limit, "SIGNET_RA_QUEUE", "512", 1, 65536, "calls that may wait for a worker; more are answered busy"),
     SETTING_NUMBER(struct ra_config, recover_after_s, "SIGNET_RA_RECOVER_AFTER", "15", 1, 86400,
                    "seconds after which an open intent is finished here"),
     SETTING_NUMBER(struct ra_config, seal_pause_ms, "SIGNET_RA_SEAL_PAUSE_MS", "300", 10, 60000,
