@@ -9,18 +9,25 @@
 
 /* ---- CRLs ---- */
 
+/* What was lost with a database that is an older copy of itself, with ease: a CRL each second for 136 years. */
+#define CRL_NUMBER_JUMP_MOST (INT64_C(1) << 32)
+
 enum error
 store_next_crl_number(struct signer *signer, struct request *rq, const char *authority, int64_t after, int64_t *ret_number)
 {
-    /* The row's lock makes callers stand in line; the commit is before the signature. */
-    static const struct db_statement next_crl_number = {"next_crl_number",
-                                                        "INSERT INTO ca.crl_number AS n (authority, number) VALUES ($1, $2 + 1) "
-                                                        "ON CONFLICT (authority) DO UPDATE SET number = greatest(n.number, $2) + 1 RETURNING number"};
+    /* The row's lock makes callers stand in line; the commit is before the signature. Numbers only grow: who could have them jump could end them. */
+    static const struct db_statement next_crl_number = {
+        "next_crl_number", "INSERT INTO ca.crl_number AS n (authority, number) SELECT $1::text, $2::bigint + 1"
+                           " WHERE $2 <= $3::bigint OR EXISTS (SELECT FROM ca.crl_number WHERE authority = $1)"
+                           " ON CONFLICT (authority) DO UPDATE SET number = greatest(n.number, $2) + 1 WHERE $2 - n.number <= $3 RETURNING number"};
     struct db_rows *rows;
 
-    enum error error = DB_QUERY(signer->db, rq, &next_crl_number, &rows, DB_TEXT(authority), DB_BIGINT(after));
+    enum error error = DB_QUERY(signer->db, rq, &next_crl_number, &rows, DB_TEXT(authority), DB_BIGINT(after), DB_BIGINT(CRL_NUMBER_JUMP_MOST));
     if (error != OK)
         return error;
+    if (db_count(rows) == 0)
+        return fail(rq, ERR_CONFLICT, "the last CRL number is said to be %lld, which is further on than any CRLs of %s explain", (long long)after,
+                    authority);
     *ret_number = db_int(rows, 0, 0);
     return OK;
 }

@@ -230,7 +230,9 @@ refuses_impossible_times_and_numbers(void **state)
                  {0, 0, 0, ERR_BAD_REQUEST},
                  {0, -5, 0, ERR_BAD_REQUEST},
                  {0, 500 * DAY_S, 0, ERR_BAD_REQUEST},
-                 {0, DAY_S, sizeof huge, ERR_CONFLICT}};
+                 {0, DAY_S, sizeof huge, ERR_CONFLICT},
+                 {0, DAY_S, 7, ERR_CONFLICT},  /* the next one would be the last */
+                 {0, DAY_S, 6, ERR_CONFLICT}}; /* 2^40 */
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         AUTO_STRUCT(request, rq) = request_new();
