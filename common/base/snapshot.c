@@ -12,12 +12,14 @@ struct snapshot {
     struct arena *arena;
     const void *content;
     atomic_int holders;
+    uint64_t begun;
 };
 
 struct snapshot_slot {
     pthread_mutex_t mutex;
     struct snapshot *current;
     int64_t put_ms;
+    uint64_t begun; /* readings that were begun; they are counted */
 };
 
 static void
@@ -77,20 +79,44 @@ snapshot_hold(struct snapshot_slot *slot, struct request *rq)
     return snapshot->content;
 }
 
+uint64_t
+snapshot_begin(struct snapshot_slot *slot)
+{
+    AUTO_LOCK(&slot->mutex);
+
+    return ++slot->begun;
+}
+
+/* The one that is no longer of use. */
+static struct snapshot *
+replace(struct snapshot_slot *slot, uint64_t begun, struct snapshot *fresh)
+{
+    AUTO_LOCK(&slot->mutex);
+    struct snapshot *old = slot->current;
+
+    if (old != NULL && old->begun > begun)
+        return fresh;
+    slot->current = fresh;
+    slot->put_ms = clock_monotonic_ms();
+    return old;
+}
+
+void
+snapshot_put_begun(struct snapshot_slot *slot, uint64_t begun, struct arena *arena, const void *content)
+{
+    struct snapshot *fresh = allocate(sizeof *fresh);
+
+    *fresh = (struct snapshot){.arena = arena, .content = content, .begun = begun};
+    atomic_init(&fresh->holders, 1);
+    struct snapshot *useless = replace(slot, begun, fresh);
+    if (useless != NULL)
+        drop(useless);
+}
+
 void
 snapshot_put(struct snapshot_slot *slot, struct arena *arena, const void *content)
 {
-    struct snapshot *fresh = allocate(sizeof *fresh), *old;
-
-    *fresh = (struct snapshot){.arena = arena, .content = content};
-    atomic_init(&fresh->holders, 1);
-    pthread_mutex_lock(&slot->mutex);
-    old = slot->current;
-    slot->current = fresh;
-    slot->put_ms = clock_monotonic_ms();
-    pthread_mutex_unlock(&slot->mutex);
-    if (old != NULL)
-        drop(old);
+    snapshot_put_begun(slot, snapshot_begin(slot), arena, content);
 }
 
 int64_t

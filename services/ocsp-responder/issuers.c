@@ -16,6 +16,7 @@ struct issuers {
     struct issuer *list;
     size_t count;
     bool known;
+    uint64_t begun, in_force; /* readings, and the one that the list is of: one that began earlier is not put in its place */
 };
 
 struct issuers *
@@ -73,6 +74,14 @@ collect_sub_cas(struct arena *arena, const Pb__ListCasReply *reply, struct certi
     issuer->sub_ca_serials = serials;
 }
 
+static uint64_t
+begin_reading(struct issuers *issuers)
+{
+    AUTO_LOCK(&issuers->mutex);
+
+    return ++issuers->begun;
+}
+
 enum error
 issuers_refresh(struct responder *responder, struct request *rq)
 {
@@ -83,6 +92,7 @@ issuers_refresh(struct responder *responder, struct request *rq)
     struct certificate **certificates;
     struct issuer *list;
     size_t count = 0, i;
+    uint64_t begun = begin_reading(issuers);
     enum error error = RPC_CALL(responder->bus, rq, signer, ListCas, &request, &reply);
 
     if (!error)
@@ -100,6 +110,9 @@ issuers_refresh(struct responder *responder, struct request *rq)
     }
 
     AUTO_LOCK(&issuers->mutex);
+    if (begun < issuers->in_force)
+        return OK;
+    issuers->in_force = begun;
     if (issuers->arena != NULL)
         arena_free(issuers->arena);
     issuers->arena = TAKE(arena);

@@ -100,12 +100,13 @@ directory_refresh(struct ra *ra, struct request *rq)
     const struct directory *directory;
 
     own->deadline_ms = clock_monotonic_ms() + request_time_left_ms(rq, DIRECTORY_DEADLINE_MS);
+    uint64_t begun = snapshot_begin(ra->directory); /* several at once: the loop, a new CA, names that are not known */
     enum error error = load(ra, own, &directory);
     if (error) {
         rq->failure = own->failure;
         return error;
     }
-    snapshot_put(ra->directory, TAKE(own->arena), directory);
+    snapshot_put_begun(ra->directory, begun, TAKE(own->arena), directory);
     return OK;
 }
 

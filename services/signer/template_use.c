@@ -13,7 +13,6 @@
 
 struct template_use {
     struct snapshot_slot *slot;
-    pthread_mutex_t reading; /* one at a time, and what was read later is put later */
     atomic_uint epoch;
     atomic_int_least64_t heard_ms;
 };
@@ -34,7 +33,6 @@ template_use_new(void)
     if (use == NULL)
         abort();
     use->slot = snapshot_slot_new();
-    pthread_mutex_init(&use->reading, NULL);
     return use;
 }
 
@@ -42,7 +40,6 @@ void
 template_use_free(struct template_use *use)
 {
     snapshot_slot_free(use->slot);
-    pthread_mutex_destroy(&use->reading);
     free(use);
 }
 
@@ -76,6 +73,7 @@ read_anew(struct signer *signer, struct request *rq)
     struct disabled *disabled = arena_alloc(own->arena, sizeof *disabled);
 
     own->deadline_ms = rq->deadline_ms;
+    uint64_t begun = snapshot_begin(signer->template_use->slot);
     disabled->epoch = atomic_load(&signer->template_use->epoch); /* before reading: what is written meanwhile makes this snapshot old */
     disabled->read_ms = clock_monotonic_ms();
     enum error error = store_list_disabled_templates(signer->db, own, &disabled->names, &disabled->count);
@@ -84,7 +82,7 @@ read_anew(struct signer *signer, struct request *rq)
         rq->failure = own->failure;
         return error;
     }
-    snapshot_put(signer->template_use->slot, TAKE(own->arena), disabled);
+    snapshot_put_begun(signer->template_use->slot, begun, TAKE(own->arena), disabled);
     return OK;
 }
 
@@ -95,10 +93,6 @@ load(struct signer *signer, struct request *rq, const struct disabled **ret_disa
     struct template_use *use = signer->template_use;
 
     *ret_disabled = hold(use, rq);
-    if (*ret_disabled != NULL)
-        return OK;
-    AUTO_LOCK(&use->reading);
-    *ret_disabled = hold(use, rq); /* somebody was faster */
     if (*ret_disabled != NULL)
         return OK;
     enum error error = read_anew(signer, rq);

@@ -80,12 +80,29 @@ readers_and_writer_do_not_disturb_each_other(void **state)
     snapshot_slot_free(slot);
 }
 
+static void
+what_was_begun_later_counts_however_long_the_other_took(void **state)
+{
+    struct snapshot_slot *slot = snapshot_slot_new();
+    AUTO_STRUCT(request, rq) = request_new();
+    struct arena *slow = arena_new(), *fast = arena_new();
+    uint64_t first = snapshot_begin(slot), second = snapshot_begin(slot);
+
+    snapshot_put_begun(slot, second, fast, arena_text(fast, "two"));
+    snapshot_put_begun(slot, first, slow, arena_text(slow, "one"));
+    assert_string_equal(snapshot_hold(slot, rq), "two");
+    put(slot, "three");
+    assert_string_equal(snapshot_hold(slot, rq), "three");
+    snapshot_slot_free(slot);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_held_before_the_first),
         cmocka_unit_test(reader_keeps_its_version),
+        cmocka_unit_test(what_was_begun_later_counts_however_long_the_other_took),
         cmocka_unit_test(readers_and_writer_do_not_disturb_each_other),
     };
 

@@ -45,6 +45,33 @@ same_name_with_another_key_is_another_ca(void **state)
     assert_string_equal(match(fixture, fixture->rq, signer.issuing, EVP_sha1())->name, "issuing");
 }
 
+/* A CA is made, and heard of, while an older list is on its way. */
+static void
+make_other(void *context)
+{
+    struct fixture *fixture = context;
+    AUTO_STRUCT(request, rq) = request_new();
+
+    signer.other = signer.stranger;
+    assert_int_equal(on_ca_created(&fixture->responder, rq, NULL, 0), OK);
+}
+
+static void
+an_older_list_that_comes_late_replaces_no_newer_one(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO(EVP_PKEY, key) = kit_key("p256");
+
+    signer.stranger = kit_certificate(fixture->rq->arena, &(struct kit_certificate){.key = key, .subject = "/CN=Other", .is_ca = true});
+    signer.while_listing = make_other;
+    signer.while_listing_context = fixture;
+    assert_int_equal(issuers_refresh(&fixture->responder, fixture->rq), OK);
+    assert_string_equal(match(fixture, fixture->rq, signer.stranger, EVP_sha1())->name, "other");
+    signer.other = BYTES_NONE;
+    assert_int_equal(issuers_refresh(&fixture->responder, fixture->rq), OK);
+    assert_null(match(fixture, fixture->rq, signer.stranger, EVP_sha1()));
+}
+
 static void
 keeps_the_last_list_while_the_signer_is_away(void **state)
 {
@@ -121,6 +148,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(knows_our_cas_by_both_hashes),
         CASE(same_name_with_another_key_is_another_ca),
+        CASE(an_older_list_that_comes_late_replaces_no_newer_one),
         CASE(keeps_the_last_list_while_the_signer_is_away),
         CASE(keeps_the_last_list_when_the_new_one_cannot_be_read),
         CASE(is_not_ready_before_it_has_heard_from_the_signer),

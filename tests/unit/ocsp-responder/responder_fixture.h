@@ -38,6 +38,9 @@ struct fake_signer {
     size_t last_count;
     const char *last_issuer;
     struct bytes last_nonce;
+    struct bytes stranger;                /* of issuers_test.c */
+    void (*while_listing)(void *context); /* called once, when the list is made and not yet answered */
+    void *while_listing_context;
     void (*while_signing)(void *context);
     void *while_signing_context;
 };
@@ -97,7 +100,14 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
     assert_ptr_equal(callee, &pb__signer__descriptor);
     if (signer.failing != OK)
         return fail(rq, signer.failing, "the fake signer fails");
-    *ret_reply = text_equal(method, "ListCas") ? fake_list(rq) : fake_sign(rq, (const Pb__SignOcspRequest *)input);
+    if (!text_equal(method, "ListCas")) {
+        *ret_reply = fake_sign(rq, (const Pb__SignOcspRequest *)input);
+        return OK;
+    }
+    *ret_reply = fake_list(rq);
+    void (*while_listing)(void *) = TAKE(signer.while_listing);
+    if (while_listing != NULL)
+        while_listing(signer.while_listing_context);
     return OK;
 }
 
