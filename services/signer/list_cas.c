@@ -1,5 +1,22 @@
-/* rpc ListCas: called by everybody who needs to know our CAs, every few seconds. One round trip for all of them, with their chains. */
+/*
+ * rpc ListCas: called by everybody who needs to know our CAs, every few seconds. One round trip for all of them, with their chains. Where the keys
+ * are, and how the token keeps them, is for the operator alone.
+ */
 #include "signer.h"
+
+#include "base/text.h"
+
+static Pb__Ca *
+tell(struct request *rq, const struct authority_row *row)
+{
+    Pb__Ca *ca = ca_profile_message(rq, row);
+
+    if (text_equal(rq->caller, "signetctl"))
+        return ca;
+    ca->key_uri = ca->evidence = "";
+    ca->csr = (ProtobufCBinaryData){0};
+    return ca;
+}
 
 enum error
 list_cas(struct signer *signer, struct request *rq, const Pb__ListCasRequest *request, Pb__ListCasReply *ret_reply)
@@ -12,6 +29,6 @@ list_cas(struct signer *signer, struct request *rq, const Pb__ListCasRequest *re
         return error;
     ret_reply->cas = arena_array(rq->arena, count, sizeof *ret_reply->cas);
     for (size_t i = 0; i < count; i++)
-        ret_reply->cas[ret_reply->n_cas++] = ca_profile_message(rq, &rows[i]);
+        ret_reply->cas[ret_reply->n_cas++] = tell(rq, &rows[i]);
     return OK;
 }

@@ -8,6 +8,7 @@ tells_all_or_one_with_chain_and_evidence(void **state)
     Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
     Pb__ListCasReply reply = PB__LIST_CAS_REPLY__INIT;
 
+    rq->caller = "signetctl";
     assert_int_equal(list_cas(&signer, rq, &request, &reply), OK);
     assert_int_equal(reply.n_cas, 0);
     const Pb__Ca *root = make_ca(rq, "root", "p256", "");
@@ -35,6 +36,23 @@ tells_all_or_one_with_chain_and_evidence(void **state)
 }
 
 static void
+services_hear_nothing_of_the_keys(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
+    Pb__ListCasReply reply = PB__LIST_CAS_REPLY__INIT;
+
+    rq->caller = "ocsp-responder";
+    assert_int_equal(list_cas(&signer, rq, &request, &reply), OK);
+    assert_int_equal(reply.n_cas, 2);
+    for (size_t i = 0; i < reply.n_cas; i++) {
+        assert_string_equal(reply.cas[i]->key_uri, "");
+        assert_string_equal(reply.cas[i]->evidence, "");
+        assert_true(reply.cas[i]->certificate.len > 0);
+    }
+}
+
+static void
 the_reply_survives_the_wire(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -52,7 +70,8 @@ the_reply_survives_the_wire(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(tells_all_or_one_with_chain_and_evidence), cmocka_unit_test(the_reply_survives_the_wire)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(tells_all_or_one_with_chain_and_evidence),
+                                       cmocka_unit_test(services_hear_nothing_of_the_keys), cmocka_unit_test(the_reply_survives_the_wire)};
 
     log_open("list-cas-test", "1", LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, start_house, stop_house);
