@@ -61,17 +61,19 @@ parse_all(struct request *rq, const Pb__ListCasReply *reply, struct certificate 
     return OK;
 }
 
-/* The serial numbers of the CA certificates that this CA issued. */
+/* The CA certificates that this CA issued. */
 static void
 collect_sub_cas(struct arena *arena, const Pb__ListCasReply *reply, struct certificate *const *certificates, struct issuer *issuer)
 {
-    struct bytes *serials = arena_array(arena, reply->n_cas, sizeof(*serials));
+    struct sub_ca *sub_cas = arena_array(arena, reply->n_cas, sizeof(*sub_cas));
     size_t i;
 
     for (i = 0; i < reply->n_cas; i++)
         if (certificates[i] != NULL && text_equal(reply->cas[i]->parent, issuer->name))
-            serials[issuer->sub_ca_count++] = bytes_copy(arena, certificates[i]->serial);
-    issuer->sub_ca_serials = serials;
+            sub_cas[issuer->sub_ca_count++] = (struct sub_ca){.serial = bytes_copy(arena, certificates[i]->serial),
+                                                              .revoked_at_s = reply->cas[i]->revoked_at_s,
+                                                              .reason = (int)reply->cas[i]->revocation_reason};
+    issuer->sub_cas = sub_cas;
 }
 
 static uint64_t
@@ -144,17 +146,19 @@ issuers_match(struct issuers *issuers, struct request *rq, const struct ocsp_cer
     for (i = 0; i < issuers->count; i++) {
         const struct issuer *found = &issuers->list[i];
         struct issuer *copy;
-        struct bytes *serials;
+        struct sub_ca *sub_cas;
 
         if (!ocsp_cert_id_matches(id, &found->hashes))
             continue;
         copy = arena_alloc(rq->arena, sizeof(*copy));
         *copy = *found;
         copy->name = arena_text(rq->arena, found->name);
-        serials = arena_array(rq->arena, found->sub_ca_count, sizeof(*serials));
-        for (k = 0; k < found->sub_ca_count; k++)
-            serials[k] = bytes_copy(rq->arena, found->sub_ca_serials[k]);
-        copy->sub_ca_serials = serials;
+        sub_cas = arena_array(rq->arena, found->sub_ca_count, sizeof(*sub_cas));
+        for (k = 0; k < found->sub_ca_count; k++) {
+            sub_cas[k] = found->sub_cas[k];
+            sub_cas[k].serial = bytes_copy(rq->arena, found->sub_cas[k].serial);
+        }
+        copy->sub_cas = sub_cas;
         return copy;
     }
     return NULL;

@@ -44,11 +44,16 @@ http_handler answer_get;
 http_handler answer_post;
 
 /* issuers.c: the CAs whose certificates we answer for, as the signer lists them */
+struct sub_ca {
+    struct bytes serial;
+    int64_t revoked_at_s; /* 0: not */
+    int reason;
+};
 struct issuer {
     const char *name;
     struct ocsp_issuer_hashes hashes;
     size_t sub_ca_count;
-    const struct bytes *sub_ca_serials; /* CA certificates that this CA issued: known to be good */
+    const struct sub_ca *sub_cas; /* CA certificates that this CA issued */
 };
 struct issuers *issuers_new(void);
 void issuers_free(struct issuers *issuers);

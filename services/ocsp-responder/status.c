@@ -9,27 +9,32 @@
 static const struct db_statement select_status = {
     "select_status", "SELECT revoked_at, reason FROM ra.certificate_status WHERE expiry_month = $1 AND serial = $2 AND issuer = $3"};
 
-static bool
-is_sub_ca(const struct issuer *issuer, struct bytes serial)
+/* NULL: it is none. */
+static const struct sub_ca *
+find_sub_ca(const struct issuer *issuer, struct bytes serial)
 {
     size_t i;
 
     for (i = 0; i < issuer->sub_ca_count; i++)
-        if (bytes_equal(issuer->sub_ca_serials[i], serial))
-            return true;
-    return false;
+        if (bytes_equal(issuer->sub_cas[i].serial, serial))
+            return &issuer->sub_cas[i];
+    return NULL;
 }
 
 static enum error
 status_load(struct responder *responder, struct request *rq, const struct issuer *issuer, struct bytes serial, struct status *ret_status)
 {
+    const struct sub_ca *sub_ca = find_sub_ca(issuer, serial);
     struct status status = {.status = OCSP_UNKNOWN};
     struct db_rows *rows;
     enum error error;
     int month;
 
-    if (is_sub_ca(issuer, serial)) {
-        *ret_status = (struct status){.status = OCSP_GOOD};
+    if (sub_ca != NULL) {
+        status = (struct status){.status = OCSP_GOOD};
+        if (sub_ca->revoked_at_s != 0)
+            status = (struct status){.status = OCSP_REVOKED, .revoked_at_s = sub_ca->revoked_at_s, .reason = sub_ca->reason};
+        *ret_status = status;
         return OK;
     }
     if (!serial_parse(serial, &month)) {

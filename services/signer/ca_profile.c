@@ -95,6 +95,8 @@ ca_profile_message(struct request *rq, const struct authority_row *row)
     ca->id = row->id;
     ca->is_default = row->is_default;
     ca->successor = row->successor;
+    ca->revoked_at_s = row->revoked_at_s;
+    ca->revocation_reason = (Pb__RevocationReason)row->revocation_reason;
     return ca;
 }
 

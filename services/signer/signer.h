@@ -144,6 +144,8 @@ struct authority_row {
     int id, path_length;
     struct bytes serial, public_key, csr, certificate; /* public_key, csr, certificate: none while they are not made */
     int64_t not_before_s, not_after_s, created_at_s;
+    int64_t revoked_at_s; /* 0: not */
+    int revocation_reason;
     struct bytes chain[CHAIN_MAX];
     size_t chain_count;
     struct way_up alternates[ALTERNATES_MAX];

@@ -13,7 +13,8 @@
 #define AUTHORITY_COLUMNS                                                                                                                     \
     "name, status, subject, key_uri, key_type, digest, coalesce(parent, ''), coalesce(evidence, ''), csr_only, is_default, id, path_length, " \
     "serial, "                                                                                                                                \
-    "public_key, csr, certificate, not_before, not_after, created_at, coalesce(successor, '')"
+    "public_key, csr, certificate, not_before, not_after, created_at, coalesce(successor, ''), revoked_at, "                                  \
+    "coalesce(reason, 0)"
 enum {
     COLUMN_NAME,
     COLUMN_STATUS,
@@ -34,7 +35,9 @@ enum {
     COLUMN_NOT_BEFORE,
     COLUMN_NOT_AFTER,
     COLUMN_CREATED_AT,
-    COLUMN_SUCCESSOR
+    COLUMN_SUCCESSOR,
+    COLUMN_REVOKED_AT,
+    COLUMN_REASON
 };
 
 static const char *const status_names[] = {
@@ -85,6 +88,8 @@ read_row(const struct db_rows *rows, size_t row)
         .not_after_s = db_time_s(rows, row, COLUMN_NOT_AFTER),
         .created_at_s = db_time_s(rows, row, COLUMN_CREATED_AT),
         .successor = db_text(rows, row, COLUMN_SUCCESSOR),
+        .revoked_at_s = db_time_s(rows, row, COLUMN_REVOKED_AT),
+        .revocation_reason = (int)db_int(rows, row, COLUMN_REASON),
     };
 }
 

@@ -136,7 +136,7 @@ is_replaced_while_it_is_read(void **state)
         const struct issuer *root = match(fixture, rq, signer.root, EVP_sha1());
         assert_string_equal(root->name, "root");
         assert_int_equal(root->sub_ca_count, 1);
-        assert_true(root->sub_ca_serials[0].len > 0 && root->sub_ca_serials[0].at[0] != 0);
+        assert_true(root->sub_cas[0].serial.len > 0 && root->sub_cas[0].serial.at[0] != 0);
     }
     pthread_join(refresher, &failed);
     assert_null(failed);

@@ -43,6 +43,7 @@ struct fake_signer {
     void *while_listing_context;
     void (*while_signing)(void *context);
     void *while_signing_context;
+    const char *revoked_ca; /* NULL: none */
 };
 static struct fake_signer signer;
 
@@ -55,6 +56,10 @@ fake_ca(struct request *rq, const char *name, const char *parent, struct bytes c
     ca->name = name;
     ca->parent = parent;
     ca->certificate = message_data(certificate);
+    if (text_equal(name, signer.revoked_ca)) {
+        ca->revoked_at_s = 1700000000;
+        ca->revocation_reason = PB__REVOCATION_REASON__REVOCATION_REASON_CA_COMPROMISE;
+    }
     return ca;
 }
 

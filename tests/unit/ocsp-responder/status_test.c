@@ -66,6 +66,22 @@ our_own_sub_ca_is_good_for_its_issuer_only(void **state)
 }
 
 static void
+our_own_sub_ca_is_revoked_when_the_signer_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    struct certificate issuing;
+
+    assert_ok(fixture->rq, certificate_parse(fixture->rq, signer.issuing, &issuing));
+    signer.revoked_ca = "issuing";
+    assert_ok(fixture->rq, issuers_refresh(&fixture->responder, fixture->rq));
+    struct status status = status_of(fixture, signer.root, issuing.serial);
+    signer.revoked_ca = NULL;
+    assert_int_equal(status.status, OCSP_REVOKED);
+    assert_int_equal(status.revoked_at_s, 1700000000);
+    assert_int_equal(status.reason, PB__REVOCATION_REASON__REVOCATION_REASON_CA_COMPROMISE);
+}
+
+static void
 certificates_of_two_cas_are_not_answered_together(void **state)
 {
     struct fixture *fixture = *state;
@@ -103,6 +119,7 @@ main(void)
         CASE(what_we_never_issued_is_unknown),
         CASE(what_another_of_our_cas_issued_is_unknown),
         CASE(our_own_sub_ca_is_good_for_its_issuer_only),
+        CASE(our_own_sub_ca_is_revoked_when_the_signer_says_so),
         CASE(certificates_of_two_cas_are_not_answered_together),
         CASE(the_role_reads_nothing_else),
     };

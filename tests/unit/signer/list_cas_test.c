@@ -53,6 +53,21 @@ services_hear_nothing_of_the_keys(void **state)
 }
 
 static void
+tells_of_a_ca_that_it_is_revoked(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__ListCasRequest request = PB__LIST_CAS_REQUEST__INIT;
+    Pb__ListCasReply reply = PB__LIST_CAS_REPLY__INIT;
+
+    postgres_kit_run(postgres, "UPDATE ca.authority SET revoked_at = to_timestamp(1700000000), reason = 2 WHERE name = 'issuing'");
+    assert_int_equal(list_cas(&signer, rq, &request, &reply), OK);
+    postgres_kit_run(postgres, "UPDATE ca.authority SET revoked_at = NULL, reason = NULL WHERE name = 'issuing'");
+    assert_int_equal(reply.cas[0]->revoked_at_s, 0);
+    assert_int_equal(reply.cas[1]->revoked_at_s, 1700000000);
+    assert_int_equal(reply.cas[1]->revocation_reason, PB__REVOCATION_REASON__REVOCATION_REASON_CA_COMPROMISE);
+}
+
+static void
 the_reply_survives_the_wire(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
@@ -71,7 +86,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(tells_all_or_one_with_chain_and_evidence),
-                                       cmocka_unit_test(services_hear_nothing_of_the_keys), cmocka_unit_test(the_reply_survives_the_wire)};
+                                       cmocka_unit_test(services_hear_nothing_of_the_keys), cmocka_unit_test(tells_of_a_ca_that_it_is_revoked),
+                                       cmocka_unit_test(the_reply_survives_the_wire)};
 
     log_open("list-cas-test", "1", LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, start_house, stop_house);
