@@ -29,14 +29,13 @@ label_of(struct request *rq, const char *name)
 static enum error
 make(struct signer *signer, struct request *rq, const char *name)
 {
-    const char *uri = hsm_key_new_uri(signer, rq, label_of(rq, name));
     struct made_key made;
-    bool claimed;
+    const char *uri;
 
-    enum error error = store_claim_service_key(signer, rq, name, uri, &claimed);
+    enum error error = store_claim_service_key(signer, rq, name, hsm_key_new_uri(signer, rq, label_of(rq, name)), &uri);
     if (error != OK)
         return error;
-    if (!claimed) {
+    if (uri == NULL) {
         fail(rq, ERR_UNAVAILABLE, "the key %s is being made; ask again", name);
         return fail_retry_after(rq, 1);
     }

@@ -368,7 +368,8 @@ struct retired_key {
 enum error store_retire_service_key(struct signer *signer, struct request *rq, const char *name, struct retired_key *ret_key) MUST_CHECK;
 /* False in ret_destroyed: it was already. */
 enum error store_destroy_service_key(struct db *db, struct request *rq, const char *name, const char *profile, bool *ret_destroyed) MUST_CHECK;
-enum error store_claim_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, bool *ret_claimed) MUST_CHECK;
+/* The key is ours to make, under new_uri or the URI of an attempt that broke off. NULL in ret_uri: somebody else's. */
+enum error store_claim_service_key(struct signer *signer, struct request *rq, const char *name, const char *new_uri, const char **ret_uri) MUST_CHECK;
 enum error store_set_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, const struct made_key *key) MUST_CHECK;
 
 /* store_delegate.c: the newest of the place; a row that is begun, and what it becomes. */

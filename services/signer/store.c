@@ -124,18 +124,18 @@ store_destroy_service_key(struct db *db, struct request *rq, const char *name, c
 }
 
 enum error
-store_claim_service_key(struct signer *signer, struct request *rq, const char *name, const char *uri, bool *ret_claimed)
+store_claim_service_key(struct signer *signer, struct request *rq, const char *name, const char *new_uri, const char **ret_uri)
 {
+    /* Whoever died may have made it on the token already: it is found there under the URI that is on record. */
     static const struct db_statement claim_service_key = {
-        "claim_service_key",
-        "INSERT INTO ca.service_key AS k (name, key_uri) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET key_uri = $2, begun_at = now() "
-        "WHERE k.public_key IS NULL AND k.retired_at IS NULL AND k.begun_at < now() - " ATTEMPT_LASTS};
+        "claim_service_key", "INSERT INTO ca.service_key AS k (name, key_uri) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET begun_at = now() "
+                             "WHERE k.public_key IS NULL AND k.retired_at IS NULL AND k.begun_at < now() - " ATTEMPT_LASTS " RETURNING k.key_uri"};
     struct db_rows *rows;
 
-    enum error error = DB_QUERY(signer->db, rq, &claim_service_key, &rows, DB_TEXT(name), DB_TEXT(uri));
+    enum error error = DB_QUERY(signer->db, rq, &claim_service_key, &rows, DB_TEXT(name), DB_TEXT(new_uri));
     if (error != OK)
         return error;
-    *ret_claimed = db_affected(rows) == 1;
+    *ret_uri = db_count(rows) == 1 ? db_text(rows, 0, 0) : NULL;
     return OK;
 }
 
