@@ -111,14 +111,24 @@ cert_list(struct ctl *ctl, struct request *rq)
     return OK;
 }
 
+static enum error
+read_id(struct request *rq, const char *name, struct bytes *ret_id)
+{
+    *ret_id = BYTES_NONE;
+    if (strlen(name) > 200 || !bytes_from_hex(rq->arena, name, ret_id))
+        return fail(rq, ERR_BAD_REQUEST, "\"%.100s\" is neither a serial number nor a SHA-256 fingerprint in hexadecimal", name);
+    return OK;
+}
+
 enum error
 cert_find(struct ctl *ctl, struct request *rq, const char *name, const Pb__ShowCertificateReply **ret_reply)
 {
     Pb__ShowCertificateRequest request = PB__SHOW_CERTIFICATE_REQUEST__INIT;
     struct bytes id;
+    enum error error = read_id(rq, name, &id);
 
-    if (strlen(name) > 200 || !bytes_from_hex(rq->arena, name, &id))
-        return fail(rq, ERR_BAD_REQUEST, "\"%.100s\" is neither a serial number nor a SHA-256 fingerprint in hexadecimal", name);
+    if (error)
+        return error;
     if (id.len == 32)
         request.sha256 = message_data(id);
     else
@@ -191,21 +201,34 @@ parse_reason(struct request *rq, const char *name, Pb__RevocationReason *ret_rea
     return OK;
 }
 
-/* The certificate itself, from --certificate or from the catalogue. */
+/* The certificate itself, from --certificate or from the catalogue; or, as the catalogue may be away, its serial number and --issuer. */
 static enum error
-load_certificate(struct ctl *ctl, struct request *rq, struct bytes *ret_der)
+name_certificate(struct ctl *ctl, struct request *rq, Pb__RevokeRequest *request)
 {
-    const char *path = argument(ctl, "certificate");
+    const char *path = argument(ctl, "certificate"), *issuer = argument(ctl, "issuer");
     const Pb__ShowCertificateReply *found;
+    struct bytes octets;
     enum error error;
 
-    if ((path != NULL) == (ctl->arguments.word_count > 0))
-        return argument_refused(rq, "name one certificate: by its serial number, its SHA-256 fingerprint, or with --certificate FILE");
-    if (path != NULL)
-        return file_read_der(rq, path, "CERTIFICATE", ret_der);
+    if ((path != NULL) == (ctl->arguments.word_count > 0) || (path != NULL && issuer != NULL))
+        return argument_refused(rq,
+                                "name one certificate: by its serial number or its SHA-256 fingerprint, by SERIAL --issuer CA without the catalogue, "
+                                "or with --certificate FILE");
+    if (path != NULL) {
+        error = file_read_der(rq, path, "CERTIFICATE", &octets);
+        if (!error)
+            request->certificate = message_data(octets);
+        return error;
+    }
+    if (issuer != NULL) {
+        error = read_id(rq, ctl->arguments.words[0], &octets);
+        request->serial = message_data(octets);
+        request->issuer = issuer;
+        return error;
+    }
     error = cert_find(ctl, rq, ctl->arguments.words[0], &found);
     if (!error)
-        *ret_der = message_bytes(found->certificate);
+        request->certificate = found->certificate;
     return error;
 }
 
@@ -237,11 +260,10 @@ cert_revoke(struct ctl *ctl, struct request *rq)
     Pb__RevokeRequest request = PB__REVOKE_REQUEST__INIT;
     Pb__Principal principal = PB__PRINCIPAL__INIT;
     const Pb__RevokeReply *reply;
-    struct bytes der;
     enum error error = parse_reason(rq, argument_or(ctl, "reason", "unspecified"), &request.reason);
 
     if (!error)
-        error = load_certificate(ctl, rq, &der);
+        error = name_certificate(ctl, rq, &request);
     if (error)
         return error;
     principal.kind = "operator";
@@ -249,7 +271,6 @@ cert_revoke(struct ctl *ctl, struct request *rq)
     request.channel = "operator";
     request.authority = "operator";
     request.principal = &principal;
-    request.certificate = message_data(der);
 
     error = CTL_CALL(ctl, rq, ra, Revoke, &request, &reply);
     return error ? error : answer(ctl, rq, &reply->base, "%s\n", what_happened(rq, &request, reply));

@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import pytest
+from cryptography import x509
 
 from acme_kit import csr
 from stack_kit import until
@@ -121,6 +122,20 @@ def test_the_catalogue_is_searched_and_a_certificate_shown_and_revoked(stack):
     assert "before" in again.stdout
     assert stack.signetctl("cert", "show", "00ff", check=False).returncode == 4
     assert stack.signetctl("cert", "revoke", found[0]["serial"], "--reason", "boredom", check=False).returncode == 1
+
+
+def test_a_serial_number_and_its_issuer_revoke_while_the_catalogue_is_away(stack):
+    request = stack.directory / "emergency.csr"
+    request.write_bytes(csr(["emergency.demo.test"]))
+    pem = stack.signetctl("cert", "request", "--csr", str(request), "--template", "TLS-Server-Internal").stdout
+    serial = f"{x509.load_pem_x509_certificate(pem.encode()).serial_number:034x}"
+    stack.stop("inventory")
+    try:
+        assert stack.signetctl("cert", "revoke", serial, "--issuer", "demo-root", check=False).returncode == 4
+        assert stack.signetctl("cert", "revoke", serial, "--issuer", "demo-issuing", "--reason", "keyCompromise").stdout.startswith("revoked at")
+    finally:
+        stack.start("inventory")
+        stack.wait("inventory")
 
 
 def test_pages_neither_repeat_nor_skip(stack):
