@@ -64,6 +64,17 @@ read_issuer(struct request *rq, const Pb__Ca *ca, struct issuer *ret_issuer)
     return OK;
 }
 
+static bool
+is_above_others(const Pb__ListCasReply *cas, const struct issuer *issuer)
+{
+    if (!text_is_empty(issuer->ca->parent) || issuer->chain_count > 0) /* a root's chain is empty: roots are left out of it */
+        return false;
+    for (size_t i = 0; i < cas->n_cas; i++)
+        if (text_equal(cas->cas[i]->parent, issuer->ca->name))
+            return true;
+    return false;
+}
+
 static enum error
 load(struct ra *ra, struct request *rq, const struct directory **ret_directory)
 {
@@ -85,7 +96,8 @@ load(struct ra *ra, struct request *rq, const struct directory **ret_directory)
         error = read_issuer(rq, cas->cas[i], &directory->issuers[directory->issuer_count]);
         if (error)
             return error;
-        directory->issuer_count++;
+        struct issuer *issuer = &directory->issuers[directory->issuer_count++];
+        issuer->is_above_others = is_above_others(cas, issuer);
     }
     directory->templates = templates->templates;
     directory->template_count = templates->n_templates;

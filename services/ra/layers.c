@@ -270,6 +270,8 @@ trouble_with_template(struct arena *arena, const struct application *application
         return "is for CA certificates, which signetctl ca create makes";
     if (!text_is_empty(template->issuer) && !text_equal(template->issuer, application->issuer->ca->name))
         return arena_format(arena, "is issued by %s only", template->issuer);
+    if (text_is_empty(template->issuer) && application->issuer->is_above_others)
+        return arena_format(arena, "is not issued by %s, a root with CAs below it, unless it names that CA", application->issuer->ca->name);
     trouble = trouble_with_name_forms(arena, application);
     return trouble != NULL ? trouble : trouble_with_validity(application);
 }

@@ -112,6 +112,7 @@ enum error policy_hold(struct ra *ra, struct request *rq, const struct policy **
 
 struct issuer {
     const Pb__Ca *ca;
+    bool is_above_others; /* a root of ours, with CAs of ours below it */
     int64_t not_before_s, not_after_s;
     struct bytes chain[CHAIN_MAX]; /* its certificate first, without the root */
     size_t chain_count;

@@ -182,14 +182,28 @@ check_validity(struct request *rq, const struct intent *intent, const struct tem
     return OK;
 }
 
+/* What a root signs is trusted without end: it is for CAs, where there are such, unless an operator's template says otherwise. */
+static enum error
+check_issuer(struct request *rq, const struct template *template, const struct authority *authority)
+{
+    const char *issuer = template->about->issuer;
+
+    if (!text_is_empty(issuer) && !text_equal(issuer, authority->row.name))
+        return deny(rq, template, arena_format(rq->arena, "is issued by %s only", issuer));
+    if (text_is_empty(issuer) && authority->is_self_signed && authority->row.has_children)
+        return deny(rq, template,
+                    arena_format(rq->arena, "is not issued by %s, a root with CAs below it, unless it names that CA", authority->row.name));
+    return OK;
+}
+
 enum error
 intent_check(struct request *rq, const struct intent *intent, const struct template *template, const struct authority *authority)
 {
     if (template->about->is_ca)
         return deny(rq, template, "is for CA certificates, which CreateCa makes");
-    if (!text_is_empty(template->about->issuer) && !text_equal(template->about->issuer, authority->row.name))
-        return deny(rq, template, arena_format(rq->arena, "is issued by %s only", template->about->issuer));
-    enum error error = check_authority(rq, intent, authority);
+    enum error error = check_issuer(rq, template, authority);
+    if (error == OK)
+        error = check_authority(rq, intent, authority);
     if (error == OK)
         error = check_key(rq, intent, template);
     if (error == OK)

@@ -140,7 +140,7 @@ struct authority_row {
     struct bytes subject;
     const char *key_uri, *key_type, *digest, *parent, *evidence; /* parent: "" for none */
     const char *successor;                                       /* the CA that takes over from it; "" for none */
-    bool csr_only, is_default;
+    bool csr_only, is_default, has_children;
     int id, path_length;
     struct bytes serial, public_key, csr, certificate; /* public_key, csr, certificate: none while they are not made */
     int64_t not_before_s, not_after_s, created_at_s;

@@ -14,7 +14,7 @@
     "name, status, subject, key_uri, key_type, digest, coalesce(parent, ''), coalesce(evidence, ''), csr_only, is_default, id, path_length, " \
     "serial, "                                                                                                                                \
     "public_key, csr, certificate, not_before, not_after, created_at, coalesce(successor, ''), revoked_at, "                                  \
-    "coalesce(reason, 0)"
+    "coalesce(reason, 0), EXISTS (SELECT FROM ca.authority child WHERE child.parent = authority.name)"
 enum {
     COLUMN_NAME,
     COLUMN_STATUS,
@@ -37,7 +37,8 @@ enum {
     COLUMN_CREATED_AT,
     COLUMN_SUCCESSOR,
     COLUMN_REVOKED_AT,
-    COLUMN_REASON
+    COLUMN_REASON,
+    COLUMN_HAS_CHILDREN
 };
 
 static const char *const status_names[] = {
@@ -90,6 +91,7 @@ read_row(const struct db_rows *rows, size_t row)
         .successor = db_text(rows, row, COLUMN_SUCCESSOR),
         .revoked_at_s = db_time_s(rows, row, COLUMN_REVOKED_AT),
         .revocation_reason = (int)db_int(rows, row, COLUMN_REASON),
+        .has_children = db_bool(rows, row, COLUMN_HAS_CHILDREN),
     };
 }
 

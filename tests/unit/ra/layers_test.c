@@ -236,6 +236,19 @@ pinned_issuer(struct subject *s)
 {
     s->template.issuer = "another";
 }
+
+static void
+root_above_others(struct subject *s)
+{
+    s->issuer.is_above_others = true;
+}
+
+static void
+root_that_the_template_names(struct subject *s)
+{
+    s->issuer.is_above_others = true;
+    s->template.issuer = s->ca.name;
+}
 static void
 own_issuer(struct subject *s)
 {
@@ -404,6 +417,8 @@ static const struct {
     {"template_refuses_when_disabled", disabled, LAYER_TEMPLATE, "TLS-Server-Internal is disabled"},
     {"template_refuses_ca_certificates", ca_template, LAYER_TEMPLATE, "signetctl ca create"},
     {"template_refuses_another_issuer", pinned_issuer, LAYER_TEMPLATE, "issued by another only"},
+    {"template_refuses_a_root_with_cas_below_it", root_above_others, LAYER_TEMPLATE, "a root with CAs below it"},
+    {"template_that_names_a_root_is_issued_by_it", root_that_the_template_names, PASSES, ""},
     {"template_accepts_its_issuer", own_issuer, PASSES, ""},
     {"template_refuses_key_type", p384, LAYER_TEMPLATE, "does not allow the key p384"},
     {"template_refuses_short_rsa", rsa_2048, LAYER_TEMPLATE, "does not allow the key rsa-2048"},

@@ -416,6 +416,7 @@ refuses_what_ca_or_template_forbid(void **state)
         {"unknown template", ERR_NOT_FOUND, "there is no template"},
         {"unknown version", ERR_NOT_FOUND, "version 9"},
         {"ca template", ERR_DENIED, "CA certificates"},
+        {"root", ERR_DENIED, "a root with CAs below it"},
         {"serial of another month", ERR_BAD_REQUEST, "month"},
         {"no names", ERR_DENIED, "needs a name"},
         {"e-mail", ERR_DENIED, "does not allow the name"},
@@ -441,6 +442,7 @@ refuses_what_ca_or_template_forbid(void **state)
         const struct name_part parts[] = {{OID_ORGANIZATION, "Example"}, {OID_COMMON_NAME, "host.example"}};
         EVP_PKEY *own_key = text_equal(what, "key type") ? kit_key("p521") : text_equal(what, "weak key") ? kit_key("rsa-1024") : NULL;
         wish.issuer = text_equal(what, "unknown issuer") ? "nobody" : text_equal(what, "retired issuer") ? "retired" : wish.issuer;
+        wish.issuer = text_equal(what, "root") ? "root" : wish.issuer;
         wish.template = text_equal(what, "unknown template") ? "None" : text_equal(what, "ca template") ? "Certificate Authority" : wish.template;
         wish.template = text_equal(what, "rsa bits") ? "Code-Signing" : wish.template;
         wish.template_version = text_equal(what, "unknown version") ? 9 : 1;
