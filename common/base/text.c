@@ -92,6 +92,17 @@ text_is_utf8(struct bytes text)
     return true;
 }
 
+char *
+text_cut(struct arena *arena, const char *text, size_t most)
+{
+    size_t len = strlen(text);
+
+    if (len > most)
+        for (len = most; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
+            len--;
+    return arena_text_n(arena, text, len);
+}
+
 bool
 text_is_printable_ascii(struct bytes text)
 {

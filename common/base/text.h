@@ -18,6 +18,8 @@ char *text_lower(struct arena *arena, const char *text); /* ASCII */
 bool text_is_utf8(struct bytes text);                    /* valid UTF-8 without NUL */
 /* Octets of the well-formed UTF-8 character at the front; 0 when there is none. NUL counts as a character of one octet. */
 size_t text_utf8_length(struct bytes text);
+/* As much of a UTF-8 text as `most` octets hold, in whole characters. */
+char *text_cut(struct arena *arena, const char *text, size_t most);
 bool text_is_printable_ascii(struct bytes text);
 /* '*' matches any run of characters within the text; everything else is literal, case-insensitive (ASCII). */
 bool text_matches(const char *pattern, const char *text);

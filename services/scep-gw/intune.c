@@ -86,9 +86,9 @@ intune_tell_failure(struct conversation *c)
     const char *code = "not told";
 
     failure_clear(c->rq);
-    json_t *notification = json_pack("{s:s, s:s, s:I, s:s, s:s}", "transactionId", c->message.transaction_id, "certificateRequest",
-                                     base64_encode(arena, c->content), "hResult", (json_int_t)E_FAIL, "errorDescription",
-                                     arena_format(arena, "%.*s", DESCRIPTION_MAX, why.message), "callerInfo", caller_info(arena));
+    json_t *notification =
+        json_pack("{s:s, s:s, s:I, s:s, s:s}", "transactionId", c->message.transaction_id, "certificateRequest", base64_encode(arena, c->content),
+                  "hResult", (json_int_t)E_FAIL, "errorDescription", text_cut(arena, why.message, DESCRIPTION_MAX), "callerInfo", caller_info(arena));
     if (post_action(c, "failureNotification", outside_text(arena, json_pack("{s:o}", "notification", notification)), &code) != OK)
         request_note(c->rq, "intune_failure", "not told: %s", c->rq->failure.detail);
     c->rq->failure = why;

@@ -103,7 +103,7 @@ answer_one(const struct intune *c, const struct profiles *profiles, const json_t
         return NULL; /* nobody could be told */
     enum error error = revoke(c, profiles, serial);
     json_t *result = json_pack("{s:s, s:b, s:s, s:s*}", "requestContext", context, "succeeded", error == OK, "errorCode", code_of(error),
-                               "errorMessage", error == OK ? NULL : arena_format(c->rq->arena, "%.*s", MESSAGE_MAX, c->rq->failure.message));
+                               "errorMessage", error == OK ? NULL : text_cut(c->rq->arena, c->rq->failure.message, MESSAGE_MAX));
     if (error != OK)
         buffer_append_format(refused, "%s%.40s %s", refused->len == 0 ? "" : ", ", serial == NULL ? "" : serial, code_of(error));
     failure_clear(c->rq);
@@ -154,7 +154,7 @@ intune_revocations(const struct intune *c, const struct profiles *profiles)
     }
     request_note(c->rq, "requests", "%zu", count);
     if (refused.len > 0)
-        request_note(c->rq, "refused", "%.*s", REFUSED_NOTE_MAX, buffer_text(&refused));
+        request_note(c->rq, "refused", "%s", text_cut(c->rq->arena, buffer_text(&refused), REFUSED_NOTE_MAX));
     if (json_array_size(results) > 0)
         return upload(c, results);
     json_decref(results);

@@ -79,6 +79,17 @@ utf8_is_what_rfc_3629_says(void **state)
 }
 
 static void
+is_cut_between_characters(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+    const char *text = "aü東b"; /* of 1, 2, 3 and 1 octets */
+    static const char *const cut[] = {"", "a", "a", "aü", "aü", "aü", "aü東", "aü東b", "aü東b"};
+
+    for (size_t i = 0; i < COUNT_OF(cut); i++)
+        assert_string_equal(text_cut(arena, text, i), cut[i]);
+}
+
+static void
 characters_are_measured_in_octets(void **state)
 {
     assert_int_equal(text_utf8_length(BYTES_NONE), 0);
@@ -203,6 +214,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(is_cut_between_characters),
         cmocka_unit_test(equality_knows_null_and_case),
         cmocka_unit_test(prefixes_suffixes_and_emptiness),
         cmocka_unit_test(lower_case_is_ascii_only),
