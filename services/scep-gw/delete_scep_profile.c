@@ -36,5 +36,7 @@ delete_scep_profile(struct scep *scep, struct request *rq, const Pb__DeleteScepP
     request_note(rq, "profile", "%.60s", request->name);
     enum error error =
         configuration_write(scep->outbox, scep->db, rq, remove_profile, &(struct removal){scep, request->name, request->operator_}, &change);
-    return error == OK ? profiles_refresh(scep, rq) : error;
+    if (error == OK)
+        profiles_changed(scep, rq);
+    return error;
 }

@@ -147,8 +147,19 @@ profiles_refresh(struct scep *scep, struct request *rq)
         rq->failure = own->failure;
         return error;
     }
+    for (size_t i = 0; i < own->note_count; i++)
+        request_note(rq, own->notes[i].key, "%s", own->notes[i].value);
     snapshot_put(scep->profiles, TAKE(own->arena), profiles);
     return OK;
+}
+
+void
+profiles_changed(struct scep *scep, struct request *rq)
+{
+    if (profiles_refresh(scep, rq) != OK) {
+        request_note(rq, "profiles", "not read again yet: %s", rq->failure.message);
+        failure_clear(rq);
+    }
 }
 
 static void

@@ -44,8 +44,9 @@ rotate_scep_secret(struct scep *scep, struct request *rq, const Pb__RotateScepSe
         rotation.hash = drawn_secret_hash(rq->arena, bytes_of_text(value));
     }
     enum error error = configuration_write(scep->outbox, scep->db, rq, write_secret, &rotation, &change);
-    if (error == OK)
-        error = profiles_refresh(scep, rq);
+    if (error != OK)
+        return error;
+    profiles_changed(scep, rq);
     ret_reply->value = value;
-    return error;
+    return OK;
 }

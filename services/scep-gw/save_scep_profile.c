@@ -21,9 +21,12 @@ write_profile(struct db *db, struct request *rq, void *context, struct configura
     struct save *save = context;
     struct scep within = scep_within(save->scep, db);
     const Pb__ScepProfile *profile = save->request->profile;
+    const char *incarnation = NULL;
     struct profiles profiles;
 
     enum error error = store_list_profiles(&within, rq, &profiles);
+    if (error == OK)
+        error = store_find_incarnation(&within, rq, profile->name, &incarnation);
     if (error == OK)
         error = store_save_profile(&within, rq, profile, save->profile->incarnation, save->request->create, &save->changed);
     if (error != OK || !save->changed)
@@ -35,9 +38,10 @@ write_profile(struct db *db, struct request *rq, void *context, struct configura
     for (size_t i = 0; i < profiles.count; i++)
         if (text_equal(profiles.at[i].about->name, profile->name))
             change->before = &profiles.at[i].about->base;
-    change->action = change->before == NULL ? "created" : "changed";
+    /* One that cannot be read any more is there, too. */
+    change->action = incarnation == NULL ? "created" : "changed";
     change->after = &profile->base;
-    return change->before == NULL ? store_keep_ra(&within, rq, save->profile->ra) : OK;
+    return incarnation == NULL ? store_keep_ra(&within, rq, save->profile->ra) : OK;
 }
 
 /* Of the profile that is there, or a new one. */
@@ -80,10 +84,11 @@ save_scep_profile(struct scep *scep, struct request *rq, const Pb__SaveScepProfi
         error = ra_certificates_load(scep, rq, &profile, &ras);
     if (error == OK)
         error = configuration_write(scep->outbox, scep->db, rq, write_profile, &save, &change);
-    if (error == OK)
-        error = profiles_refresh(scep, rq);
-    if (error == OK && scep->pulls != NULL)
+    if (error != OK)
+        return error;
+    profiles_changed(scep, rq);
+    if (scep->pulls != NULL)
         lease_wake(scep->pulls);
     ret_reply->changed = save.changed;
-    return error;
+    return OK;
 }

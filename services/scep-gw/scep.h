@@ -104,6 +104,8 @@ enum error profile_check(struct request *rq, const Pb__ScepProfile *about, struc
 const char *profile_ra(struct arena *arena, const char *name, const char *incarnation);
 /* Reads all of them anew. */
 enum error profiles_refresh(struct scep *scep, struct request *rq) MUST_CHECK;
+/* After a change that was made here. What is stored is stored: when the database is away now, the next look finds it. */
+void profiles_changed(struct scep *scep, struct request *rq);
 /* By NOTIFY, and by a slow timer. */
 enum error profiles_follow(struct service *service, struct scep *scep, struct request *rq) MUST_CHECK;
 /* Held until the request ends; noted for the log. ERR_NOT_FOUND, also for one that is disabled; ERR_UNAVAILABLE until they were read once. */
@@ -357,6 +359,7 @@ http_handler mscep_admin, mscep_admin_of_profile;
 
 /* ---- store.c ---- */
 
+/* Those that this build can read; of others a note says so. */
 enum error store_list_profiles(struct scep *scep, struct request *rq, struct profiles *ret_profiles) MUST_CHECK;
 /* False in ret_changed: it was so already. ERR_CONFLICT when it exists and shall not, or when another profile has the NDES paths. */
 /* A new one gets the incarnation, one that is there keeps its own. */
