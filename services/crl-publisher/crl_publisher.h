@@ -89,7 +89,7 @@ enum error crl_check(struct request *rq, struct bytes der, const struct certific
 struct last_crl {
     struct crl_number number;
     int64_t this_update_s; /* 0: there is none */
-    int64_t entries;
+    int64_t took_s;        /* from thisUpdate to its publication */
 };
 struct new_crl {
     struct crl crl;

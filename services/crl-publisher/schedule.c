@@ -10,9 +10,10 @@
 
 /* What a dead holder had begun is late by this much. */
 #define LEASE_S 5
-/* Signing takes milliseconds; a million entries 8 seconds, or minutes on slow machines. What a dead signer had begun is late by this much. */
+/* Signing takes milliseconds; a million entries 8 seconds, or minutes on slow machines. What a dead signer had begun is late by as much as it was
+ * given, for nobody tells of its death: so it is given what the last one took, and some. */
 #define WORK_LEAST_MS 20000
-#define ENTRIES_PER_MS 10
+#define TIMES_THE_LAST 3
 #define WORK_MOST_S 300
 #define DOUBLINGS_MOST 5
 #define LEASE_PAUSE_MS 1000
@@ -85,12 +86,12 @@ back_off_ms(int attempts)
     return ms > BACK_OFF_MOST_MS ? BACK_OFF_MOST_MS : ms;
 }
 
-/* As many as there were the last time, and twice as long after each failure: there may be many more now. */
+/* Twice as long after each failure: there may be many more entries now. */
 static int64_t
 work_ms(const struct due_crl *due)
 {
     int failures = due->attempts - 1;
-    int64_t ms = (WORK_LEAST_MS + due->last.entries / ENTRIES_PER_MS) << (failures > DOUBLINGS_MOST ? DOUBLINGS_MOST : failures);
+    int64_t ms = (WORK_LEAST_MS + due->last.took_s * TIMES_THE_LAST * 1000) << (failures > DOUBLINGS_MOST ? DOUBLINGS_MOST : failures);
 
     return ms > WORK_MOST_S * INT64_C(1000) ? WORK_MOST_S * INT64_C(1000) : ms;
 }

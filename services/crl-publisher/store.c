@@ -43,11 +43,13 @@ const struct db_statement store_take_due = {
                 " ORDER BY s.due_at LIMIT $1 FOR UPDATE OF s SKIP LOCKED),"
                 " taken AS (UPDATE crl.schedule s SET leased_until = now() + $2 * interval '1 second', lease_holder = $3, attempts = s.attempts + 1"
                 " FROM due WHERE s.issuer = due.issuer RETURNING s.issuer, s.lease_holder, s.wanted, s.attempts)"
-                " SELECT taken.issuer, taken.lease_holder, taken.wanted, taken.attempts, a.certificate, p.number, p.this_update, p.entries"
+                " SELECT taken.issuer, taken.lease_holder, taken.wanted, taken.attempts, a.certificate, p.number, p.this_update, p.published_at"
                 " FROM taken JOIN crl.authority a USING (issuer) LEFT JOIN crl.published p USING (issuer)"};
 
 const struct db_statement store_renew_due = {
     "renew_due", "UPDATE crl.schedule SET leased_until = now() + $2 * interval '1 second' WHERE issuer = ANY ($1) AND lease_holder = $3"};
+
+#define TOOK_MOST_S 300 /* longer than any CRL is waited for (schedule.c) */
 
 struct due_crl
 store_due_of_row(const struct db_rows *rows, size_t row)
@@ -59,12 +61,15 @@ store_due_of_row(const struct db_rows *rows, size_t row)
         .attempts = (int)db_int(rows, row, 3),
         .certificate = db_bytes(rows, row, 4),
         .last.this_update_s = db_time_s(rows, row, 6),
-        .last.entries = db_int(rows, row, 7),
     };
+    int64_t published_at_s = db_time_s(rows, row, 7);
     struct bytes number = db_bytes(rows, row, 5);
 
     if (number.len == CRL_NUMBER_LEN)
         memcpy(due.last.number.octets, number.at, CRL_NUMBER_LEN);
+    /* thisUpdate may lie a little in the future (renew.c), and far in the past where somebody has put another CRL in its place. */
+    if (published_at_s > due.last.this_update_s && published_at_s - due.last.this_update_s <= TOOK_MOST_S)
+        due.last.took_s = published_at_s - due.last.this_update_s;
     return due;
 }
 
