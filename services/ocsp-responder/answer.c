@@ -2,7 +2,8 @@
  * The way of one OCSP request: read it, look into the cache, else ask the database and the signer.
  *
  * Called on an event loop first: what the cache has is answered there, and what the same octets were answered with before, unread. Everything else is
- * done again on a worker, which may wait. A request with a nonce or with several CertIDs is made for this client alone and never cached.
+ * done again on a worker, which may wait. A request with a nonce or with several CertIDs is made for this client alone and never cached;
+ * so is the answer about a serial number that is unknown. Of such signatures there is so much a minute and no more.
  */
 #include <string.h>
 #include <strings.h>
@@ -14,6 +15,8 @@
 
 #define RECHECK_MOST_MS 2000
 #define UNCHECKED_MOST_S 300
+#define UNKNOWN_ANSWERS "unknown serial numbers"
+#define PRIVATE_ANSWERS "answers with a nonce or for several certificates"
 #define REQUEST_BASE64_MAX ((OCSP_REQUEST_MAX + 2) / 3 * 4)
 
 static const char media_type[] = "application/ocsp-request";
@@ -94,6 +97,28 @@ remember(struct responder *responder, struct request *rq, uint64_t ticket, const
     return cache_put(responder->cache, ticket, &entry);
 }
 
+/*
+ * What one client alone has use for, everybody can invent without end, and each costs a signature beside those of issuance. Serial numbers that are
+ * unknown and what its client wants for itself (`what`) have a share each: who uses up one does not take the other away.
+ */
+static bool
+may_sign_unshared(struct responder *responder, const char *what, int *ret_wait_s)
+{
+    if (rate_limiter_take(responder->unshared, bytes_of_text(what), clock_monotonic_us(), ret_wait_s))
+        return true;
+    metric_add(responder->refusals, 1);
+    return false;
+}
+
+/* tryLater (RFC 6960 §2.3): unsigned, and no word about the certificate. */
+static enum error
+refuse_unshared(struct request *rq, const char *what, int wait_s)
+{
+    request_note(rq, "rule", "unshared-answers");
+    (void)fail(rq, ERR_RATE_LIMITED, "too many are asked for %s; the next is signed in %d s", what, wait_s);
+    return fail_retry_after(rq, wait_s);
+}
+
 /* For this client alone. */
 static enum error
 give_uncached(struct responder *responder, struct http_exchange *x, struct bytes response)
@@ -113,10 +138,14 @@ make_shared(struct responder *responder, struct http_exchange *x, const struct o
     struct signed_response response;
     const struct issuer *issuer;
     struct status status;
+    int wait_s;
     enum error error = status_load_all(responder, &x->rq, request, &issuer, &status);
 
-    if (!error)
-        error = sign_response(responder, &x->rq, issuer, request, &status, &response);
+    if (error)
+        return error;
+    if (status.status == OCSP_UNKNOWN && !may_sign_unshared(responder, UNKNOWN_ANSWERS, &wait_s))
+        return refuse_unshared(&x->rq, UNKNOWN_ANSWERS, wait_s);
+    error = sign_response(responder, &x->rq, issuer, request, &status, &response);
     if (error)
         return error;
     /* It may be issued in the next moment, and everybody can invent serial numbers: not worth a place. */
@@ -205,13 +234,21 @@ answer(struct responder *responder, struct http_exchange *x, struct bytes octets
 {
     const struct cached *entry;
     struct ocsp_request request;
+    int wait_s;
     enum error error = ocsp_request_parse(&x->rq, der, &request);
 
     if (error)
         return error;
-    if (request.id_count != 1 || request.nonce.at != NULL)
-        return x->on_loop ? http_defer(x) : make_private(responder, x, &request);
-
+    if (request.id_count != 1 || request.nonce.at != NULL) {
+        if (x->on_loop)
+            return http_defer(x);
+        if (may_sign_unshared(responder, PRIVATE_ANSWERS, &wait_s))
+            return make_private(responder, x, &request);
+        if (request.id_count != 1)
+            return refuse_unshared(&x->rq, PRIVATE_ANSWERS, wait_s);
+        /* RFC 9919 §5: who does not find his nonce in an answer goes by its time. */
+        request.nonce = BYTES_NONE;
+    }
     entry = find_true(responder, x, &request, false);
     if (entry != NULL && x->on_loop)
         recent_keep(responder->recents[x->loop], x->route, octets, entry);

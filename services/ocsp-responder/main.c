@@ -23,6 +23,10 @@ static const struct setting settings[] = {
     SETTING_NUMBER(struct responder_config, max_age_s, "SIGNET_OCSP_MAX_AGE_S", "300", 0, 86400,
                    "how long caches between us and the client may keep an answer, seconds"),
     SETTING_NUMBER(struct responder_config, cache_entries, "SIGNET_OCSP_CACHE_ENTRIES", "100000", 100, 10000000, "answers kept in memory"),
+    SETTING_NUMBER(struct responder_config, unshared_per_minute, "SIGNET_OCSP_UNSHARED_PER_MINUTE", "3000", 0, 10000000,
+                   "signatures at this replica that cannot be kept for others: as many for serial numbers that are unknown, which have to be asked "
+                   "for later then, as for nonces, which are then left out; 0: as many as are asked for"),
+    SETTING_NUMBER(struct responder_config, unshared_burst, "SIGNET_OCSP_UNSHARED_BURST", "500", 1, 10000000, "how many of each may be made at once"),
 };
 
 static const struct service_about about = {
@@ -49,6 +53,9 @@ main(int argc, char **argv)
     responder.hits = metric_counter("signet_ocsp_answers_total", "OCSP answers", "from", "cache");
     responder.misses = metric_counter("signet_ocsp_answers_total", "OCSP answers", "from", "signer");
     responder.rechecks = metric_counter("signet_ocsp_answers_total", "OCSP answers", "from", "cache, checked against the database");
+    responder.refusals =
+        metric_counter("signet_ocsp_unshared_refused_total", "signatures that one client alone had use for, and did not get", NULL, NULL);
+    responder.unshared = rate_limiter_new(responder.config.unshared_per_minute, responder.config.unshared_burst);
     responder.issuers = issuers_new();
     responder.cache = cache_new(responder.config.cache_entries);
     responder.recents = recents_for(responder.config.loops);
@@ -75,6 +82,7 @@ main(int argc, char **argv)
     for (int i = 0; i < responder.config.loops; i++)
         recent_free(responder.recents[i]);
     free(responder.recents);
+    rate_limiter_free(responder.unshared);
     cache_free(responder.cache);
     issuers_free(responder.issuers);
     return code;

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/rate_limiter.h"
 #include "link/bus.h"
 #include "link/db.h"
 #include "link/events.h"
@@ -21,6 +22,7 @@ struct responder_config {
     int validity_s;
     int max_age_s;
     int cache_entries;
+    int unshared_per_minute, unshared_burst;
 };
 
 struct responder {
@@ -29,9 +31,10 @@ struct responder {
     struct db *db;
     struct issuers *issuers;
     struct cache *cache;
-    struct recent **recents; /* one for each loop */
-    atomic_bool live;        /* the bus is there: what was revoked has been heard of */
-    struct metric *hits, *misses, *rechecks;
+    struct recent **recents;       /* one for each loop */
+    atomic_bool live;              /* the bus is there: what was revoked has been heard of */
+    struct rate_limiter *unshared; /* signatures that one client alone has use for */
+    struct metric *hits, *misses, *rechecks, *refusals;
 };
 
 /* routes.c */

@@ -43,6 +43,13 @@ def request_for(certificate, issuer, digest=None, nonce=None):
     return builder.build().public_bytes(serialization.Encoding.DER)
 
 
+def request_about_serial(stack, serial, digest=None):
+    path = stack.directory / "serial.ocsp"
+    subprocess.run(["openssl", "ocsp", "-no_nonce", f"-{digest.name if digest else 'sha1'}", "-issuer", stack.chain_pem, "-serial", str(serial), "-reqout", str(path)],
+                   capture_output=True, timeout=20, check=True)
+    return path.read_bytes()
+
+
 def post(stack, body, content_type="application/ocsp-request"):
     request = urllib.request.Request(stack.ocsp_url, data=body, headers={"Content-Type": content_type})
     with urllib.request.urlopen(request, timeout=20) as answer:
@@ -101,14 +108,49 @@ def test_a_serial_that_was_never_issued_is_never_good(stack, certificate, issuer
     ours[-1] ^= 1
     for serial in (int.from_bytes(ours, "big"), 1, 77777, int.from_bytes(b"\x7f" * 20, "big")):
         for digest in (hashes.SHA1(), hashes.SHA256()):
-            path = stack.directory / "unknown.ocsp"
-            done = subprocess.run(["openssl", "ocsp", "-no_nonce", f"-{digest.name}", "-issuer", stack.chain_pem, "-serial", str(serial), "-reqout", str(path)],
-                                  capture_output=True, timeout=20)
-            assert done.returncode == 0
-            _, body = post(stack, path.read_bytes())
+            _, body = post(stack, request_about_serial(stack, serial, digest))
             answer = ocsp.load_der_ocsp_response(body)
             if answer.response_status == ocsp.OCSPResponseStatus.SUCCESSFUL:
                 assert answer.certificate_status == ocsp.OCSPCertStatus.UNKNOWN
+
+
+@pytest.fixture()
+def sparing(stack):
+    """The URL of a second responder, that signs twice a minute what it cannot keep."""
+    stack.env["SIGNET_EXTRA_ocsp_responder_2"] = "SIGNET_OCSP_UNSHARED_PER_MINUTE=1 SIGNET_OCSP_UNSHARED_BURST=2"
+    port = int(stack.env["SIGNET_OCSP_PORT"])
+    try:
+        stack.start("ocsp-responder@2")
+        stack.wait("ocsp-responder@2")
+        yield stack.ocsp_url.replace(f":{port}/", f":{port + int(stack.env['SIGNET_REPLICA_STEP'])}/")
+    finally:
+        stack.stop("ocsp-responder@2")
+        del stack.env["SIGNET_EXTRA_ocsp_responder_2"]
+
+
+def test_signatures_for_unknown_serials_and_for_nonces_are_rationed(stack, sparing, certificate, issuer):
+    def ask(url, body):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, data=body, headers={"Content-Type": "application/ocsp-request"}), timeout=20) as answer:
+                return answer.status, ocsp.load_der_ocsp_response(answer.read())
+        except urllib.error.HTTPError as refused:
+            assert refused.code == 503 and int(refused.headers["Retry-After"]) > 0
+            return refused.code, ocsp.load_der_ocsp_response(refused.read())
+
+    invented = [request_about_serial(stack, certificate.serial_number ^ number) for number in range(1, 4)]
+    for request in invented[:2]:
+        assert ask(sparing, request)[1].certificate_status == ocsp.OCSPCertStatus.UNKNOWN
+    status, answer = ask(sparing, invented[2])
+    assert (status, answer.response_status) == (503, ocsp.OCSPResponseStatus.TRY_LATER)
+    assert ask(stack.ocsp_url, invented[2])[1].certificate_status == ocsp.OCSPCertStatus.UNKNOWN
+
+    nonces = [bytes([number]) * 32 for number in range(1, 5)]
+    answers = [ask(sparing, request_for(certificate, issuer, nonce=nonce))[1] for nonce in nonces]
+    assert [answer.certificate_status for answer in answers] == [ocsp.OCSPCertStatus.GOOD] * 4
+    assert [answer.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce for answer in answers[:2]] == nonces[:2]
+    assert [len(answer.extensions) for answer in answers[2:]] == [0, 0]
+    assert "signet_ocsp_unshared_refused_total 3" in stack.metrics("ocsp-responder@2")
+    assert until(lambda: '"rule":"unshared-answers"' in stack.log("ocsp-responder@2"))
 
 
 def test_a_foreign_issuer_is_unauthorized(stack, certificate, issuer):

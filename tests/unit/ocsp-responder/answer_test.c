@@ -299,6 +299,94 @@ several_certificates_are_answered_together_and_never_kept(void **state)
     assert_string_equal(ask(fixture, request), "response 2");
 }
 
+/* ---- how much of it ---- */
+
+/* A minute's worth of a case: two of each kind. */
+static void
+limit_unshared(struct fixture *fixture)
+{
+    rate_limiter_free(fixture->responder.unshared);
+    fixture->responder.unshared = rate_limiter_new(1, 2);
+}
+
+static struct bytes
+unknown_request(struct fixture *fixture)
+{
+    struct serial invented = serial_new(clock_now_s() + 90 * DAY_S);
+
+    return request_for(fixture->rq->arena, signer.issuing, BYTES(invented.octets, SERIAL_LEN));
+}
+
+static struct bytes
+nonce_request(struct fixture *fixture, struct bytes serial, unsigned char octet)
+{
+    AUTO(OCSP_REQUEST, with_nonce) = OCSP_REQUEST_new();
+    unsigned char nonce[16];
+
+    memset(nonce, octet, sizeof nonce);
+    ask_about(with_nonce, signer.issuing, serial, EVP_sha1());
+    OCSP_request_add1_nonce(with_nonce, nonce, sizeof nonce);
+    return request_der(fixture->rq->arena, with_nonce);
+}
+
+static void
+assert_later(struct fixture *fixture, struct bytes request)
+{
+    struct exchange exchange = {0};
+
+    assert_int_equal(post(fixture, &exchange, request), ERR_RATE_LIMITED);
+    assert_true(exchange.x.rq.failure.retry_after_s > 0);
+    end(&exchange);
+}
+
+static void
+unknown_serials_are_signed_for_so_often_and_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bytes serial = issue(fixture->rq->arena);
+
+    limit_unshared(fixture);
+    assert_string_equal(ask(fixture, unknown_request(fixture)), "response 1");
+    assert_string_equal(ask(fixture, unknown_request(fixture)), "response 2");
+    assert_later(fixture, unknown_request(fixture));
+    assert_int_equal(signer.signed_responses, 2);
+    /* What is known is signed for in any case, and so is what others want for themselves. */
+    assert_string_equal(ask(fixture, request_for(fixture->rq->arena, signer.issuing, serial)), "response 3");
+    assert_string_equal(ask(fixture, nonce_request(fixture, serial, 1)), "response 4");
+}
+
+static void
+nonces_beyond_the_limit_are_answered_without(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bytes serial = issue(fixture->rq->arena);
+
+    limit_unshared(fixture);
+    assert_string_equal(ask(fixture, nonce_request(fixture, serial, 1)), "response 1");
+    assert_string_equal(ask(fixture, nonce_request(fixture, serial, 2)), "response 2");
+    assert_int_equal(signer.last_nonce.len, 16);
+    for (unsigned char i = 3; i < 6; i++)
+        assert_string_equal(ask(fixture, nonce_request(fixture, serial, i)), "response 3");
+    assert_int_equal(signer.last_nonce.len, 0);
+    assert_int_equal(signer.last_status, PB__CERT_STATUS__CERT_STATUS_GOOD);
+}
+
+static void
+several_certificates_beyond_the_limit_have_to_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO(OCSP_REQUEST, both) = OCSP_REQUEST_new();
+
+    limit_unshared(fixture);
+    ask_about(both, signer.issuing, issue(fixture->rq->arena), EVP_sha1());
+    ask_about(both, signer.issuing, issue(fixture->rq->arena), EVP_sha1());
+    struct bytes request = request_der(fixture->rq->arena, both);
+    assert_string_equal(ask(fixture, request), "response 1");
+    assert_string_equal(ask(fixture, request), "response 2");
+    assert_later(fixture, request);
+    assert_int_equal(signer.signed_responses, 2);
+}
+
 /* ---- bad days ---- */
 
 static void
@@ -488,6 +576,9 @@ main(void)
         ANSWER_CASE(unknown_is_never_kept),
         ANSWER_CASE(what_has_a_nonce_is_never_kept_nor_taken_from_the_cache),
         ANSWER_CASE(several_certificates_are_answered_together_and_never_kept),
+        ANSWER_CASE(unknown_serials_are_signed_for_so_often_and_no_more),
+        ANSWER_CASE(nonces_beyond_the_limit_are_answered_without),
+        ANSWER_CASE(several_certificates_beyond_the_limit_have_to_wait),
         ANSWER_CASE(without_the_bus_what_is_kept_is_checked_against_the_database),
         ANSWER_CASE(revoked_and_unreachable_signer_is_never_answered_with_good),
         ANSWER_CASE(without_the_database_what_is_kept_is_given),

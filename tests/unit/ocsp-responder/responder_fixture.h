@@ -248,6 +248,8 @@ open_fixture(void **state)
     responder->recents = &recent;
     responder->issuers = issuers;
     responder->live = true;
+    responder->unshared = rate_limiter_new(0, 1);
+    responder->refusals = metric_counter("refusals", "", NULL, NULL);
     responder->hits = metric_counter("hits", "", NULL, NULL);
     responder->misses = metric_counter("misses", "", NULL, NULL);
     responder->rechecks = metric_counter("rechecks", "", NULL, NULL);
@@ -262,6 +264,7 @@ close_fixture(void **state)
     struct fixture *fixture = *state;
 
     cache_clear(cache);
+    rate_limiter_free(fixture->responder.unshared);
     db_close(fixture->away);
     db_close(fixture->responder.db);
     request_free(fixture->rq);
