@@ -104,6 +104,10 @@ refuse_unclaimed(struct acme *acme, struct request *rq, const struct order *orde
     /* draft-ietf-acme-device-attest §9: the attested key is the one in the CSR. */
     if (other_key)
         return refuse(rq, ERR_BAD_CSR, "badCSR", "the key in the CSR is not the one that the device has attested");
+    if (names[i] == NULL && asked[i] == NULL)
+        error = limit_refuse_claim(acme, rq, order, claim);
+    if (error)
+        return error;
     /* The last validation ended between the claim and the look at the order. */
     if (names[i] == NULL && asked[i] == NULL)
         return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order was not ready yet, and is now: finalize it again");
@@ -319,7 +323,8 @@ claim_order(struct acme *acme, const struct identifier *names, struct claim *cla
         return error;
     claim->name_count = order->name_count;
     claim->names = names_to_columns(finalization->rq->arena, order->names, order->name_count);
-    return try_to_claim(acme, finalization);
+    error = limit_claim(acme, finalization->rq, order->policy, order->names, order->name_count, claim);
+    return error ? error : try_to_claim(acme, finalization);
 }
 
 enum error
@@ -349,7 +354,9 @@ finalize(void *context, struct http_exchange *x)
     struct claim claim = {
         .names = names_to_columns(rq->arena, names, count), .name_count = count, .csr = csr.der, .key_sha256 = BYTES(key_sha256, sizeof key_sha256)};
     struct finalization finalization = {.rq = rq, .account_id = signed_.account->id, .order_id = x->params[0], .claim = &claim};
-    error = claim_order(acme, names, &claim, &finalization);
+    error = limit_claim(acme, rq, signed_.account->policy, names, count, &claim);
+    if (!error)
+        error = claim_order(acme, names, &claim, &finalization);
     if (error)
         return leave_unwritten(acme, x->params[0], error);
     if (finalization.claimed)

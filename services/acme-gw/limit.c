@@ -28,6 +28,7 @@ refuse_limited(struct request *rq, const struct policy *policy, const struct obs
     AUTO(json_t, members) = json_pack("{s:s}", "rule", obstacle->rule);
 
     request_note(rq, "rule", "%s", obstacle->rule);
+    request_note(rq, "policy", "%s", policy->name);
     rq->failure_members = json_format(rq->arena, members);
     if (obstacle->paused)
         (void)refuse(rq, ERR_RATE_LIMITED, "rateLimited",
@@ -92,14 +93,15 @@ has_key(const struct spending *spendings, size_t count, const char *key)
     return false;
 }
 
-/* Each registered domain once, however many of its names are asked for; none for a replacement (RFC 9773). */
+/* Each registered domain once, however many of its names are asked for. */
 static size_t
-add_domains(struct arena *arena, const struct policy *policy, const struct order *order, bool only_asked, struct spending *spendings, size_t count)
+add_domains(struct arena *arena, const struct policy *policy, const struct identifier *names, size_t name_count, bool only_asked,
+            struct spending *spendings, size_t count)
 {
     struct limit limit = policy->limits->certificates;
 
-    for (size_t i = 0; limit.count > 0 && order->replaces == NULL && i < order->name_count; i++) {
-        struct spending one = spending_of(arena, policy, "certificates-per-domain", registered_domain(&order->names[i]), limit);
+    for (size_t i = 0; limit.count > 0 && i < name_count; i++) {
+        struct spending one = spending_of(arena, policy, "certificates-per-domain", registered_domain(&names[i]), limit);
         one.only_asked = only_asked;
         if (!has_key(spendings, count, one.key))
             spendings[count++] = one;
@@ -107,15 +109,49 @@ add_domains(struct arena *arena, const struct policy *policy, const struct order
     return count;
 }
 
-/* An order takes its turn; the domains' are taken by its certificate, so that what comes to nothing costs them none. */
+/* An order takes its turn; the domains' are taken by its certificate, so that what comes to nothing costs them none. A replacement (RFC 9773) counts
+ * for nothing. */
 static size_t
 spendings_of_order(struct arena *arena, const struct policy *policy, const struct order *order, struct spending *spendings)
 {
     size_t count = 0;
 
-    if (policy->limits->new_orders.count > 0 && order->replaces == NULL)
+    if (order->replaces != NULL)
+        return 0;
+    if (policy->limits->new_orders.count > 0)
         spendings[count++] = spending_of(arena, policy, "new-orders-per-account", order->account_id, policy->limits->new_orders);
-    return add_domains(arena, policy, order, true, spendings, count);
+    return add_domains(arena, policy, order->names, order->name_count, true, spendings, count);
+}
+
+/* Others may have had their certificates since the order came. */
+enum error
+limit_claim(struct acme *acme, struct request *rq, const char *policy_name, const struct identifier *names, size_t count, struct claim *claim)
+{
+    struct spending *spendings = arena_array(rq->arena, SPENDINGS_MAX, sizeof *spendings);
+    const struct policy *policy;
+    enum error error = policy_load(acme, rq, policy_name, &policy);
+
+    if (error)
+        return error;
+    claim->spendings = spendings;
+    claim->spending_count = add_domains(rq->arena, policy, names, count, true, spendings, 0);
+    return OK;
+}
+
+enum error
+limit_refuse_claim(struct acme *acme, struct request *rq, const struct order *order, const struct claim *claim)
+{
+    struct obstacle obstacle = {0};
+    const struct policy *policy;
+
+    if (order->replaces != NULL || claim->spending_count == 0)
+        return OK;
+    enum error error = policy_load(acme, rq, order->policy, &policy);
+    if (!error)
+        error = store_find_spent(acme, rq, claim->spendings, claim->spending_count, &obstacle);
+    if (error)
+        return error;
+    return obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &obstacle);
 }
 
 void
@@ -124,12 +160,14 @@ limit_count_certificate(struct acme *acme, struct request *rq, const struct orde
     struct spending *spendings = arena_array(rq->arena, SPENDINGS_MAX, sizeof *spendings);
     const struct policy *policy;
 
+    if (order->replaces != NULL)
+        return;
     if (policy_load(acme, rq, order->policy, &policy) != OK) {
         failure_clear(rq); /* who took the policy away wants nothing counted */
         return;
     }
     issued->spendings = spendings;
-    issued->spending_count = add_domains(rq->arena, policy, order, false, spendings, 0);
+    issued->spending_count = add_domains(rq->arena, policy, order->names, order->name_count, false, spendings, 0);
 }
 
 static bool

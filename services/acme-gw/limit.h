@@ -45,11 +45,17 @@ enum error limit_new_account(struct acme *acme, struct http_exchange *x, const s
 struct challenge;
 enum error limit_insert_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct challenge *challenges,
                               struct order *order) MUST_CHECK;
+/* What the certificate of these names would count for, into `claim`: an order whose domains have had their share meanwhile is not claimed… */
+struct claim;
+struct identifier;
+enum error limit_claim(struct acme *acme, struct request *rq, const char *policy_name, const struct identifier *names, size_t count,
+                       struct claim *claim) MUST_CHECK;
+/* …and this says so: rateLimited. OK when it is not for this. */
+enum error limit_refuse_claim(struct acme *acme, struct request *rq, const struct order *order, const struct claim *claim) MUST_CHECK;
 /* What its certificate counts for, into `issued`, to be spent with the order's end. */
 struct issued;
 void limit_count_certificate(struct acme *acme, struct request *rq, const struct order *order, struct issued *issued);
 /* Before an authorisation without an order is recorded. */
-struct identifier;
 enum error limit_new_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
                                    const struct identifier *name) MUST_CHECK;
 /* The page that rel="help" leads to. */
@@ -79,7 +85,10 @@ struct obstacle {
 /* Spends all that can be spent; the first that cannot is the obstacle. */
 enum error store_spend(struct acme *acme, struct request *rq, const struct spending *spendings, size_t count, struct obstacle *ret_obstacle)
     MUST_CHECK;
-/* The same for one turn, together with what the account has failed at. */
+/* Spends nothing: which of them has no turn left. */
+enum error store_find_spent(struct acme *acme, struct request *rq, const struct spending *spendings, size_t count, struct obstacle *ret_obstacle)
+    MUST_CHECK;
+/* Spends one turn, together with a look at what the account has failed at. */
 enum error store_spend_authorization(struct acme *acme, struct request *rq, const struct policy *policy, const char *account_id,
                                      const struct identifier *name, const struct spending *spending, struct obstacle *ret_obstacle) MUST_CHECK;
 /* Of two transactions the second waits here for the end of the first. */

@@ -17,6 +17,7 @@
 struct claim;
 struct finding;
 struct policy;
+struct spending;
 struct star;
 
 #define ORDER_LIFETIME_S (7 * 24 * 3600)
@@ -157,6 +158,8 @@ struct claim {
     size_t name_count;
     struct bytes csr;
     struct bytes key_sha256;
+    const struct spending *spendings; /* of which a turn must be left, unless the order replaces a certificate */
+    size_t spending_count;
 };
 enum error store_end_order(struct acme *acme, struct request *rq, const char *id, const struct issued *issued) MUST_CHECK;
 /* Challenge, authorisation and order; nothing when the lease has passed to somebody else. */

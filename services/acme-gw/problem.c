@@ -198,13 +198,17 @@ noted(const struct request *rq, const char *key)
     return NULL;
 }
 
-/* Of the policy that the request is for. */
+/* Of the policy that has refused; where none was looked at, of the one that the request is for. */
 static const char *
 limits_url(struct acme *acme, const struct http_exchange *x)
 {
-    bool has_policy = x->route != NULL && text_starts_with(x->route->path, "/acme/{policy}/");
+    const char *policy = noted(&x->rq, "policy");
 
-    return arena_format(x->rq.arena, "%s/acme/%s%slimits", acme->base_url, has_policy ? x->params[0] : "", has_policy ? "/" : "");
+    if (policy == NULL && x->route != NULL && text_starts_with(x->route->path, "/acme/{policy}/"))
+        policy = x->params[0];
+    if (policy == NULL || text_equal(policy, default_policy))
+        return arena_format(x->rq.arena, "%s/acme/limits", acme->base_url);
+    return arena_format(x->rq.arena, "%s/acme/%s/limits", acme->base_url, policy);
 }
 
 void

@@ -12,6 +12,10 @@ static const struct db_statement spend = {
              "WHERE greatest(s.tat, now()) + (excluded.tat - now()) <= now() + excluded.period RETURNING s.key) "
              "SELECT w.key, ceil(extract(epoch FROM coalesce(greatest(s.tat, now()) - w.period, now()) + w.step - now()))::int FROM wanted w "
              "LEFT JOIN acme.limit_state s ON s.key = w.key WHERE w.key NOT IN (SELECT key FROM spent) ORDER BY 2 DESC LIMIT 1"};
+static const struct db_statement find_spent = {
+    "find_spent", "SELECT w.key, ceil(extract(epoch FROM s.tat - now()) - w.period_s + w.step_us / 1e6)::int FROM unnest($1::text[], $2::bigint[], "
+                  "$3::int[]) AS w (key, step_us, period_s) JOIN acme.limit_state s ON s.key = w.key WHERE s.tat + make_interval(secs => "
+                  "w.step_us / 1e6) > now() + make_interval(secs => w.period_s) ORDER BY 2 DESC LIMIT 1"};
 static const struct db_statement find_failing = {
     "find_failing", "SELECT name, paused_at IS NOT NULL, ceil(extract(epoch FROM tat - now()))::int FROM acme.failing_name "
                     "WHERE account_id = $1 AND name = ANY ($2) AND (paused_at IS NOT NULL OR ($3 > 0 AND greatest(tat, now()) + "
@@ -44,7 +48,8 @@ static const struct db_statement resume = {"resume_name", "DELETE FROM acme.fail
 /* ---- spending ---- */
 
 static struct db_step
-step_of_spendings(struct arena *arena, const struct spending *spendings, size_t count, struct db_rows **ret_rows)
+step_of_spendings(struct arena *arena, const struct db_statement *statement, const struct spending *spendings, size_t count,
+                  struct db_rows **ret_rows)
 {
     const char **keys = arena_array(arena, count, sizeof *keys);
     int64_t *steps_us = arena_array(arena, count, sizeof *steps_us);
@@ -59,7 +64,7 @@ step_of_spendings(struct arena *arena, const struct spending *spendings, size_t 
     values[0] = DB_TEXT_ARRAY(keys, count);
     values[1] = DB_BIGINT_ARRAY(steps_us, count);
     values[2] = DB_INT_ARRAY(periods_s, count);
-    return (struct db_step){.statement = &spend, .values = values, .value_count = 3, .ret_rows = ret_rows};
+    return (struct db_step){.statement = statement, .values = values, .value_count = 3, .ret_rows = ret_rows};
 }
 
 struct obstacle
@@ -78,16 +83,29 @@ obstacle_of_spending(const struct db_rows *rows, const struct spending *spending
         *ret_obstacle = obstacle_of_turn(spendings, count, db_text(rows, 0, 0), (int)db_int(rows, 0, 1));
 }
 
-enum error
-store_spend(struct acme *acme, struct request *rq, const struct spending *spendings, size_t count, struct obstacle *ret_obstacle)
+static enum error
+look(struct acme *acme, struct request *rq, const struct db_statement *statement, const struct spending *spendings, size_t count,
+     struct obstacle *ret_obstacle)
 {
     struct db_rows *rows = NULL;
-    struct db_step step = step_of_spendings(rq->arena, spendings, count, &rows);
+    struct db_step step = step_of_spendings(rq->arena, statement, spendings, count, &rows);
 
     enum error error = db_atomic(acme->db, rq, &step, 1);
     if (!error)
         obstacle_of_spending(rows, spendings, count, ret_obstacle);
     return error;
+}
+
+enum error
+store_spend(struct acme *acme, struct request *rq, const struct spending *spendings, size_t count, struct obstacle *ret_obstacle)
+{
+    return look(acme, rq, &spend, spendings, count, ret_obstacle);
+}
+
+enum error
+store_find_spent(struct acme *acme, struct request *rq, const struct spending *spendings, size_t count, struct obstacle *ret_obstacle)
+{
+    return look(acme, rq, &find_spent, spendings, count, ret_obstacle);
 }
 
 struct obstacle
@@ -112,7 +130,7 @@ store_spend_authorization(struct acme *acme, struct request *rq, const struct po
     size_t count = spending->limit.count > 0;
 
     if (count > 0)
-        steps[1] = step_of_spendings(rq->arena, spending, count, &spent);
+        steps[1] = step_of_spendings(rq->arena, &spend, spending, count, &spent);
     enum error error = db_atomic(acme->db, rq, steps, 1 + count);
     if (error)
         return error;

@@ -11,15 +11,27 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
-/* Of two claims of one order in one batch, UPDATE takes one. */
+/* Turns of limits: the place of the order in its part, and what store_limit.c has of a spending. */
+static const enum db_type spent_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_INT};
+
+/*
+ * Of two claims of one order in one batch, UPDATE takes one. An order whose domains have had their share of certificates since it came is left as it
+ * is. The certificate takes the turn, at its end: so there may be more than the limit by as many as are under way at one moment, and no more.
+ */
 static const enum db_type claim_types[] = {DB_IS_TEXT, DB_IS_TEXT, DB_IS_BYTES, DB_IS_TEXT, DB_IS_BYTES};
-static const struct db_statement claim_orders = {
-    "claim_orders",
-    "UPDATE acme.orders o SET status = 'processing', csr = w.csr, finalized_at = now(), due_at = now(), attempts = 1, leased_until = now() + "
-    "make_interval(secs => $6), lease_holder = $7 FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bytea[]) WITH ORDINALITY AS w "
-    "(id, account_id, csr, names, key_sha256, n) WHERE o.id = w.id AND o." ACCOUNT_IS "w.account_id AND o.status = 'ready' AND o.expires_at > now() "
-    "AND o.names = string_to_array(w.names, ' ') AND NOT EXISTS (SELECT FROM acme.authorization a WHERE a.id = ANY (o.authorization_ids) "
-    "AND (a.status <> 'valid' OR a.attested_key <> w.key_sha256)) RETURNING " ORDER_COLUMNS ", NULL::bytea, w.n"};
+#define CLAIM_ORDERS(unless_late)                                                                                                                 \
+    "UPDATE acme.orders o SET status = 'processing', csr = w.csr, finalized_at = now(), due_at = now(), attempts = 1, leased_until = now() + "    \
+    "make_interval(secs => $6), lease_holder = $7 FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bytea[]) WITH ORDINALITY "     \
+    "AS w (id, account_id, csr, names, key_sha256, n) WHERE o.id = w.id AND o." ACCOUNT_IS "w.account_id AND o.status = 'ready' "                 \
+    "AND o.expires_at > now() AND o.names = string_to_array(w.names, ' ') AND NOT EXISTS (SELECT FROM acme.authorization a "                      \
+    "WHERE a.id = ANY (o.authorization_ids) AND (a.status <> 'valid' OR a.attested_key <> w.key_sha256)) " unless_late "RETURNING " ORDER_COLUMNS \
+    ", NULL::bytea, w.n"
+static const struct db_statement claim_orders = {"claim_orders", CLAIM_ORDERS("")};
+static const struct db_statement claim_orders_with_turns = {
+    "claim_orders_with_turns",
+    "WITH late AS MATERIALIZED (SELECT w.n FROM unnest($8::bigint[], $9::text[], $10::bigint[], $11::int[]) AS w (n, key, step_us, period_s) "
+    "WHERE (SELECT s.tat FROM acme.limit_state s WHERE s.key = w.key) + make_interval(secs => w.step_us / 1e6) > now() + make_interval(secs => "
+    "w.period_s)) " CLAIM_ORDERS("AND (o.replaces IS NOT NULL OR w.n NOT IN (SELECT n FROM late)) ")};
 
 static const enum db_type end_types[] = {DB_IS_TEXT, DB_IS_BYTES, DB_IS_INT, DB_IS_BYTES, DB_IS_TEXT};
 #define END_ORDERS                                                                                                                 \
@@ -33,9 +45,8 @@ static const struct db_statement insert_chains = {
     "insert_chains", "INSERT INTO acme.chain (sha256, pem) SELECT DISTINCT ON (c.sha256) c.sha256, c.pem FROM unnest($1::bytea[], $2::text[]) AS c "
                      "(sha256, pem) ORDER BY c.sha256 ON CONFLICT (sha256) DO NOTHING"};
 
-/* The limits of the domains that certificates were issued for. They were asked when the orders came; nobody is refused any more, but whoever comes
- * next has to wait for at most one period. An order counts once: for who ends it, not for a holder whose lease ran out before. */
-static const enum db_type spent_types[] = {DB_IS_BIGINT, DB_IS_TEXT, DB_IS_BIGINT, DB_IS_INT};
+/* The limits of the domains that certificates were issued for. They were asked when the orders were claimed; nobody is refused any more, but whoever
+ * comes next has to wait for at most one period. An order counts once: for who ends it, not for a holder whose lease ran out before. */
 static const struct db_statement end_and_spend = {
     "end_and_spend",
     "WITH ended AS (" END_ORDERS "), spent AS (INSERT INTO acme.limit_state AS s (key, tat, period) SELECT w.key, now() + least(count(*) * "
@@ -138,6 +149,15 @@ mark_done(const struct part *part, const struct db_rows *rows)
 
 /* ---- claims ---- */
 
+static size_t
+add_spendings(struct db_columns *spent, size_t place, const struct spending *spendings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        DB_ADD(spent, DB_BIGINT((int64_t)place + 1), DB_TEXT(spendings[i].key), DB_BIGINT(limit_step_us(spendings[i].limit)),
+               DB_INT(spendings[i].limit.period_s));
+    return count;
+}
+
 /* An array of arrays is none of unnest's: they come apart again by string_to_array. */
 static const char *
 join(struct arena *arena, const char *const *names, size_t count)
@@ -153,6 +173,8 @@ static void
 add_claims(struct batch *batch, const struct part *part, struct db_rows **ret_claimed)
 {
     struct db_columns *columns = db_columns_new(batch->rq->arena, claim_types, COUNT_OF(claim_types));
+    struct db_columns *spent = db_columns_new(batch->rq->arena, spent_types, COUNT_OF(spent_types));
+    size_t width = COUNT_OF(claim_types), spendings = 0;
 
     if (part->count == 0)
         return;
@@ -160,11 +182,15 @@ add_claims(struct batch *batch, const struct part *part, struct db_rows **ret_cl
         const struct order_move *move = part->moves[i];
         DB_ADD(columns, DB_TEXT(move->id), DB_TEXT(move->account_id), DB_BYTES(move->claim->csr),
                DB_TEXT(join(batch->rq->arena, move->claim->names, move->claim->name_count)), DB_BYTES(move->claim->key_sha256));
+        spendings += add_spendings(spent, i, move->claim->spendings, move->claim->spending_count);
     }
-    struct db_value *values = add_step(batch, &claim_orders, COUNT_OF(claim_types) + 2, ret_claimed);
+    struct db_value *values = spendings == 0 ? add_step(batch, &claim_orders, width + 2, ret_claimed)
+                                             : add_step(batch, &claim_orders_with_turns, width + 2 + COUNT_OF(spent_types), ret_claimed);
     db_columns_take(columns, values);
-    values[COUNT_OF(claim_types)] = DB_INT(LEASE_S);
-    values[COUNT_OF(claim_types) + 1] = DB_TEXT(lease_holder(batch->acme->finalizations));
+    values[width] = DB_INT(LEASE_S);
+    values[width + 1] = DB_TEXT(lease_holder(batch->acme->finalizations));
+    if (spendings > 0)
+        db_columns_take(spent, values + width + 2);
 }
 
 static void
@@ -214,17 +240,6 @@ alternates_text(struct arena *arena, const struct issued *issued)
     return buffer_text(&text);
 }
 
-static size_t
-add_spendings(struct db_columns *spent, size_t place, const struct issued *issued)
-{
-    for (size_t i = 0; i < issued->spending_count; i++) {
-        const struct spending *spending = &issued->spendings[i];
-        DB_ADD(spent, DB_BIGINT((int64_t)place + 1), DB_TEXT(spending->key), DB_BIGINT(limit_step_us(spending->limit)),
-               DB_INT(spending->limit.period_s));
-    }
-    return issued->spending_count;
-}
-
 static void
 add_ends(struct batch *batch, const struct part *part, struct db_rows **ret_ended)
 {
@@ -239,7 +254,7 @@ add_ends(struct batch *batch, const struct part *part, struct db_rows **ret_ende
         const struct issued *issued = part->moves[i]->issued;
         DB_ADD(ends, DB_TEXT(part->moves[i]->id), DB_BYTES(issued->serial), DB_INT(issued->expiry_month), DB_BYTES(issued->chain_sha256[0]),
                DB_TEXT(alternates_text(batch->rq->arena, issued)));
-        spendings += add_spendings(spent, i, issued);
+        spendings += add_spendings(spent, i, issued->spendings, issued->spending_count);
     }
     struct db_value *values = spendings == 0 ? add_step(batch, &end_orders, width + 1, ret_ended)
                                              : add_step(batch, &end_and_spend, width + 1 + COUNT_OF(spent_types), ret_ended);

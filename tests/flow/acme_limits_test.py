@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from acme_kit import Client, csr
+from acme_kit import Client, b64, csr
 from stack_kit import until
 
 
@@ -68,11 +68,18 @@ def test_certificates_of_a_domain_are_limited_but_renewals_are_not(stack):
     policy_with(stack, "few-certificates", "--certificates-per-domain", "1")
     client = client_of(stack, "few-certificates")
     client.register()
-    made = try_order(client, "a.few-certificates.test")
-    assert made.status == 201
+    early, made = try_order(client, "early.few-certificates.test"), try_order(client, "a.few-certificates.test")
+    assert (early.status, made.status) == (201, 201)
     done = client.finalize(made.headers["Location"], made.json(), csr(["a.few-certificates.test"])).json()
     assert done["status"] == "valid"
     assert_limited(try_order(client, "b.few-certificates.test"), "certificates-per-domain", "few-certificates/")
+    # It came while there was room, and finds none when it is finalized: it waits for the next period.
+    for _ in range(2):
+        refused = client.post(early.json()["finalize"], {"csr": b64(csr(["early.few-certificates.test"]))})
+        assert_limited(refused, "certificates-per-domain", "few-certificates/")
+        assert client.must(early.headers["Location"]).json()["status"] == "ready"
+    stack.sql("UPDATE acme.limit_state SET tat = now() WHERE key LIKE '%certificates-per-domain%'")
+    assert client.finalize(early.headers["Location"], early.json(), csr(["early.few-certificates.test"])).json()["status"] == "valid"
     other = client_of(stack, "few-certificates")
     other.register()
     assert_limited(try_order(other, "c.few-certificates.test"), "certificates-per-domain", "few-certificates/")
@@ -84,7 +91,6 @@ def test_certificates_of_a_domain_are_limited_but_renewals_are_not(stack):
 
 def certificate_id(chain):
     """RFC 9773 §4.1"""
-    from acme_kit import b64
     from cryptography import x509
     leaf = x509.load_pem_x509_certificate(chain)
     key = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier

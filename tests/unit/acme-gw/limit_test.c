@@ -121,21 +121,85 @@ orders_without_a_certificate_cost_a_domain_nothing(void **state)
     assert_limited(order_for("a.one.example"), "certificates-per-domain");
 }
 
-/* What was asked for while there was room may come to more than the limit; then nobody waits longer than a period. */
+static const struct http_kit_reply *
+finalize_order(const char *url)
+{
+    EVP_PKEY *key = kit_key("p256");
+    const struct http_kit_reply *reply = client_post(&me, url, client_csr(&me, key, "DNS:a.one.example"));
+
+    EVP_PKEY_free(key);
+    return reply;
+}
+
+static void
+make_orders_ready(void)
+{
+    postgres_kit_run(postgres, "UPDATE acme.authorization SET status = 'valid'; UPDATE acme.orders SET (status, authorizations_left) = ('ready', 0)");
+}
+
+/* Orders that came while there was room; when they are finalized, others have had it. */
+static void
+a_domain_that_has_had_its_share_meanwhile_has_to_wait(void **state)
+{
+    const char *urls[2], *finalize_urls[2];
+
+    set_limits("certificates_per_domain = 1");
+    for (int i = 0; i < 2; i++) {
+        const struct http_kit_reply *reply = order_for("a.one.example");
+        urls[i] = header_of(&me, reply, "Location");
+        finalize_urls[i] = arena_text(me.arena, member(&me, reply, "finalize"));
+    }
+    make_orders_ready();
+    assert_status(finalize_order(finalize_urls[0]), 200);
+    const struct http_kit_reply *reply = finalize_order(finalize_urls[1]);
+    assert_limited(reply, "certificates-per-domain");
+    assert_string_not_equal(header_of(&me, reply, "Retry-After"), "");
+    assert_string_equal(member(&me, client_post(&me, urls[1], ""), "status"), "ready");
+    postgres_kit_run(postgres, "UPDATE acme.limit_state SET tat = tat - period");
+    assert_status(finalize_order(finalize_urls[1]), 200);
+}
+
+/* A replacement is not asked for (RFC 9773); and who has no limit looks at none. */
+static void
+replacements_are_finalized_whatever_the_domain_has_had(void **state)
+{
+    set_limits("certificates_per_domain = 1");
+    const char *url = arena_text(me.arena, member(&me, order_for("a.one.example"), "finalize"));
+
+    issue(order_for("b.one.example"), "DNS:b.one.example");
+    make_orders_ready();
+    postgres_kit_run(postgres, "UPDATE acme.orders SET replaces = 'aki.one' WHERE names = ARRAY['dns:a.one.example']");
+    assert_status(finalize_order(url), 200);
+}
+
+/* What was claimed while there was room may come to more than the limit; then nobody waits longer than a period. */
 static void
 certificates_that_were_under_way_are_issued_and_counted(void **state)
 {
     set_limits("certificates_per_domain = 1, certificates_period_s = 100");
-    const char *urls[3];
+    AUTO_STRUCT(request, rq) = request_new();
+    static const char *const names[] = {"dns:a.one.example", NULL};
+    struct spending spending = {.key = "default certificates-per-domain one.example", .limit = {.count = 1, .period_s = 100}};
+    struct claim claim = {.names = names,
+                          .name_count = 1,
+                          .csr = bytes_of_text("csr"),
+                          .key_sha256 = bytes_of_text("key"),
+                          .spendings = &spending,
+                          .spending_count = 1};
+    struct order_move moves[3] = {0};
+    void *items[COUNT_OF(moves)];
 
-    for (int i = 0; i < 3; i++)
-        urls[i] = arena_text(me.arena, member(&me, order_for("a.one.example"), "finalize"));
-    postgres_kit_run(postgres, "UPDATE acme.authorization SET status = 'valid'; UPDATE acme.orders SET (status, authorizations_left) = ('ready', 0)");
-    for (int i = 0; i < 3; i++) {
-        EVP_PKEY *key = kit_key("p256");
-        assert_status(client_post(&me, urls[i], client_csr(&me, key, "DNS:a.one.example")), 200);
-        EVP_PKEY_free(key);
+    for (size_t i = 0; i < COUNT_OF(moves); i++) {
+        const char *id = strrchr(header_of(&me, order_for("a.one.example"), "Location"), '/') + 1;
+        moves[i] = (struct order_move){.kind = MOVE_CLAIM, .rq = rq, .id = id, .account_id = strrchr(me.kid, '/') + 1, .claim = &claim};
+        items[i] = &moves[i];
     }
+    make_orders_ready();
+    assert_int_equal(store_move_batch(&gateway, rq, items, COUNT_OF(moves)), OK);
+    for (size_t i = 0; i < COUNT_OF(moves); i++)
+        assert_true(moves[i].done);
+    postgres_kit_run(postgres, "UPDATE acme.orders SET (due_at, leased_until) = (now() - interval '1 s', now() - interval '1 s')");
+    assert_int_equal(turn_finalizations(), COUNT_OF(moves));
     assert_limited(order_for("a.one.example"), "certificates-per-domain");
     char *wait = postgres_kit_ask(postgres, "SELECT max(tat) <= now() + interval '100 s' FROM acme.limit_state");
     assert_string_equal(wait, "t");
@@ -393,6 +457,8 @@ main(void)
         CASE(what_was_spent_comes_back_with_time),
         CASE(certificates_of_a_registered_domain),
         CASE(orders_without_a_certificate_cost_a_domain_nothing),
+        CASE(a_domain_that_has_had_its_share_meanwhile_has_to_wait),
+        CASE(replacements_are_finalized_whatever_the_domain_has_had),
         CASE(certificates_that_were_under_way_are_issued_and_counted),
         CASE(a_replacement_counts_for_nothing),
         CASE(orders_of_one_batch_share_what_is_left),
