@@ -19,7 +19,7 @@
 #define DNS_MS 8000
 #define RRCLASS_IN 1
 #define RCODE_NXDOMAIN 3
-#define FREE_MOST 16 /* that wait for the next look: one and a half megabytes each */
+#define FREE_MOST 32 /* that wait for the next look: one and a half megabytes each */
 #define IS_BOGUS 1   /* what libunbound's call back says of DNSSEC */
 
 /* A context and what it waits for. */
