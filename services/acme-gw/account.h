@@ -5,6 +5,7 @@
 #define SIGNET_ACME_GW_ACCOUNT_H
 
 #include "signed_request.h"
+#include "signet/v1/acme_gw.pb-c.h"
 #include "signet/v1/event.pb-c.h"
 
 struct account_cache;
@@ -89,5 +90,55 @@ enum error store_change_key(struct acme *acme, struct request *rq, const struct 
 /* Of all keys that the account has had, the present one first, base64url. ERR_DENIED: the account is not valid any more. */
 enum error store_load_thumbprints(struct acme *acme, struct request *rq, const char *account_id, const char ***ret_thumbprints, size_t *ret_count)
     MUST_CHECK;
+
+/* ---- store_accounts.c: accounts as operators see and end them ---- */
+
+#define ACCOUNTS_PAGE_MAX 100
+#define REVOKE_ACCOUNTS_MAX 1000 /* by one call */
+
+/* Of the accounts $1 with the problem $2, for the transaction that ends them: open orders end, those in work have their next turn at once, and come
+ * to nothing there (finalize.c). The orders that ended are the affected rows. */
+extern const struct db_statement store_end_orders;
+/* The place of the last one of a page; whatever comes after it is older. */
+struct page_place {
+    int64_t created_at_us;
+    const char *id;
+    struct bytes serial;
+};
+/* "<microseconds>.<id>", of certificates "….<serial>"; "" : from the newest. ERR_BAD_REQUEST. */
+enum error page_place_parse(struct request *rq, const char *cursor, struct page_place *ret_place) MUST_CHECK;
+/* One more than a page tells that there are others. */
+enum error store_list_accounts(struct acme *acme, struct request *rq, const Pb__ListAcmeAccountsRequest *filter, const struct page_place *after,
+                               int most, Pb__ListAcmeAccountsReply *ret_reply) MUST_CHECK;
+enum error store_show_account(struct acme *acme, struct request *rq, const char *id, Pb__ShowAcmeAccountReply *ret_reply) MUST_CHECK;
+/* The id of an account that is named by its id, its URL, or the thumbprint of its key. ERR_BAD_REQUEST, ERR_NOT_FOUND. */
+enum error store_find_account_named(struct acme *acme, struct request *rq, const char *name, const char **ret_id) MUST_CHECK;
+
+/* Whose word ends accounts, for the record. */
+struct account_end {
+    const char *operator_name, *why;
+    size_t accounts, orders; /* that ended */
+};
+/* In a transaction of the caller's. Those that are valid: the one with this id, or those that came with this credential, at most REVOKE_ACCOUNTS_MAX.
+ */
+enum error store_revoke_account(struct acme *within, struct request *rq, const char *id, struct account_end *end) MUST_CHECK;
+enum error store_revoke_bound_accounts(struct acme *within, struct request *rq, const char *eab, struct account_end *end) MUST_CHECK;
+/* Has any account ever been made with it? */
+enum error store_is_bound_by(struct acme *acme, struct request *rq, const char *eab, bool *ret_is) MUST_CHECK;
+enum error store_list_account_certificates(struct acme *acme, struct request *rq, const char *id, const struct page_place *after, int most,
+                                           Pb__ListAcmeAccountCertificatesReply *ret_reply) MUST_CHECK;
+
+/* ---- one file per rpc of AcmeAdmin ---- */
+
+/* So many are asked for at once; 0: as many as there may be. */
+int account_page(uint32_t limit);
+enum error list_acme_accounts(struct acme *acme, struct request *rq, const Pb__ListAcmeAccountsRequest *input, Pb__ListAcmeAccountsReply *ret_reply)
+    MUST_CHECK;
+enum error show_acme_account(struct acme *acme, struct request *rq, const Pb__ShowAcmeAccountRequest *input, Pb__ShowAcmeAccountReply *ret_reply)
+    MUST_CHECK;
+enum error revoke_acme_account(struct acme *acme, struct request *rq, const Pb__RevokeAcmeAccountRequest *input,
+                               Pb__RevokeAcmeAccountReply *ret_reply) MUST_CHECK;
+enum error list_acme_account_certificates(struct acme *acme, struct request *rq, const Pb__ListAcmeAccountCertificatesRequest *input,
+                                          Pb__ListAcmeAccountCertificatesReply *ret_reply) MUST_CHECK;
 
 #endif

@@ -65,7 +65,8 @@ enum error store_insert_eab(struct acme *acme, struct request *rq, const Pb__Eab
 enum error store_list_eabs(struct acme *acme, struct request *rq, const char *name, Pb__EabCredential ***ret_credentials, size_t *ret_count)
     MUST_CHECK;
 enum error store_delete_eab(struct acme *acme, struct request *rq, const char *name) MUST_CHECK;
-enum error store_revoke_eab(struct acme *acme, struct request *rq, const char *name, bool cascade, size_t *ret_accounts) MUST_CHECK;
+/* By its name or its key id; false in ret_found: it is there no more. */
+enum error store_revoke_eab(struct acme *acme, struct request *rq, const char *name, bool *ret_found) MUST_CHECK;
 
 /* ---- the administrative rpcs, one file each ---- */
 

@@ -136,6 +136,26 @@ enroll_order(struct acme *acme, struct request *rq, const struct order *order, i
     return error;
 }
 
+enum error
+withdraw_order(struct acme *acme, struct request *rq, const struct order *order, const char *reason, bool *ret_issued)
+{
+    Pb__WithdrawRequest input = PB__WITHDRAW_REQUEST__INIT;
+    const Pb__WithdrawReply *reply;
+    Pb__EnrollRequest asked;
+
+    enum error error = enroll_request_of_order(acme, rq, order, &asked);
+    if (error)
+        return error;
+    input.channel = asked.channel;
+    input.idempotency_key = asked.idempotency_key;
+    input.principal = asked.principal;
+    input.reason = reason;
+    error = RPC_CALL(acme->bus, rq, ra, Withdraw, &input, &reply);
+    if (!error)
+        *ret_issued = reply->issued;
+    return error;
+}
+
 static void
 add_chain(struct arena *arena, const ProtobufCBinaryData *certificates, size_t count, struct issued *issued)
 {

@@ -234,6 +234,39 @@ take_turn(struct acme *acme, struct request *rq, int most_ms, struct order *orde
     return write_down(acme, rq, error, reply, order);
 }
 
+/* Nobody shall have the certificate. If ra has made it before, the order says so: who revokes what the account has must find it. */
+static enum error
+take_back(struct acme *acme, struct request *rq, struct order *order)
+{
+    static const char why[] = "the account of this order is not valid any more";
+    const Pb__EnrollReply *reply = NULL;
+    bool issued = false;
+
+    enum error error = withdraw_order(acme, rq, order, why, &issued);
+    request_note(rq, "taken_back", "%s", why);
+    if (!error && issued)
+        error = enroll_order(acme, rq, order, RA_DEADLINE_MS, &reply);
+    else if (!error)
+        error = refuse(rq, ERR_DENIED, "unauthorized", "%s", why);
+    return write_down(acme, rq, error, reply, order);
+}
+
+/* The account may have ended while its order waited: for a person, or for ra. Its client, who claims an order, has shown that it has not. */
+static enum error
+take_later_turn(struct acme *acme, struct request *rq, struct order *order)
+{
+    struct account account;
+
+    /* As it is now, not as it is remembered: this turn may have been called by its very end. */
+    enum error error = store_load_account(acme, rq, order->account_id, &account);
+    if (error && error != ERR_NOT_FOUND)
+        return leave_unwritten(acme, order->id, error);
+    if (!error && account.status == ACCOUNT_VALID)
+        return take_turn(acme, rq, RA_DEADLINE_MS, order);
+    failure_clear(rq);
+    return take_back(acme, rq, order);
+}
+
 void
 finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row)
 {
@@ -241,7 +274,7 @@ finalize_work(void *context, struct request *rq, const struct db_rows *rows, siz
     struct order order = store_order_of_row(rq->arena, rows, row);
 
     request_note(rq, "order", "%s", order.id);
-    (void)take_turn(acme, rq, RA_DEADLINE_MS, &order);
+    (void)take_later_turn(acme, rq, &order);
 }
 
 /* An order may be ready for days. Once ra was asked, this is too late: there may be a certificate. */

@@ -117,6 +117,8 @@ commit_batch finalize_together; /* items are struct finalization, context is str
 /* Asks ra for the certificate of an order, or for its next one (order->renewal). */
 enum error enroll_order(struct acme *acme, struct request *rq, const struct order *order, int most_ms, const Pb__EnrollReply **ret_reply) MUST_CHECK;
 enum error enroll_request_of_order(struct acme *acme, struct request *rq, const struct order *order, Pb__EnrollRequest *ret_input) MUST_CHECK;
+/* Takes back what ra was asked for it; ret_issued: the certificate was made before. ERR_BUSY: it is being made. */
+enum error withdraw_order(struct acme *acme, struct request *rq, const struct order *order, const char *reason, bool *ret_issued) MUST_CHECK;
 /* Then ra is told, too, what was attested. */
 bool order_has_device(const struct order *order);
 struct issued issued_of_reply(struct arena *arena, const Pb__EnrollReply *reply);

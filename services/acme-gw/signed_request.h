@@ -15,6 +15,7 @@ struct acme;
 struct account;
 
 #define THUMBPRINT_LEN 32
+#define THUMBPRINT_TEXT_LEN 43 /* base64url */
 
 enum jws_algorithm {
     JWS_RS256 = 1,

@@ -203,8 +203,14 @@ enum error
 store_deactivate_account(struct acme *acme, struct request *rq, const struct account *account, const char *client_address)
 {
     Pb__AccountChanged event = account_event(rq->arena, account, "deactivated", client_address);
+    const char *problem = problem_format(rq->arena, "unauthorized", "the account was deactivated");
+    /* RFC 8555 §7.3.6: the server SHOULD cancel any pending operations authorized by the account's key. */
+    const struct db_step steps[] = {
+        DB_STEP(&deactivate_account, NULL, DB_TEXT(account->id), ACCOUNT_EVENT_VALUES(rq->arena, &event)),
+        DB_STEP(&store_end_orders, NULL, DB_TEXT_ARRAY(&account->id, 1), DB_TEXT(problem)),
+    };
 
-    return DB_QUERY(acme->db, rq, &deactivate_account, NULL, DB_TEXT(account->id), ACCOUNT_EVENT_VALUES(rq->arena, &event));
+    return db_atomic(acme->db, rq, steps, 2);
 }
 
 enum error

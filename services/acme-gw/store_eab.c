@@ -21,10 +21,8 @@ static const struct db_statement list_eabs_by_name = {
                  "THEN 'expired' WHEN use_limit > 0 AND uses >= use_limit THEN 'used-up' ELSE 'valid' END, owner, principal, allowed_names, "
                  "allowed_templates, created_by, created_at FROM acme.eab WHERE $1 = '' OR name = $1 ORDER BY name"};
 static const struct db_statement delete_eab_by_name = {"delete_eab", "DELETE FROM acme.eab WHERE name = $1"};
-static const struct db_statement revoke_eab_by_name = {"revoke_eab", "UPDATE acme.eab SET revoked_at = coalesce(revoked_at, now()) WHERE name = $1"};
-static const struct db_statement revoke_bound_accounts = {
-    "revoke_bound_accounts", "UPDATE acme.account a SET status = 'revoked' FROM acme.eab e WHERE $2 AND e.name = $1 AND a.eab_key_id = e.key_id AND "
-                             "a.status = 'valid'"};
+static const struct db_statement revoke_eab_named = {"revoke_eab",
+                                                     "UPDATE acme.eab SET revoked_at = coalesce(revoked_at, now()) WHERE name = $1 OR key_id = $1"};
 
 enum error
 store_load_eab_secret(struct acme *acme, struct request *rq, const char *key_id, const char *policy, struct bytes *ret_sealed)
@@ -175,16 +173,12 @@ store_delete_eab(struct acme *acme, struct request *rq, const char *name)
 }
 
 enum error
-store_revoke_eab(struct acme *acme, struct request *rq, const char *name, bool cascade, size_t *ret_accounts)
+store_revoke_eab(struct acme *acme, struct request *rq, const char *name, bool *ret_found)
 {
-    struct db_rows *revoked, *accounts;
+    struct db_rows *revoked;
 
-    enum error error = DB_QUERY(acme->db, rq, &revoke_eab_by_name, &revoked, DB_TEXT(name));
-    if (!error && db_affected(revoked) == 0)
-        return fail(rq, ERR_NOT_FOUND, "there is no credential \"%s\": see signetctl acme eab list", name);
+    enum error error = DB_QUERY(acme->db, rq, &revoke_eab_named, &revoked, DB_TEXT(name));
     if (!error)
-        error = DB_QUERY(acme->db, rq, &revoke_bound_accounts, &accounts, DB_TEXT(name), DB_BOOL(cascade));
-    if (!error)
-        *ret_accounts = db_affected(accounts);
+        *ret_found = db_affected(revoked) > 0;
     return error;
 }

@@ -231,6 +231,17 @@ audit_enroll_refused(struct request *rq, const Pb__EnrollRequest *request)
     return end(rq, &out);
 }
 
+const char *
+audit_withdrawn(struct request *rq, const struct intent *intent, const char *reason)
+{
+    struct buffer out = begin(rq, "enroll.withdrawn");
+
+    put_intent(rq, &out, intent);
+    put_text(&out, "message", reason);
+    put_text(&out, "result", "ok");
+    return end(rq, &out);
+}
+
 static void
 put_revocation(struct request *rq, struct buffer *out, const struct revocation *revocation)
 {

@@ -10,6 +10,7 @@ revoke(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, Pb__
 
 RPC_HANDLER(Ra, Enroll, enroll)
 RPC_HANDLER(Ra, Revoke, revoke)
+RPC_HANDLER(Ra, Withdraw, withdraw)
 RPC_HANDLER(Ra, Explain, explain)
 RPC_HANDLER(Ra, Approve, approve)
 RPC_HANDLER(Ra, ListPending, list_pending)

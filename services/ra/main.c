@@ -1,7 +1,7 @@
 /*
  * ra: the registration authority, the only way to a signature.
  *
- * Serves:     signet.ra.enroll, .revoke, .explain, .approve, .list_pending
+ * Serves:     signet.ra.enroll, .revoke, .withdraw, .explain, .approve, .list_pending
  * Calls:      signet.signer.sign_certificates, sign_audit_head, list_cas, list_templates
  * Announces:  signet.event.certificate.issued, signet.event.certificate.revoked (through ra.outbox)
  * Hears:      ca.created, configuration.changed, account.changed (durable: they go on record), NOTIFY ra_policy

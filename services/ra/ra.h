@@ -263,6 +263,8 @@ const char *audit_configuration_changed(struct request *rq, const Pb__Configurat
 const char *audit_account_changed(struct request *rq, const Pb__AccountChanged *changed);
 /* What an operator decided about a pending one. */
 const char *audit_decided(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request);
+/* What its gateway has taken back. */
+const char *audit_withdrawn(struct request *rq, const struct intent *intent, const char *reason);
 /* An approval that is refused; why is rq's failure. */
 const char *audit_approval_refused(struct request *rq, const struct intent *intent, const Pb__ApproveRequest *request);
 const char *audit_key_blocked(struct request *rq, const struct revocation *revocation);
@@ -380,6 +382,12 @@ enum error store_block_key(struct ra *ra, struct request *rq, const struct revoc
 enum error enroll(struct ra *ra, struct request *rq, const Pb__EnrollRequest *request, Pb__EnrollReply *ret_reply) MUST_CHECK;
 enum error revoke_certificate(struct ra *ra, struct request *rq, const Pb__RevokeRequest *request, Pb__RevokeReply *ret_reply) MUST_CHECK;
 enum error explain(struct ra *ra, struct request *rq, const Pb__ExplainRequest *request, Pb__ExplainReply *ret_reply) MUST_CHECK;
+
+/* withdraw.c, store_approval.c */
+enum error withdraw(struct ra *ra, struct request *rq, const Pb__WithdrawRequest *request, Pb__WithdrawReply *ret_reply) MUST_CHECK;
+/* Changes nothing where the certificate is there, or is being made. */
+enum error store_withdraw_intent(struct ra *ra, struct request *rq, struct bytes id, const char *reason, const char *record, bool *ret_changed)
+    MUST_CHECK;
 
 /* approve.c, list_pending.c, store_approval.c: what waits for a person */
 struct waiting {

@@ -1,4 +1,4 @@
-/* The SQL of enrolments that wait for a person. Used by approve.c and list_pending.c. */
+/* The SQL of enrolments that wait for a person. Used by approve.c, withdraw.c and list_pending.c. */
 #include "ra.h"
 
 /* Opened, it is recover.c's work, which begins with what is due. Its key may have been blocked while it waited. */
@@ -29,6 +29,28 @@ store_deny_intent(struct ra *ra, struct request *rq, struct bytes id, const char
 {
     struct db_rows *rows;
     enum error error = DB_QUERY(ra->db, rq, &deny_intent, &rows, DB_BYTES(id), DB_TEXT(record), DB_TEXT(error_name(ERR_DENIED)), DB_TEXT(reason));
+
+    if (!error)
+        *ret_changed = db_affected(rows) == 1;
+    return error;
+}
+
+/*
+ * One that is open and leased, or so young that the request that made it lives, is being signed: a certificate that somebody has signed already must
+ * find its intent open. What recovery has had in hand, and has put back, waits for a signer.
+ */
+static const struct db_statement withdraw_intent = {
+    "withdraw_intent", "WITH withdrawn AS ("
+                       " UPDATE ra.intent SET status = 'refused', closed_at = now(), refusal_kind = $3, refusal = $4"
+                       " WHERE id = $1 AND (coalesce(status, '') = 'pending' OR (coalesce(status, '') = 'open'"
+                       " AND (leased_until IS NULL OR leased_until <= now()) AND (attempts > 0 OR due_at <= now()))) RETURNING id"
+                       ") INSERT INTO audit.record (body) SELECT $2 FROM withdrawn"};
+
+enum error
+store_withdraw_intent(struct ra *ra, struct request *rq, struct bytes id, const char *reason, const char *record, bool *ret_changed)
+{
+    struct db_rows *rows;
+    enum error error = DB_QUERY(ra->db, rq, &withdraw_intent, &rows, DB_BYTES(id), DB_TEXT(record), DB_TEXT(error_name(ERR_DENIED)), DB_TEXT(reason));
 
     if (!error)
         *ret_changed = db_affected(rows) == 1;

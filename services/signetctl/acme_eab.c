@@ -152,15 +152,24 @@ acme_eab_delete(struct ctl *ctl, struct request *rq)
     return error ? error : answer(ctl, rq, &reply->base, "credential %s: deleted; its accounts stay\n", request.name);
 }
 
+/* So many accounts at once; then the next ones. */
 enum error
 acme_eab_revoke(struct ctl *ctl, struct request *rq)
 {
     Pb__RevokeEabRequest request = PB__REVOKE_EAB_REQUEST__INIT;
+    Pb__RevokeEabReply all = PB__REVOKE_EAB_REPLY__INIT;
     const Pb__RevokeEabReply *reply;
 
     request.operator_ = operator_name(rq->arena);
     request.name = ctl->arguments.words[0];
     request.cascade = argument(ctl, "cascade") != NULL;
-    enum error error = CTL_CALL(ctl, rq, acme_admin, RevokeEab, &request, &reply);
-    return error ? error : answer(ctl, rq, &reply->base, "credential %s: revoked, with %u accounts\n", request.name, reply->accounts);
+    do {
+        enum error error = CTL_CALL(ctl, rq, acme_admin, RevokeEab, &request, &reply);
+        if (error)
+            return error;
+        all.accounts += reply->accounts;
+        if (reply->more && !ctl->json)
+            printf("%u accounts revoked so far\n", all.accounts);
+    } while (reply->more);
+    return answer(ctl, rq, &all.base, "credential %s: revoked, with %u accounts\n", request.name, all.accounts);
 }

@@ -174,8 +174,8 @@ cert_show(struct ctl *ctl, struct request *rq)
 }
 
 /* "keyCompromise", as RFC 5280 writes it, or "key_compromise". */
-static enum error
-parse_reason(struct request *rq, const char *name, Pb__RevocationReason *ret_reason)
+enum error
+revocation_reason(struct request *rq, const char *name, Pb__RevocationReason *ret_reason)
 {
     struct buffer snake = buffer_in(rq->arena);
     const char *at;
@@ -260,7 +260,7 @@ cert_revoke(struct ctl *ctl, struct request *rq)
     Pb__RevokeRequest request = PB__REVOKE_REQUEST__INIT;
     Pb__Principal principal = PB__PRINCIPAL__INIT;
     const Pb__RevokeReply *reply;
-    enum error error = parse_reason(rq, argument_or(ctl, "reason", "unspecified"), &request.reason);
+    enum error error = revocation_reason(rq, argument_or(ctl, "reason", "unspecified"), &request.reason);
 
     if (!error)
         error = name_certificate(ctl, rq, &request);

@@ -18,6 +18,7 @@
 #include "link/rpc.h"
 #include "signet/v1/acme_gw.pb-c.h"
 #include "signet/v1/inventory.pb-c.h"
+#include "signet/v1/ra.pb-c.h"
 #include "signet/v1/signer.pb-c.h"
 
 DEFINE_AUTO(json_t, json_decref);
@@ -176,6 +177,9 @@ enum error acme_policy_create(struct ctl *ctl, struct request *rq);
 enum error acme_policy_set(struct ctl *ctl, struct request *rq);
 enum error acme_policy_import(struct ctl *ctl, struct request *rq);
 enum error acme_policy_delete(struct ctl *ctl, struct request *rq);
+enum error acme_account_list(struct ctl *ctl, struct request *rq);
+enum error acme_account_show(struct ctl *ctl, struct request *rq);
+enum error acme_account_revoke(struct ctl *ctl, struct request *rq);
 enum error acme_eab_list(struct ctl *ctl, struct request *rq);
 enum error acme_eab_show(struct ctl *ctl, struct request *rq);
 enum error acme_eab_create(struct ctl *ctl, struct request *rq);
@@ -201,6 +205,8 @@ enum error audit_show(struct ctl *ctl, struct request *rq);
 enum error audit_verify(struct ctl *ctl, struct request *rq);
 enum error status(struct ctl *ctl, struct request *rq);
 
+/* cert.c: "keyCompromise", as RFC 5280 writes it, or "key_compromise" */
+enum error revocation_reason(struct request *rq, const char *name, Pb__RevocationReason *ret_reason) MUST_CHECK;
 /* cert.c: by serial number or SHA-256, as people write them */
 enum error cert_find(struct ctl *ctl, struct request *rq, const char *name, const Pb__ShowCertificateReply **ret_reply) MUST_CHECK;
 

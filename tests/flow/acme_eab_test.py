@@ -96,6 +96,15 @@ def test_deleting_a_credential_leaves_its_accounts_alive_and_cascade_does_not(st
     assert stack.signetctl("acme", "eab", "show", "kept", check=False).returncode == 4
     assert "revoked" in stack.signetctl("acme", "eab", "list").stdout
 
+    # The credential is gone, and its accounts are known by its name all the same.
+    refused = stack.signetctl("acme", "eab", "revoke", "kept", check=False)
+    assert refused.returncode == 4 and "--cascade" in refused.stdout + refused.stderr
+    assert "with 1 accounts" in stack.signetctl("acme", "eab", "revoke", "kept", "--cascade").stdout
+    refused = order(stack, bound, "eab3", "third.kept.bound.test", check=False)
+    assert refused.returncode != 0 and "unauthorized" in log_of(stack, "eab3")
+    listed = json.loads(stack.signetctl("acme", "account", "list", "--eab", "kept", "--json").stdout)["accounts"]
+    assert [(one["status"], one["eab"]) for one in listed] == [("revoked", "kept")]
+
 
 def test_keys_are_never_in_a_log_or_in_the_database(stack, bound):
     _, key = create(stack, "secretive")

@@ -45,6 +45,9 @@ static struct {
     char enrolled_channel[64], enrolled_template[64], enrolled_preapproved[256];
     char enrolled_owner[64], enrolled_for[64];
     int64_t enrolled_not_before_s, enrolled_not_after_s;
+    enum error withdraw_error;
+    bool withdraw_finds_it_issued;
+    char withdrawn[128]; /* "channel key kind:id" of the last one */
     enum error revoke_error;
     bool revoke_denies_account;
     int revocations;
@@ -166,6 +169,20 @@ play_enroll(struct request *rq, const Pb__EnrollRequest *input, const ProtobufCM
 }
 
 static inline enum error
+play_withdraw(struct request *rq, const Pb__WithdrawRequest *input, const ProtobufCMessage **ret_reply)
+{
+    snprintf(beyond.withdrawn, sizeof beyond.withdrawn, "%s %s %s:%s", input->channel, input->idempotency_key, input->principal->kind,
+             input->principal->id);
+    if (beyond.withdraw_error != OK)
+        return fail(rq, beyond.withdraw_error, "ra says %s", error_name(beyond.withdraw_error));
+    Pb__WithdrawReply *reply = arena_alloc(rq->arena, sizeof *reply);
+    pb__withdraw_reply__init(reply);
+    reply->issued = beyond.withdraw_finds_it_issued;
+    *ret_reply = &reply->base;
+    return OK;
+}
+
+static inline enum error
 play_revoke(struct request *rq, const Pb__RevokeRequest *input, const ProtobufCMessage **ret_reply)
 {
     beyond.revocations++;
@@ -251,6 +268,8 @@ rpc_call(struct bus *bus, struct request *rq, const ProtobufCServiceDescriptor *
 {
     if (text_equal(method, "Enroll"))
         return play_enroll(rq, (const Pb__EnrollRequest *)input, ret_reply);
+    if (text_equal(method, "Withdraw"))
+        return play_withdraw(rq, (const Pb__WithdrawRequest *)input, ret_reply);
     if (text_equal(method, "Revoke"))
         return play_revoke(rq, (const Pb__RevokeRequest *)input, ret_reply);
     if (text_equal(method, "ValidateChallenge"))
