@@ -70,7 +70,7 @@ who_is_refused_is_told_the_rule_and_the_time(void **state)
     metrics_render(&page);
     const char *counted = strstr(buffer_text(&page), "signet_rate_limited_total{rule=\"requests-per-address\"} ");
     assert_non_null(counted);
-    assert_true(atoi(strchr(counted, ' ')) > 0);
+    assert_true(strtol(strchr(counted, ' '), NULL, 10) > 0);
     request_limit_free(limit);
 }
 
