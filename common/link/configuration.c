@@ -136,6 +136,28 @@ configuration_compare(struct arena *arena, const ProtobufCMessage *before, const
     return count;
 }
 
+enum error
+configuration_check_read(struct request *rq, const struct configuration_change *change, const ProtobufCMessage *read, const ProtobufCMessage *now)
+{
+    struct buffer what = buffer_in(rq->arena);
+    char **texts;
+
+    if (read == NULL)
+        return OK;
+    if (now == NULL)
+        return fail(rq, ERR_CONFLICT, "the %s \"%s\" was deleted since you read it, and nothing is changed: look and try again", change->what,
+                    change->name);
+    size_t count = configuration_compare(rq->arena, read, now, &texts);
+    for (size_t i = 0; i < count; i++)
+        buffer_append_format(&what, "%s%s", i > 0 ? "; " : "", texts[i]);
+    if (count == 0)
+        return OK;
+    return fail(rq, ERR_CONFLICT,
+                "the %s \"%s\" was changed since you read it (%s), and nothing of yours is written: look and try again; signetctl "
+                "audit show --action configuration says who it was",
+                change->what, change->name, buffer_text(&what));
+}
+
 /* ---- the event ---- */
 
 struct writing {

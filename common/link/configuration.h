@@ -12,6 +12,8 @@
  *     struct configuration_change change = {.what = "acme policy", .name = name, .by = input->operator_};
  *     return configuration_write(outbox, db, rq, write, context, &change);
  *
+ * Who changes what he has read sends that, too; a `write` that finds the row otherwise refuses by configuration_check_read.
+ *
  * Errors: those of `write` and of the database; nothing is changed without its record, and nothing recorded that was not changed. Threads: any.
  */
 #ifndef SIGNET_LINK_CONFIGURATION_H
@@ -33,6 +35,10 @@ typedef enum error configuration_writer(struct db *db, struct request *rq, void 
 /* `write` may run more than once, as in db_transaction. */
 enum error configuration_write(struct outbox *outbox, struct db *db, struct request *rq, configuration_writer *write, void *context,
                                struct configuration_change *change) MUST_CHECK;
+
+/* Two operators at one moment: the second is told what the first has changed, and does not take it back. `read` NULL: it was not read. ERR_CONFLICT. */
+enum error configuration_check_read(struct request *rq, const struct configuration_change *change, const ProtobufCMessage *read,
+                                    const ProtobufCMessage *now) MUST_CHECK;
 
 /* "validity_days: 30 → 90" for each field that differs; NULL is a message with nothing in it. What is long is named by its digest. Returns how many.
  */

@@ -18,7 +18,8 @@ check(struct request *rq, const char *rule, uint32_t count, uint32_t *period_s, 
 
 struct put {
     const struct acme *acme;
-    const Pb__AcmeLimits *limits;
+    const Pb__AcmeLimits *limits, *read;
+    bool must_be_new;
     bool created;
 };
 
@@ -31,6 +32,10 @@ write_limits(struct db *db, struct request *rq, void *context, struct configurat
     size_t count;
 
     enum error error = store_list_limits(&within, rq, put->limits->name, &before, &count);
+    if (!error && put->must_be_new && count > 0)
+        error = fail(rq, ERR_CONFLICT, "there are limits \"%s\" already: look and try again", put->limits->name);
+    if (!error && put->read != NULL)
+        error = configuration_check_read(rq, change, &put->read->base, count == 0 ? NULL : &before[0]->base);
     if (!error)
         error = store_write_limits(&within, rq, put->limits, &put->created);
     if (error)
@@ -51,7 +56,7 @@ put_acme_limits(struct acme *acme, struct request *rq, const Pb__PutAcmeLimitsRe
     if (input->limits == NULL)
         return fail(rq, ERR_BAD_REQUEST, "limits is missing");
     Pb__AcmeLimits limits = *input->limits;
-    struct put put = {.acme = acme, .limits = &limits};
+    struct put put = {.acme = acme, .limits = &limits, .read = input->read, .must_be_new = input->must_be_new};
     change.name = limits.name;
     request_note(rq, "limits", "%.40s", limits.name);
     enum error error = policy_name_check(rq, limits.name);

@@ -173,7 +173,7 @@ check_policy(const struct acme *acme, struct request *rq, const Pb__AcmePolicy *
 
 struct put {
     const struct acme *acme;
-    const Pb__AcmePolicy *policy;
+    const Pb__AcmePolicy *policy, *read;
     enum policy_write how;
     bool created;
 };
@@ -187,6 +187,8 @@ write_policy(struct db *db, struct request *rq, void *context, struct configurat
     size_t count, count_after;
 
     enum error error = store_list_policies(&within, rq, put->policy->name, &before, &count);
+    if (!error && put->read != NULL)
+        error = configuration_check_read(rq, change, &put->read->base, count == 0 ? NULL : &before[0]->base);
     if (!error)
         error = store_write_policy(&within, rq, put->policy, put->how, &put->created);
     if (!error) /* as it is stored: what was left out has its default */
@@ -205,7 +207,7 @@ enum error
 put_acme_policy(struct acme *acme, struct request *rq, const Pb__PutAcmePolicyRequest *input, Pb__PutAcmePolicyReply *ret_reply)
 {
     struct configuration_change change = {.what = "acme policy", .by = input->operator_};
-    struct put put = {.acme = acme, .policy = input->policy};
+    struct put put = {.acme = acme, .policy = input->policy, .read = input->read};
 
     if (input->policy == NULL)
         return fail(rq, ERR_BAD_REQUEST, "policy is missing");

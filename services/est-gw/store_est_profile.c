@@ -13,22 +13,28 @@ write_profile(struct db *db, struct request *rq, void *context, struct configura
 {
     struct put *put = context;
     struct est within = est_within(put->est, db);
-    const Pb__EstProfile *before;
+    const Pb__EstProfile *before, *after;
     struct bytes *anchors;
     size_t anchor_count;
 
     enum error error = store_find_profile(&within, rq, put->input->profile->name, &before);
+    if (!error && put->input->read != NULL)
+        error = configuration_check_read(rq, change, &put->input->read->base, before == NULL ? NULL : &before->base);
     if (!error)
         error = store_put_profile(&within, rq, put->input->profile, put->input->create, &put->created);
     if (!error)
         error = client_crl_anchor_ids(rq, put->input->profile, &anchors, &anchor_count);
     if (!error)
         error = store_keep_client_crls(&within, rq, put->input->profile->name, anchors, anchor_count);
+    if (!error)
+        error = store_find_profile(&within, rq, put->input->profile->name, &after);
     if (error)
         return error;
+    if (before != NULL && configuration_compare(rq->arena, &before->base, &after->base, &(char **){NULL}) == 0)
+        return OK;
     change->action = put->created ? "created" : "changed";
     change->before = before == NULL ? NULL : &before->base;
-    change->after = &put->input->profile->base;
+    change->after = &after->base;
     return OK;
 }
 
@@ -49,5 +55,6 @@ store_est_profile(struct est *est, struct request *rq, const Pb__StoreEstProfile
         return error;
     profiles_changed(est, rq);
     ret_reply->created = put.created;
+    ret_reply->changed = change.action != NULL;
     return OK;
 }

@@ -10,7 +10,7 @@ struct save {
     const struct scep *scep;
     const Pb__SaveScepProfileRequest *request;
     const struct profile *profile;
-    bool changed;
+    bool changed, created;
 };
 
 #define RA_ANNOUNCED_S 600
@@ -21,10 +21,16 @@ write_profile(struct db *db, struct request *rq, void *context, struct configura
     struct save *save = context;
     struct scep within = scep_within(save->scep, db);
     const Pb__ScepProfile *profile = save->request->profile;
+    const ProtobufCMessage *before = NULL;
     const char *incarnation = NULL;
     struct profiles profiles;
 
     enum error error = store_list_profiles(&within, rq, &profiles);
+    for (size_t i = 0; error == OK && i < profiles.count; i++)
+        if (text_equal(profiles.at[i].about->name, profile->name))
+            before = &profiles.at[i].about->base;
+    if (error == OK && save->request->read != NULL)
+        error = configuration_check_read(rq, change, &save->request->read->base, before);
     if (error == OK)
         error = store_find_incarnation(&within, rq, profile->name, &incarnation);
     if (error == OK)
@@ -34,14 +40,11 @@ write_profile(struct db *db, struct request *rq, void *context, struct configura
     error = store_set_pull(&within, rq, profile->name, (int)profile->intune_revocation_minutes);
     if (error != OK)
         return error;
-    change->before = NULL;
-    for (size_t i = 0; i < profiles.count; i++)
-        if (text_equal(profiles.at[i].about->name, profile->name))
-            change->before = &profiles.at[i].about->base;
-    /* One that cannot be read any more is there, too. */
-    change->action = incarnation == NULL ? "created" : "changed";
+    save->created = incarnation == NULL; /* one that cannot be read any more is there, too */
+    change->before = before;
+    change->action = save->created ? "created" : "changed";
     change->after = &profile->base;
-    return incarnation == NULL ? store_keep_ra(&within, rq, save->profile->ra) : OK;
+    return save->created ? store_keep_ra(&within, rq, save->profile->ra) : OK;
 }
 
 /* Of the profile that is there, or a new one. */
@@ -90,5 +93,6 @@ save_scep_profile(struct scep *scep, struct request *rq, const Pb__SaveScepProfi
     if (scep->pulls != NULL)
         lease_wake(scep->pulls);
     ret_reply->changed = save.changed;
+    ret_reply->created = save.created;
     return OK;
 }

@@ -74,6 +74,9 @@ acme_limits_set(struct ctl *ctl, struct request *rq)
     fresh.name = ctl->arguments.words[0];
     request.operator_ = operator_name(rq->arena);
     request.limits = found->n_limits > 0 ? found->limits[0] : &fresh;
+    Pb__AcmeLimits read = *request.limits;
+    request.read = found->n_limits > 0 ? &read : NULL;
+    request.must_be_new = found->n_limits == 0;
     error = message_from_options(ctl, rq, &request.limits->base);
     if (!error)
         error = CTL_CALL(ctl, rq, acme_admin, PutAcmeLimits, &request, &reply);

@@ -148,6 +148,8 @@ acme_policy_set(struct ctl *ctl, struct request *rq)
 
     if (error)
         return error;
+    Pb__AcmePolicy read = *reply->policies[0]; /* options replace its fields, and change nothing that they point to */
+    request.read = &read;
     request.policy = reply->policies[0];
     request.must_exist = true;
     error = take_options(ctl, rq, request.policy);

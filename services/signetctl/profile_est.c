@@ -86,16 +86,17 @@ show(struct ctl *ctl, struct request *rq)
 }
 
 static enum error
-store(struct ctl *ctl, struct request *rq, Pb__EstProfile *profile, bool create)
+store(struct ctl *ctl, struct request *rq, Pb__EstProfile *profile, Pb__EstProfile *read, bool create)
 {
     Pb__StoreEstProfileRequest request = PB__STORE_EST_PROFILE_REQUEST__INIT;
     const Pb__StoreEstProfileReply *reply;
 
     request.operator_ = operator_name(rq->arena);
     request.profile = profile;
+    request.read = read;
     request.create = create;
     enum error error = CTL_CALL(ctl, rq, est_gw, StoreEstProfile, &request, &reply);
-    return error ? error : answer(ctl, rq, &reply->base, "EST profile %s: %s\n", profile->name, reply->created ? "created" : "changed");
+    return error ? error : answer(ctl, rq, &reply->base, "EST profile %s: %s\n", profile->name, put_word(reply->created, reply->changed));
 }
 
 static enum error
@@ -222,7 +223,7 @@ create(struct ctl *ctl, struct request *rq)
     if (!error)
         error = profile_check_names(ctl, rq, profile.template_, profile.issuer);
     if (!error)
-        error = store(ctl, rq, &profile, true);
+        error = store(ctl, rq, &profile, NULL, true);
     return error ? error : set_crls(ctl, rq, profile.name, argument(ctl, "crl"));
 }
 
@@ -237,12 +238,12 @@ set(struct ctl *ctl, struct request *rq)
     if (error)
         return error;
     Pb__EstProfile *profile = reply->profiles[0]->profile;
-    struct bytes before = message_pack(rq->arena, &profile->base);
+    Pb__EstProfile read = *profile; /* options replace its fields, and change nothing that they point to */
     error = set_fields(ctl, rq, profile);
     if (!error)
         error = profile_check_names(ctl, rq, argument(ctl, "template"), argument(ctl, "issuer"));
-    if (!error && (crls == NULL || !bytes_equal(before, message_pack(rq->arena, &profile->base))))
-        error = store(ctl, rq, profile, false);
+    if (!error && (crls == NULL || !bytes_equal(message_pack(rq->arena, &read.base), message_pack(rq->arena, &profile->base))))
+        error = store(ctl, rq, profile, &read, false);
     return error ? error : set_crls(ctl, rq, profile->name, crls);
 }
 
@@ -254,7 +255,7 @@ import(struct ctl *ctl, struct request *rq)
 
     if (!error)
         error = profile_check_names(ctl, rq, profile.template_, profile.issuer);
-    return error ? error : store(ctl, rq, &profile, false);
+    return error ? error : store(ctl, rq, &profile, NULL, false);
 }
 
 static enum error
@@ -269,6 +270,17 @@ delete_profile(struct ctl *ctl, struct request *rq)
     return error ? error : answer(ctl, rq, &reply->base, "EST profile %s: deleted\n", request.name);
 }
 
+static enum error
+take_user(struct ctl *ctl, struct request *rq, const char **ret_user)
+{
+    const char *user = argument_or(ctl, "user", "");
+
+    if (user[0] == '\0')
+        return argument_refused(rq, "--user says whose");
+    *ret_user = user;
+    return OK;
+}
+
 /* The password is printed once; nobody can show it again. */
 static enum error
 reset_password(struct ctl *ctl, struct request *rq)
@@ -278,8 +290,9 @@ reset_password(struct ctl *ctl, struct request *rq)
 
     request.operator_ = operator_name(rq->arena);
     request.profile = ctl->arguments.words[0];
-    request.user = argument_or(ctl, "user", "");
-    enum error error = CTL_CALL(ctl, rq, est_gw, ResetEstPassword, &request, &reply);
+    enum error error = take_user(ctl, rq, &request.user);
+    if (!error)
+        error = CTL_CALL(ctl, rq, est_gw, ResetEstPassword, &request, &reply);
     if (error || answer_json(ctl, rq, &reply->base))
         return error;
     printf("%s\n", reply->password);
@@ -295,8 +308,9 @@ delete_user(struct ctl *ctl, struct request *rq)
 
     request.operator_ = operator_name(rq->arena);
     request.profile = ctl->arguments.words[0];
-    request.user = argument_or(ctl, "user", "");
-    enum error error = CTL_CALL(ctl, rq, est_gw, DeleteEstUser, &request, &reply);
+    enum error error = take_user(ctl, rq, &request.user);
+    if (!error)
+        error = CTL_CALL(ctl, rq, est_gw, DeleteEstUser, &request, &reply);
     return error ? error : answer(ctl, rq, &reply->base, "EST profile %s: user %s deleted\n", request.profile, request.user);
 }
 

@@ -57,16 +57,17 @@ show(struct ctl *ctl, struct request *rq)
 }
 
 static enum error
-save(struct ctl *ctl, struct request *rq, Pb__ScepProfile *profile, bool create)
+save(struct ctl *ctl, struct request *rq, Pb__ScepProfile *profile, Pb__ScepProfile *read, bool create)
 {
     Pb__SaveScepProfileRequest request = PB__SAVE_SCEP_PROFILE_REQUEST__INIT;
     const Pb__SaveScepProfileReply *reply;
 
     request.operator_ = operator_name(rq->arena);
     request.profile = profile;
+    request.read = read;
     request.create = create;
     enum error error = CTL_CALL(ctl, rq, scep_gw, SaveScepProfile, &request, &reply);
-    return error ? error : answer(ctl, rq, &reply->base, "SCEP profile %s: %s\n", profile->name, put_word(create, reply->changed));
+    return error ? error : answer(ctl, rq, &reply->base, "SCEP profile %s: %s\n", profile->name, put_word(reply->created, reply->changed));
 }
 
 /* What is not said about a new profile, by options or in a file. */
@@ -88,7 +89,7 @@ create(struct ctl *ctl, struct request *rq)
     profile.name = ctl->arguments.words[0];
     if (!error)
         error = profile_check_names(ctl, rq, profile.template_, profile.issuer);
-    return error ? error : save(ctl, rq, &profile, true);
+    return error ? error : save(ctl, rq, &profile, NULL, true);
 }
 
 static enum error
@@ -100,10 +101,11 @@ set(struct ctl *ctl, struct request *rq)
     if (error)
         return error;
     Pb__ScepProfile *profile = reply->profiles[0]->profile;
+    Pb__ScepProfile read = *profile; /* options replace its fields, and change nothing that they point to */
     error = message_from_options(ctl, rq, &profile->base);
     if (!error)
         error = profile_check_names(ctl, rq, argument(ctl, "template"), argument(ctl, "issuer"));
-    return error ? error : save(ctl, rq, profile, false);
+    return error ? error : save(ctl, rq, profile, &read, false);
 }
 
 static enum error
@@ -114,7 +116,7 @@ import(struct ctl *ctl, struct request *rq)
 
     if (!error)
         error = profile_check_names(ctl, rq, profile.template_, profile.issuer);
-    return error ? error : save(ctl, rq, &profile, false);
+    return error ? error : save(ctl, rq, &profile, NULL, false);
 }
 
 static enum error

@@ -56,11 +56,48 @@ a_set_is_created_changed_and_has_the_usual_periods(void **state)
     free(found);
 }
 
+/* Of the sets that two operators make, or change, at one moment. */
+static void
+what_another_operator_did_meanwhile_is_not_taken_back(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    Pb__PutAcmeLimitsRequest input = PB__PUT_ACME_LIMITS_REQUEST__INIT;
+    Pb__PutAcmeLimitsReply reply = PB__PUT_ACME_LIMITS_REPLY__INIT;
+    Pb__AcmeLimits read = PB__ACME_LIMITS__INIT, first = PB__ACME_LIMITS__INIT, second = PB__ACME_LIMITS__INIT, **stored;
+    size_t count;
+
+    first.name = second.name = "both";
+    first.new_orders_per_account = 1;
+    second.certificates_per_domain = 2;
+    input.must_be_new = true;
+    input.limits = &first;
+    assert_int_equal(put_acme_limits(&gateway, rq, &input, &reply), OK);
+    input.limits = &second;
+    assert_int_equal(put_acme_limits(&gateway, rq, &input, &reply), ERR_CONFLICT);
+    failure_clear(rq);
+    assert_int_equal(store_list_limits(&gateway, rq, "both", &stored, &count), OK);
+    read = first = second = *stored[0];
+    first.failures_before_pause = 7;
+    second.certificates_per_domain = 2;
+    input = (Pb__PutAcmeLimitsRequest)PB__PUT_ACME_LIMITS_REQUEST__INIT;
+    input.read = &read;
+    input.limits = &first;
+    assert_int_equal(put_acme_limits(&gateway, rq, &input, &reply), OK);
+    input.limits = &second;
+    assert_int_equal(put_acme_limits(&gateway, rq, &input, &reply), ERR_CONFLICT);
+    assert_non_null(strstr(rq->failure.message, "(failures_before_pause: 0 → 7)"));
+    failure_clear(rq);
+    postgres_kit_run(postgres, "DELETE FROM acme.limits WHERE name = 'both'");
+    assert_int_equal(put_acme_limits(&gateway, rq, &input, &reply), ERR_CONFLICT);
+    assert_non_null(strstr(rq->failure.message, "was deleted since you read it"));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_what_no_row_can_be),
+        cmocka_unit_test(what_another_operator_did_meanwhile_is_not_taken_back),
         cmocka_unit_test(a_set_is_created_changed_and_has_the_usual_periods),
     };
 

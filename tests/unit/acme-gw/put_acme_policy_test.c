@@ -188,6 +188,55 @@ a_policy_is_created_once_and_changed_only_when_it_exists(void **state)
     free(found);
 }
 
+struct setter {
+    Pb__AcmePolicy policy, read;
+    enum error error;
+    char message[1000];
+    pthread_t thread;
+};
+
+static void *
+set(void *context)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    struct setter *setter = context;
+    Pb__PutAcmePolicyRequest input = PB__PUT_ACME_POLICY_REQUEST__INIT;
+    Pb__PutAcmePolicyReply reply = PB__PUT_ACME_POLICY_REPLY__INIT;
+
+    input.policy = &setter->policy;
+    input.read = &setter->read;
+    input.must_exist = true;
+    setter->error = put_acme_policy(&gateway, rq, &input, &reply);
+    (void)snprintf(setter->message, sizeof setter->message, "%s", setter->error ? rq->failure.message : "");
+    return NULL;
+}
+
+/* Each has read the same, and changes one thing of it. */
+static void
+of_two_operators_at_one_moment_one_is_told(void **state)
+{
+    AUTO_STRUCT(request, rq) = request_new();
+    const Pb__AcmePolicy first = {.name = "a", .description = "first", .eab = "none", .limits = "default"};
+    bool created;
+
+    assert_int_equal(put(rq, &first, true, false, &created), OK);
+    struct setter setters[2] = {{.policy = complete(&first), .read = complete(&first)}, {.policy = complete(&first), .read = complete(&first)}};
+    setters[0].policy.description = "second";
+    setters[1].policy.validity_days = 30;
+    for (size_t i = 0; i < 2; i++)
+        pthread_create(&setters[i].thread, NULL, set, &setters[i]);
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(setters[i].thread, NULL);
+    size_t winner = setters[0].error == OK ? 0 : 1;
+    assert_int_equal(setters[winner].error, OK);
+    assert_int_equal(setters[1 - winner].error, ERR_CONFLICT);
+    assert_non_null(strstr(setters[1 - winner].message, winner == 0 ? "was changed since you read it (description: first → second)"
+                                                                    : "was changed since you read it (validity_days: 0 → 30)"));
+    char *found = postgres_kit_ask(postgres, "SELECT description || ' ' || validity_days FROM acme.policy WHERE name = 'a'");
+    assert_string_equal(found, winner == 0 ? "second 0" : "first 30");
+    free(found);
+}
+
 /* Whatever else is in the file is looked at when it is given, not when a device comes. */
 static void
 refuses_crls_beside_roots_that_cannot_be_read(void **state)
@@ -207,7 +256,7 @@ refuses_crls_beside_roots_that_cannot_be_read(void **state)
     assert_non_null(strstr(rq->failure.message, "apple_roots: CRL 1 cannot be used: the CRL is malformed"));
 }
 
-#define CASES_BY_HAND 4
+#define CASES_BY_HAND 5
 
 int
 main(void)
@@ -217,6 +266,7 @@ main(void)
         cmocka_unit_test_teardown(refuses_crls_beside_roots_that_cannot_be_read, end),
         cmocka_unit_test_teardown(what_was_written_is_listed, end),
         cmocka_unit_test_teardown(a_policy_is_created_once_and_changed_only_when_it_exists, end),
+        cmocka_unit_test_teardown(of_two_operators_at_one_moment_one_is_told, end),
     };
     size_t count = CASES_BY_HAND;
 

@@ -69,6 +69,47 @@ a_second_store_changes_the_profile_but_create_does_not(void **state)
 }
 
 static void
+a_profile_that_is_as_it_was_is_unchanged_and_not_on_record(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__StoreEstProfileRequest request = PB__STORE_EST_PROFILE_REQUEST__INIT;
+    Pb__StoreEstProfileReply reply = PB__STORE_EST_PROFILE_REPLY__INIT;
+
+    must_store(fixture, "phones");
+    request.profile = good_profile(fixture->rq->arena, "phones");
+    announced[0] = '\0';
+    assert_ok(fixture->rq, store_est_profile(&fixture->est, fixture->rq, &request, &reply));
+    assert_false(reply.created || reply.changed);
+    assert_string_equal(announced, "");
+    request.profile->retry_after_s = 17;
+    assert_ok(fixture->rq, store_est_profile(&fixture->est, fixture->rq, &request, &reply));
+    assert_true(reply.changed);
+    assert_string_not_equal(announced, "");
+}
+
+static void
+what_another_operator_did_meanwhile_is_not_taken_back(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__StoreEstProfileRequest request = PB__STORE_EST_PROFILE_REQUEST__INIT;
+    Pb__StoreEstProfileReply reply = PB__STORE_EST_PROFILE_REPLY__INIT;
+
+    must_store(fixture, "phones");
+    const Pb__EstProfile *stored;
+    assert_ok(fixture->rq, store_find_profile(&fixture->est, fixture->rq, "phones", &stored));
+    Pb__EstProfile read = *stored;
+    request.read = &read;
+    request.profile = good_profile(fixture->rq->arena, "phones");
+    request.profile->template_ = "TLS-Client-Auth";
+    assert_ok(fixture->rq, store_est_profile(&fixture->est, fixture->rq, &request, &reply));
+    request.profile = good_profile(fixture->rq->arena, "phones");
+    request.profile->retry_after_s = 17;
+    assert_int_equal(store_est_profile(&fixture->est, fixture->rq, &request, &reply), ERR_CONFLICT);
+    assert_non_null(strstr(fixture->rq->failure.message, "→ TLS-Client-Auth"));
+    assert_row("SELECT template || ' ' || retry_after_s FROM est.profile", "TLS-Client-Auth 0");
+}
+
+static void
 a_stored_profile_is_in_force(void **state)
 {
     struct fixture *fixture = *state;
@@ -134,6 +175,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(every_field_comes_back),
         CASE(a_second_store_changes_the_profile_but_create_does_not),
+        CASE(a_profile_that_is_as_it_was_is_unchanged_and_not_on_record),
+        CASE(what_another_operator_did_meanwhile_is_not_taken_back),
         CASE(a_stored_profile_is_in_force),
         CASE(refuses_what_makes_no_sense),
     };

@@ -31,6 +31,27 @@ create_makes_no_second_one_and_a_change_changes(void **state)
 }
 
 static void
+what_another_operator_did_meanwhile_is_not_taken_back(void **state)
+{
+    struct fixture *fixture = *state;
+    Pb__SaveScepProfileRequest request = PB__SAVE_SCEP_PROFILE_REQUEST__INIT;
+    Pb__SaveScepProfileReply reply = PB__SAVE_SCEP_PROFILE_REPLY__INIT;
+    Pb__ScepProfile first = good_profile("phones"), second = first, read = first;
+
+    request.profile = &first;
+    assert_int_equal(save_scep_profile(&fixture->scep, fixture->rq, &request, &reply), OK); /* as an import does it */
+    assert_true(reply.created && reply.changed);
+    first.legacy = true;
+    second.ndes = true;
+    request.read = &read;
+    assert_int_equal(save_scep_profile(&fixture->scep, fixture->rq, &request, &reply), OK);
+    assert_true(!reply.created && reply.changed);
+    request.profile = &second;
+    assert_int_equal(save_scep_profile(&fixture->scep, fixture->rq, &request, &reply), ERR_CONFLICT);
+    assert_non_null(strstr(fixture->rq->failure.message, "(legacy: false → true)"));
+}
+
+static void
 one_profile_has_the_paths_of_ndes(void **state)
 {
     struct fixture *fixture = *state;
@@ -171,6 +192,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_new_profile_is_in_force_at_once),
         CASE(create_makes_no_second_one_and_a_change_changes),
+        CASE(what_another_operator_did_meanwhile_is_not_taken_back),
         CASE(one_profile_has_the_paths_of_ndes),
         CASE(the_ra_of_a_profile_that_was_not_made_is_destroyed),
         CASE(a_ca_that_the_signer_does_not_know_is_said_now),

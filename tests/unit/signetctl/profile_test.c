@@ -60,7 +60,7 @@ static void
 each_verb_goes_to_the_gateway_of_its_kind(void **state)
 {
     static const struct {
-        const char *kind, *verb, *method;
+        const char *kind, *verb, *method, *option;
     } cases[] = {
         {"est", "list", "ListEstProfiles"},
         {"est", "show", "ListEstProfiles"},
@@ -68,8 +68,8 @@ each_verb_goes_to_the_gateway_of_its_kind(void **state)
         {"est", "create", "StoreEstProfile"},
         {"est", "set", "ListEstProfiles"},
         {"est", "delete", "DeleteEstProfile"},
-        {"est", "reset-password", "ResetEstPassword"},
-        {"est", "delete-user", "DeleteEstUser"},
+        {"est", "reset-password", "ResetEstPassword", "user"},
+        {"est", "delete-user", "DeleteEstUser", "user"},
         {"scep", "list", "ListScepProfiles"},
         {"scep", "show", "ListScepProfiles"},
         {"scep", "export", "ListScepProfiles"},
@@ -79,20 +79,20 @@ each_verb_goes_to_the_gateway_of_its_kind(void **state)
         {"scep", "reset-password", "RotateScepSecret"},
         {"scep", "rotate-passphrase", "RotateScepSecret"},
         {NULL, "rotate-passphrase", "RotateScepSecret"},
-        {NULL, "delete-user", "DeleteEstUser"},
+        {NULL, "delete-user", "DeleteEstUser", "user"},
         {NULL, "list", "ListEstProfiles"},
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         AUTO_STRUCT(request, rq) = request_new();
-        assert_int_equal(run(rq, cases[i].verb, cases[i].kind), ERR_UNAVAILABLE);
+        assert_int_equal(run_with(rq, cases[i].verb, cases[i].kind, cases[i].option), ERR_UNAVAILABLE);
         assert_non_null(called);
         assert_string_equal(called, cases[i].method);
     }
 }
 
 static void
-refuses_a_verb_that_the_kind_does_not_have(void **state)
+refuses_a_verb_that_the_kind_does_not_have_or_that_lacks_its_user(void **state)
 {
     static const struct {
         const char *kind, *verb, *says;
@@ -101,6 +101,8 @@ refuses_a_verb_that_the_kind_does_not_have(void **state)
         {"scep", "delete-user", "a profile of the kind scep has no \"delete-user\""},
         {NULL, "create", "--kind says which gateway: est, scep"},
         {"cmp", "list", "--kind says which gateway: est, scep"},
+        {"est", "reset-password", "--user says whose"},
+        {"est", "delete-user", "--user says whose"},
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -136,7 +138,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_verb_goes_to_the_gateway_of_its_kind),
-        cmocka_unit_test(refuses_a_verb_that_the_kind_does_not_have),
+        cmocka_unit_test(refuses_a_verb_that_the_kind_does_not_have_or_that_lacks_its_user),
         cmocka_unit_test(refuses_an_option_that_only_another_kind_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
