@@ -141,6 +141,10 @@ read_ip(struct arena *arena, const char *text, const char **ret_value)
 
     if (inet_pton(family, text, &address) != 1)
         return "is not an IPv4 or IPv6 address";
+    /* RFC 4291 §2.5.5.2: the host is that of the IPv4 address, and has one name. RFC 8738 §3 would have 16 octets of it in the certificate, where no
+     * client looks; public CAs refuse it as a reserved block. */
+    if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address))
+        return arena_format(arena, "stands for an IPv4 address: write %s", inet_ntop(AF_INET, &address.s6_addr[12], canonical, sizeof canonical));
     *ret_value = arena_text(arena, inet_ntop(family, &address, canonical, sizeof canonical));
     return NULL;
 }
