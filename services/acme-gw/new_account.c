@@ -71,6 +71,17 @@ check_may_be_made(struct acme *acme, struct request *rq, const json_t *payload)
                   acme->terms_url);
 }
 
+/* What makes it a JWS, which the account shows; whatever else the client put into it is not kept. */
+static const char *
+binding_text(struct arena *arena, const json_t *payload)
+{
+    const json_t *sent = json_object_get(payload, "externalAccountBinding");
+    AUTO(json_t, jws) = json_pack("{s:s, s:s, s:s}", "protected", json_text(sent, "protected"), "payload", json_text(sent, "payload"), "signature",
+                                  json_text(sent, "signature"));
+
+    return json_format(arena, jws);
+}
+
 /* With the external account that it is bound to, if any, in one transaction; then as everybody finds it. */
 static enum error
 make(struct acme *acme, struct http_exchange *x, const struct policy *policy, const struct signed_request *signed_, struct account *ret_account,
@@ -94,7 +105,7 @@ make(struct acme *acme, struct http_exchange *x, const struct policy *policy, co
     if (!error)
         error = limit_new_account(acme, x, policy);
     if (!error && key_id != NULL)
-        wanted.binding = json_format(rq->arena, json_object_get(signed_->payload, "externalAccountBinding"));
+        wanted.binding = binding_text(rq->arena, signed_->payload);
     if (!error && key_id != NULL)
         error = store_insert_bound_account(acme, rq, &wanted, key_id);
     if (!error)

@@ -69,8 +69,8 @@ send_binding(const char *header, const char *payload, const char *key_text, cons
     const char *first = jose_b64(me.arena, header), *second = jose_b64(me.arena, payload);
     const char *mac = mac_of(arena_format(me.arena, "%s.%s", first, second), key_text, digest);
     const char *body = arena_format(me.arena,
-                                    "{\"termsOfServiceAgreed\":true,\"externalAccountBinding\":{\"protected\":\"%s\",\"payload\":\"%s\","
-                                    "\"signature\":\"%s\"}}",
+                                    "{\"termsOfServiceAgreed\":true,\"externalAccountBinding\":{\"more\":[1],\"protected\":\"%s\","
+                                    "\"payload\":\"%s\",\"signature\":\"%s\"}}",
                                     first, second, mac);
     return client_send(&me, PATH, "application/jose+json", client_jws(&me, PATH, body, true));
 }
