@@ -50,7 +50,7 @@ check_csr(struct request *rq, const struct csr *csr, const struct account *accou
     return OK;
 }
 
-/* Nothing that the client sends makes a certificate of it: it is too early, or too late. */
+/* Nothing that the client sends makes a certificate of it: it is too early, too late, or was finalized. */
 static enum error
 check_is_open(struct request *rq, const struct order *order)
 {
@@ -60,6 +60,8 @@ check_is_open(struct request *rq, const struct order *order)
         return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is invalid, was canceled or has expired; make a new one");
     if (order->status == ORDER_PENDING)
         return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order is pending: not all of its authorizations are valid");
+    if (order->status == ORDER_PROCESSING || order->status == ORDER_VALID)
+        return refuse(rq, ERR_CONFLICT, "orderNotReady", "the order was finalized already; fetch it");
     return OK;
 }
 
@@ -220,6 +222,7 @@ write_down(struct acme *acme, struct request *rq, enum error error, const Pb__En
     if (reply->status == PB__ENROLL_STATUS__ENROLL_STATUS_ISSUED)
         return leave_unwritten(acme, order->id, record_certificate(acme, rq, reply, order));
     request_note(rq, "waits", "for an approval");
+    order->attempts = 0;
     return leave_unwritten(acme, order->id, store_await_approval(acme, rq, order->id, APPROVAL_PAUSE_S));
 }
 
@@ -394,7 +397,8 @@ finalize(void *context, struct http_exchange *x)
         return leave_unwritten(acme, x->params[0], error);
     if (finalization.claimed)
         return finish(acme, x, &finalization);
-    /* A repetition, or the loser of two: the order is in work or done. */
+    /* A repetition, or the loser of two: the order is in work or done. RFC 8555 §7.4 has an error for that, but who repeats what he sent because the
+     * answer was lost is to find his order, not to give it up. */
     const struct order *order = &finalization.order;
     if (order->status == ORDER_PROCESSING || order->status == ORDER_VALID)
         return order_answer(acme, x, 200, order);

@@ -5,6 +5,9 @@
 
 /* Validation and issuance take milliseconds; a client that came too early is asked to come again in as few seconds as clients take well. */
 #define RETRY_AFTER_S 3
+/* Who approves takes minutes at least, and may take days. Clients that give up sooner than this (certbot: 90 s) would not see it by asking more
+ * often. */
+#define RETRY_AFTER_APPROVAL_S 120
 
 static const char *
 status_name(enum order_status status)
@@ -96,7 +99,7 @@ order_answer(struct acme *acme, struct http_exchange *x, int status, const struc
 {
     http_header_out(x, "Location", "%s", acme_url(acme, x->rq.arena, "order", order->id));
     if (order->status == ORDER_PROCESSING)
-        http_header_out(x, "Retry-After", "%d", RETRY_AFTER_S);
+        http_header_out(x, "Retry-After", "%d", order->attempts == 0 ? RETRY_AFTER_APPROVAL_S : RETRY_AFTER_S);
     AUTO(json_t, json) = order_json(acme, x->rq.arena, order);
     return acme_answer_json(x, status, json);
 }

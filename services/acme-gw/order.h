@@ -49,7 +49,7 @@ struct order {
     const struct star *star;           /* NULL: it is not renewed automatically */
     int64_t renewal;                   /* which of its certificates is being made, from 0 */
     struct bytes csr;
-    int attempts;
+    int attempts; /* of one that is `processing`: 0 while it waits for an approval */
 };
 
 /* One line of the list of an account's orders. */

@@ -88,6 +88,8 @@ a_repeated_finalize_returns_the_order(void **state)
     assert_status(reply, 200);
     assert_string_equal(member(&me, reply, "status"), "valid");
     assert_int_equal(beyond.enrolments, 1);
+    /* RFC 8555 §7.4: what is no repetition is told what the order is. */
+    assert_problem(&me, client_post(&me, made.finalize, "{\"csr\":\"AAAA\"}"), 403, "orderNotReady");
 }
 
 static void
@@ -262,6 +264,9 @@ an_approval_is_waited_for(void **state)
     beyond.enroll_pending = true;
     const struct http_kit_reply *reply = finalize_with(&made, NAMES);
     assert_string_equal(member(&me, reply, "status"), "processing");
+    /* A person approves: there is no hurry, now and whenever it is asked for. */
+    assert_string_equal(header_of(&me, reply, "Retry-After"), "120");
+    assert_string_equal(header_of(&me, client_post(&me, made.url, ""), "Retry-After"), "120");
     beyond.enroll_pending = false;
     make_due();
     assert_int_equal(turn_finalizations(), 1);
