@@ -9,6 +9,7 @@
  */
 #include "link/commit_queue.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -27,7 +28,7 @@
 
 enum ticket_turn { TURN_LEADS = 1, TURN_IS_DONE };
 
-/* On the stack of the request that waits. `next` links the tickets that wait, and then those of one batch. */
+/* On the stack of the request that waits; if it is posted, in its arena. `next` links the tickets that wait, and then those of one batch. */
 struct ticket {
     struct ticket *next;
     sem_t woken;
@@ -35,6 +36,8 @@ struct ticket {
     struct request *rq;
     void *item;
     enum error error;
+    commit_done *done; /* NULL: somebody waits */
+    struct commit_queue *queue;
 };
 
 struct commit_queue {
@@ -48,6 +51,9 @@ struct commit_queue {
     commit_batch *commit;
     void *context;
     int batches_at_once;
+    struct workers *leaders; /* NULL: nothing is posted */
+    bool watched;            /* one of them looks whether posted items hang */
+    bool ends;
 };
 
 static struct commit_queue *
@@ -177,11 +183,28 @@ next_leader(struct commit_queue *queue)
     return take_first(queue);
 }
 
+static void lead_posted(void *ticket);
+
+/* From here on the ticket may be gone. */
 static void
 wake(struct ticket *ticket, enum ticket_turn turn)
 {
     ticket->turn = turn;
-    sem_post(&ticket->woken); /* from here on the ticket may be gone */
+    sem_post(&ticket->woken);
+}
+
+/* The leaders are as many as batches, and so only refuse when the process ends: those who wait are told by their deadline. */
+static void
+begin(struct commit_queue *queue, struct ticket *leader)
+{
+    if (leader->done == NULL) {
+        wake(leader, TURN_LEADS);
+        return;
+    }
+    if (workers_try(queue->leaders, lead_posted, leader))
+        return;
+    AUTO_LOCK(&queue->mutex);
+    queue->ends = true;
 }
 
 static void
@@ -191,7 +214,7 @@ begin_next(struct commit_queue *queue)
     struct ticket *leader = next_leader(queue);
     pthread_mutex_unlock(&queue->mutex);
     if (leader != NULL)
-        wake(leader, TURN_LEADS);
+        begin(queue, leader);
 }
 
 void
@@ -247,8 +270,20 @@ lead(struct commit_queue *queue, struct ticket *leader)
     queue->running--;
     pthread_mutex_unlock(&queue->mutex);
     begin_next(queue);
-    for (size_t i = 1; i < count; i++)
-        wake(tickets[i], TURN_IS_DONE);
+    for (size_t i = 0; i < count; i++) {
+        if (tickets[i]->done != NULL)
+            tickets[i]->done(tickets[i]->item, tickets[i]->error);
+        else if (tickets[i] != leader)
+            wake(tickets[i], TURN_IS_DONE);
+    }
+}
+
+static void
+lead_posted(void *context)
+{
+    struct ticket *ticket = context;
+
+    lead(ticket->queue, ticket);
 }
 
 static void
@@ -279,4 +314,46 @@ commit_queue_run(struct commit_queue *queue, struct request *rq, void *item)
         lead(queue, &ticket);
     sem_destroy(&ticket.woken);
     return ticket.error;
+}
+
+void
+commit_queue_lead_on(struct commit_queue *queue, struct workers *leaders)
+{
+    queue->leaders = leaders;
+}
+
+/* Nobody waits with those that are posted, and perhaps nobody comes who would find that the batch before them hangs. */
+static void
+watch(void *context)
+{
+    struct commit_queue *queue = context;
+    bool anything_waits = true;
+
+    while (anything_waits) {
+        clock_sleep_ms(SECOND_AFTER_MS);
+        begin_next(queue);
+        AUTO_LOCK(&queue->mutex);
+        anything_waits = queue->watched = queue->waiting > 0 && !queue->ends;
+    }
+}
+
+void
+commit_queue_post(struct commit_queue *queue, struct request *rq, void *item, commit_done *done)
+{
+    struct ticket *ticket = arena_alloc(rq->arena, sizeof *ticket);
+
+    assert(queue->leaders != NULL);
+    *ticket = (struct ticket){.rq = rq, .item = item, .done = done, .queue = queue};
+    pthread_mutex_lock(&queue->mutex);
+    append(queue, ticket);
+    struct ticket *leader = next_leader(queue);
+    bool is_to_be_watched = leader == NULL && !queue->watched;
+    queue->watched = queue->watched || is_to_be_watched;
+    pthread_mutex_unlock(&queue->mutex);
+    if (leader != NULL)
+        begin(queue, leader);
+    if (is_to_be_watched && !workers_try(queue->leaders, watch, queue)) {
+        AUTO_LOCK(&queue->mutex);
+        queue->watched = false;
+    }
 }

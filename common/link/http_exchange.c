@@ -56,7 +56,8 @@ http_work_release(struct http_work *work)
     answer->held = NULL;
     answer->release = NULL;
     work->x.kept = NULL;
-    work->deferred = work->head_only = false;
+    work->deferred = work->left = work->head_only = false;
+    work->rest = NULL;
     work->wanted_status = 0;
     work->sent = 0;
     work->headers = NULL;
@@ -301,6 +302,8 @@ on_request(h2o_handler_t *self, h2o_req_t *request)
     }
     if (error == OK)
         error = run_on_loop(work);
+    if (work->left)
+        return 0;
     if (work->deferred) {
         http_worker_hand_over(work);
         return 0;

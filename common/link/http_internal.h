@@ -15,8 +15,9 @@
  *   http_send.c      from the handler's answer to the wire; also h2o's own error answers
  *   http_linger.c    closing towards a client that is still sending
  *
- * Threads: everything about a loop, its connections and their h2o objects belongs to the loop's thread. An exchange belongs to a worker from
- * http_worker_hand_over to its message back; the loop then touches only `request`, `connection` and `deadline` of it.
+ * Threads: everything about a loop, its connections and their h2o objects belongs to the loop's thread. An exchange belongs to a worker, or to
+ * whom it was left, from http_worker_hand_over or http_leave to its message back; the loop then touches only `request`, `connection` and `deadline`
+ * of it.
  */
 #ifndef SIGNET_LINK_HTTP_INTERNAL_H
 #define SIGNET_LINK_HTTP_INTERNAL_H
@@ -126,6 +127,9 @@ struct http_work {
     h2o_req_t *request;                 /* the same */
     bool at_worker;
     bool deferred;
+    bool left;                      /* nobody has it now: http_finish or http_go_on will */
+    enum error (*rest)(void *rest); /* NULL: the route's handler has not been called yet */
+    void *rest_argument;
     bool head_only;
     int wanted_status; /* 0, or what a refusal of the server itself must go out as */
     h2o_multithread_message_t done;

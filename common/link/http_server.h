@@ -139,6 +139,16 @@ enum error http_answer_text(struct http_exchange *x, int status, const char *con
 /* An error, so that a handler ends with it like with any other, wherever in it the need to wait was seen. To the server it is none. */
 enum error http_defer(struct http_exchange *x) MUST_CHECK;
 
+/*
+ * For a handler on the loop that gives its exchange to somebody who answers it later, perhaps with many others: from here on the loop has nothing to
+ * do with it, and what the handler returns is not looked at. The request's headers and its body are gone; x->peer stands elsewhere. Then, once, from
+ * any thread, either http_finish with what a handler would return; or http_go_on, when the rest must wait: a worker calls `rest`, and its result is
+ * the answer. False: all workers are busy, and http_finish is still to come.
+ */
+void http_leave(struct http_exchange *x);
+void http_finish(struct http_exchange *x, enum error result);
+bool http_go_on(struct http_exchange *x, enum error (*rest)(void *argument), void *argument) MUST_CHECK;
+
 /* 400, 401, 403, 404, 409, 413, 429, 500, 503, 504 for a kind of error: the usual mapping, for gateways that have no better one. */
 int http_status_of(enum error kind);
 

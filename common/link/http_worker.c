@@ -1,7 +1,9 @@
 /*
- * The hand-off to worker threads. A worker gets an exchange that depends on nothing of the connection: client and loop may go on without it. If it
- * does not come back in time, the client is answered with ERR_TIMEOUT from a second exchange, and the late answer is dropped.
+ * The hand-off to worker threads, and to those who answer many exchanges at once. Each gets an exchange that depends on nothing of the connection:
+ * client and loop may go on without it. If it does not come back in time, the client is answered with ERR_TIMEOUT from a second exchange, and the
+ * late answer is dropped.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -29,10 +31,8 @@ copy_what_is_borrowed(struct http_work *work)
 {
     struct http_exchange *x = &work->x;
 
-    copy_headers(work);
     x->peer = arena_text(work->arena, x->peer);
     x->rq.caller = x->peer;
-    x->body = bytes_copy(work->arena, x->body);
     if (work->tls_peer != NULL) {
         work->tls_peer = http_tls_peer_copy(work->arena, work->tls_peer);
         x->client_cert = work->tls_peer->certificate;
@@ -47,10 +47,20 @@ run(void *argument)
     struct http_exchange *x = &work->x;
     enum error result;
 
-    if (request_time_left_ms(&x->rq, 1) == 0)
+    if (work->rest != NULL)
+        result = work->rest(work->rest_argument);
+    else if (request_time_left_ms(&x->rq, 1) == 0)
         result = fail(&x->rq, ERR_TIMEOUT, "the request waited too long for a free worker");
     else
         result = x->route->handle(work->loop->server->options.context, x);
+    http_finish(x, result);
+}
+
+void
+http_finish(struct http_exchange *x, enum error result)
+{
+    struct http_work *work = x->internal;
+
     http_work_complete(work, result);
     h2o_multithread_send_message(&work->loop->receiver, &work->done);
 }
@@ -84,8 +94,9 @@ refuse_as_busy(struct http_work *work)
     http_send(work);
 }
 
-void
-http_worker_hand_over(struct http_work *work)
+/* From here on the exchange depends on nothing of the connection, and the client on it no longer than it is said to wait. */
+static void
+detach(struct http_work *work)
 {
     const struct http_server_options *options = &work->loop->server->options;
     struct http_exchange *x = &work->x;
@@ -93,31 +104,65 @@ http_worker_hand_over(struct http_work *work)
 
     copy_what_is_borrowed(work);
     x->on_loop = false;
+    work->deferred = false;
     x->answer.header_count = 0; /* of a handler that looked first and deferred then */
     failure_clear(&x->rq);
     x->rq.deadline_ms = clock_monotonic_ms() + options->handler_timeout_ms - head_start_ms;
     /* Draws the ids now: on_deadline reads them while the worker has the exchange. */
     (void)request_traceparent(&x->rq);
-    work->deferred = false;
     work->at_worker = true;
     work->done = (h2o_multithread_message_t){{NULL, NULL}};
     work->deadline = (h2o_timeout_entry_t){.cb = on_deadline};
-    if (!workers_try(work->loop->server->workers, run, work)) {
-        work->at_worker = false;
-        refuse_as_busy(work);
-        return;
-    }
     work->loop->at_workers++;
     h2o_timeout_link(work->loop->context.loop, &work->loop->handler_timeout, &work->deadline);
 }
 
 static void
-take_back(struct http_work *work)
+attach(struct http_work *work)
 {
     work->at_worker = false;
     work->loop->at_workers--;
     if (h2o_timeout_is_linked(&work->deadline))
         h2o_timeout_unlink(&work->deadline);
+}
+
+void
+http_worker_hand_over(struct http_work *work)
+{
+    copy_headers(work);
+    work->x.body = bytes_copy(work->arena, work->x.body);
+    detach(work);
+    if (workers_try(work->loop->server->workers, run, work))
+        return;
+    attach(work);
+    refuse_as_busy(work);
+}
+
+void
+http_leave(struct http_exchange *x)
+{
+    struct http_work *work = x->internal;
+
+    assert(x->on_loop);
+    x->body = BYTES_NONE;
+    detach(work);
+    work->left = true;
+}
+
+bool
+http_go_on(struct http_exchange *x, enum error (*rest)(void *), void *argument)
+{
+    struct http_work *work = x->internal;
+
+    work->rest = rest;
+    work->rest_argument = argument;
+    return workers_try(work->loop->server->workers, run, work);
+}
+
+static void
+take_back(struct http_work *work)
+{
+    attach(work);
     if (work->request == NULL)
         http_work_release(work);
     else

@@ -83,6 +83,7 @@ struct acme {
     struct outbox *outbox;
     struct nonces *nonces;
     struct commit_queue *new_orders, *finalizing, *moves;
+    struct workers *leaders; /* of the first two */
     struct account_cache *accounts;
     struct certificate_cache *certificates;
     struct stored_chains *stored_chains;

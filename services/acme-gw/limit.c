@@ -176,22 +176,40 @@ has_quotas(const struct policy *policy)
     return policy->orders_per_account > 0 || policy->certificates_per_account > 0;
 }
 
+bool
+limit_goes_together(const struct policy *policy, const struct order *order)
+{
+    return !has_quotas(policy) && order->replaces == NULL;
+}
+
+struct new_order
+limit_of_order(struct request *rq, const struct policy *policy, const struct challenge *challenges, struct order *order)
+{
+    struct spending *spendings = arena_array(rq->arena, SPENDINGS_MAX, sizeof *spendings);
+
+    return (struct new_order){.order = order,
+                              .challenges = challenges,
+                              .spendings = spendings,
+                              .spending_count = spendings_of_order(rq->arena, policy, order, spendings),
+                              .failures = policy->limits->failed_authorizations,
+                              .subdomains_count = policy->subdomain_auth,
+                              .quotas_of = has_quotas(policy) && order->replaces == NULL ? policy : NULL,
+                              .rq = rq};
+}
+
+enum error
+limit_refuse_order(struct request *rq, const struct policy *policy, const struct new_order *new_order)
+{
+    return new_order->obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &new_order->obstacle);
+}
+
 enum error
 limit_insert_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct challenge *challenges, struct order *order)
 {
-    struct spending *spendings = arena_array(rq->arena, SPENDINGS_MAX, sizeof *spendings);
-    struct new_order new = {.order = order,
-                            .challenges = challenges,
-                            .spendings = spendings,
-                            .spending_count = spendings_of_order(rq->arena, policy, order, spendings),
-                            .failures = policy->limits->failed_authorizations,
-                            .subdomains_count = policy->subdomain_auth,
-                            .quotas_of = has_quotas(policy) && order->replaces == NULL ? policy : NULL};
+    struct new_order new = limit_of_order(rq, policy, challenges, order);
 
     enum error error = store_insert_order(acme, rq, &new);
-    if (error)
-        return error;
-    return new.obstacle.rule == NULL ? OK : refuse_limited(rq, policy, &new.obstacle);
+    return error ? error : limit_refuse_order(rq, policy, &new);
 }
 
 /* An authorisation without an order is as much work as an order, and no certificate yet. */

@@ -45,6 +45,11 @@ enum error limit_new_account(struct acme *acme, struct http_exchange *x, const s
 struct challenge;
 enum error limit_insert_order(struct acme *acme, struct request *rq, const struct policy *policy, const struct challenge *challenges,
                               struct order *order) MUST_CHECK;
+/* The same in two halves, for an order that has no quotas to lock and replaces nothing: what the store takes, and what its answer means. */
+struct new_order;
+bool limit_goes_together(const struct policy *policy, const struct order *order);
+struct new_order limit_of_order(struct request *rq, const struct policy *policy, const struct challenge *challenges, struct order *order);
+enum error limit_refuse_order(struct request *rq, const struct policy *policy, const struct new_order *new_order) MUST_CHECK;
 /* What the certificate of these names would count for, into `claim`: an order whose domains have had their share meanwhile is not claimed… */
 struct claim;
 struct identifier;

@@ -214,6 +214,9 @@ main(int argc, char **argv)
     acme.new_orders = commit_queue_new_in_turn(store_insert_orders, &acme);
     acme.finalizing = commit_queue_new(finalize_together, &acme);
     acme.moves = commit_queue_new_in_turn(store_move_batch, &acme);
+    acme.leaders = workers_new("together", 2 * COMMIT_LEADERS, 2 * COMMIT_LEADERS, NULL);
+    commit_queue_lead_on(acme.new_orders, acme.leaders);
+    commit_queue_lead_on(acme.finalizing, acme.leaders);
     acme.accounts = account_cache_new();
     acme.certificates = certificate_cache_new();
     acme.stored_chains = stored_chains_new();
@@ -230,6 +233,7 @@ main(int argc, char **argv)
     open_leases(service, rq, &acme);
     listen_for_clients(service, &acme);
     int status = service_run(service);
+    workers_free(acme.leaders);
     snapshot_slot_free(acme.policies);
     stored_chains_free(acme.stored_chains);
     certificate_cache_free(acme.certificates);

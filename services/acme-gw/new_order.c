@@ -11,6 +11,7 @@
 
 #define TOKEN_OCTETS 32 /* RFC 8555 §8.1 asks for 128 bits of entropy at least */
 #define PREAPPROVED_TYPE "http-01"
+#define NAMES_ON_LOOP 10
 
 static enum error
 check_can_be_proven(struct acme *acme, struct request *rq, const struct policy *policy, const struct identifier *name)
@@ -228,36 +229,97 @@ remember_authorizations(struct acme *acme, struct arena *arena, const struct ord
     }
 }
 
+/* An order from its wish to its answer. */
+struct making {
+    struct acme *acme;
+    struct http_exchange *x;
+    const struct policy *policy;
+    const struct challenge *challenges;
+    struct order order;
+    int64_t expires_at_s; /* of its own authorizations */
+    struct new_order new;
+};
+
+static enum error
+answer_made(struct making *making)
+{
+    struct request *rq = &making->x->rq;
+
+    remember_authorizations(making->acme, rq->arena, &making->order, making->challenges, making->expires_at_s);
+    return order_answer(making->acme, making->x, 201, &making->order);
+}
+
+static void
+made_together(void *item, enum error error)
+{
+    struct making *making = ((struct new_order *)item)->whose;
+
+    if (!error)
+        error = limit_refuse_order(&making->x->rq, making->policy, &making->new);
+    if (!error)
+        error = answer_made(making);
+    http_finish(making->x, error);
+}
+
+/* With others that come at the same time; whatever reads more than memory before, or locks more than its own rows, does so on a worker. */
+static enum error
+make_together(struct making *making)
+{
+    struct http_exchange *x = making->x;
+
+    if (!limit_goes_together(making->policy, &making->order))
+        return http_defer(x);
+    http_leave(x);
+    making->order.client_address = x->peer;
+    making->new = limit_of_order(&x->rq, making->policy, making->challenges, &making->order);
+    making->new.whose = making;
+    commit_queue_post(making->acme->new_orders, &x->rq, &making->new, made_together);
+    return OK;
+}
+
+/* On the loop nothing may wait: neither for the policies nor for the certificate that is to be replaced; and what takes long makes others wait. */
+static bool
+is_for_worker(struct acme *acme, struct http_exchange *x, const json_t *payload)
+{
+    return x->on_loop && (!policies_are_known(acme, &x->rq) || json_object_get(payload, "replaces") != NULL ||
+                          json_array_size(json_object_get(payload, "identifiers")) > NAMES_ON_LOOP);
+}
+
 enum error
 new_order(void *context, struct http_exchange *x)
 {
     struct acme *acme = context;
     struct request *rq = &x->rq;
     struct signed_request signed_;
-    const struct policy *policy;
-    struct order order = {.id = new_id_by_time(rq->arena), .expires_at_s = clock_now_s() + ORDER_LIFETIME_S, .client_address = x->peer};
+    struct making *making = arena_alloc(rq->arena, sizeof *making);
+    struct order *order = &making->order;
 
     enum error error = signed_request_check(acme, x, BY_ACCOUNT, &signed_);
+    if (!error && is_for_worker(acme, x, signed_.payload))
+        return http_defer(x);
+    *making = (struct making){.acme = acme, .x = x};
     if (!error)
-        error = policy_of_account(acme, x, signed_.account, &policy);
+        error = policy_of_account(acme, x, signed_.account, &making->policy);
     if (!error)
-        error = take_names(acme, rq, policy, signed_.account, signed_.payload, &order);
+        error = take_names(acme, rq, making->policy, signed_.account, signed_.payload, order);
     if (error)
         return error;
-    order.account_id = signed_.account->id;
-    order.policy = policy->name;
-    order.owner = signed_.account->owner;
-    order.principal = signed_.account->principal;
-    const struct challenge *challenges = new_challenges(acme, rq, policy, &order);
-    request_note(rq, "order", "%s", order.id);
-    error = order_wishes_take(acme, rq, policy, signed_.payload, &order);
+    order->id = new_id_by_time(rq->arena);
+    order->expires_at_s = clock_now_s() + ORDER_LIFETIME_S;
+    order->client_address = x->peer;
+    order->account_id = signed_.account->id;
+    order->policy = making->policy->name;
+    order->owner = signed_.account->owner;
+    order->principal = signed_.account->principal;
+    making->challenges = new_challenges(acme, rq, making->policy, order);
+    request_note(rq, "order", "%s", order->id);
+    error = order_wishes_take(acme, rq, making->policy, signed_.payload, order);
     if (!error)
-        error = check_template(rq, policy, signed_.account, &order);
-    int64_t expires_at_s = order.expires_at_s;
+        error = check_template(rq, making->policy, signed_.account, order);
+    making->expires_at_s = order->expires_at_s;
+    if (!error && x->on_loop)
+        return make_together(making);
     if (!error)
-        error = limit_insert_order(acme, rq, policy, challenges, &order);
-    if (error)
-        return error;
-    remember_authorizations(acme, rq->arena, &order, challenges, expires_at_s);
-    return order_answer(acme, x, 201, &order);
+        error = limit_insert_order(acme, rq, making->policy, making->challenges, order);
+    return error ? error : answer_made(making);
 }

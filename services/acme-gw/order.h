@@ -84,8 +84,16 @@ http_handler order;
 /* With Location, and Retry-After while it is processing. */
 enum error order_answer(struct acme *acme, struct http_exchange *x, int status, const struct order *order) MUST_CHECK;
 http_handler finalize;
+
+/* ---- finalize_turn.c ---- */
+
+struct finalization;
 /* A turn at a `processing` order that its finalize did not finish. */
 void finalize_work(void *context, struct request *rq, const struct db_rows *rows, size_t row);
+/* From where its batch has left an order that it has claimed. OK: it is valid, or stays `processing`, to be gone on with. */
+enum error finalize_go_on(struct acme *acme, struct request *rq, struct finalization *claimed) MUST_CHECK;
+/* Returns `error`. Nobody here works on the order any more; after trouble it may be written down or not, and its lease is given up. */
+enum error leave_unwritten(struct acme *acme, const char *order_id, enum error error) MUST_CHECK;
 /* What an operator is told about the failure just recorded. */
 const char *trouble_of_failure(struct request *rq);
 
@@ -109,6 +117,7 @@ struct finalization {
     struct kept_row kept;         /* the same */
     enum error error;             /* what ra said, recorded in rq; */
     const Pb__EnrollReply *reply; /* without both, it was not asked */
+    void *whose;                  /* who has posted it; for him alone */
 };
 commit_batch finalize_together; /* items are struct finalization, context is struct acme */
 
@@ -147,7 +156,8 @@ struct new_order {
     struct limit failures;
     const struct policy *quotas_of; /* NULL: no quota is asked */
     struct obstacle obstacle;       /* why it was not recorded; `rule` NULL: it was */
-    struct request *rq;             /* the store's */
+    struct request *rq;
+    void *whose; /* who has posted it; for him alone */
 };
 /* In one round trip with others that come at the same time. ERR_CONFLICT: another order replaces the same certificate. */
 enum error store_insert_order(struct acme *acme, struct request *rq, struct new_order *new_order) MUST_CHECK;

@@ -16,9 +16,9 @@ const struct http_route acme_routes[] = {
     {"POST", "/acme/key-change", key_change, ON_WORKER},
     {"POST", "/acme/new-authz", new_authz, ON_WORKER},
     {"GET", "/acme/renewal-info/{id}", renewal_info, ON_WORKER},
-    {"POST", "/acme/new-order", new_order, ON_WORKER},
+    {"POST", "/acme/new-order", new_order, ON_LOOP_OR_WORKER},
     {"POST", "/acme/order/{id}", order, ON_WORKER},
-    {"POST", "/acme/order/{id}/finalize", finalize, ON_WORKER},
+    {"POST", "/acme/order/{id}/finalize", finalize, ON_LOOP_OR_WORKER},
     {"POST", "/acme/authorization/{id}", authorization, ON_LOOP_OR_WORKER},
     {"POST", "/acme/challenge/{id}/{type}", challenge, ON_WORKER},
     {"POST", "/acme/certificate/{id}", certificate, ON_LOOP_OR_WORKER},
@@ -31,7 +31,7 @@ const struct http_route acme_routes[] = {
     {"GET", "/acme/{policy}/directory", directory, ON_LOOP_OR_WORKER},
     {"POST", "/acme/{policy}/directory", directory_by_post, ON_WORKER},
     {"POST", "/acme/{policy}/new-account", new_account, ON_WORKER},
-    {"POST", "/acme/{policy}/new-order", new_order, ON_WORKER},
+    {"POST", "/acme/{policy}/new-order", new_order, ON_LOOP_OR_WORKER},
     {"POST", "/acme/{policy}/new-authz", new_authz, ON_WORKER},
 };
 const size_t acme_route_count = sizeof acme_routes / sizeof acme_routes[0];

@@ -311,7 +311,6 @@ insert_replacement(struct acme *acme, struct request *rq, struct new_order *new)
 enum error
 store_insert_order(struct acme *acme, struct request *rq, struct new_order *new)
 {
-    new->rq = rq;
     if (new->order->replaces != NULL)
         return insert_replacement(acme, rq, new);
     if (new->quotas_of != NULL)

@@ -515,6 +515,9 @@ open_gateway(void **state)
     gateway.new_orders = commit_queue_new_in_turn(store_insert_orders, &gateway);
     gateway.finalizing = commit_queue_new(finalize_together, &gateway);
     gateway.moves = commit_queue_new_in_turn(store_move_batch, &gateway);
+    gateway.leaders = workers_new("together", 2 * COMMIT_LEADERS, 2 * COMMIT_LEADERS, NULL);
+    commit_queue_lead_on(gateway.new_orders, gateway.leaders);
+    commit_queue_lead_on(gateway.finalizing, gateway.leaders);
     gateway.accounts = account_cache_new();
     gateway.certificates = certificate_cache_new();
     gateway.stored_chains = stored_chains_new();
@@ -547,6 +550,7 @@ static inline int
 close_gateway(void **state)
 {
     http_server_close(server, 2000);
+    workers_free(gateway.leaders);
     workers_free(gateway.validators);
     snapshot_slot_free(gateway.policies);
     secret_box_free(gateway.secrets);

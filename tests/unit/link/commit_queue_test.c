@@ -1,7 +1,10 @@
 /* Group commit: batches under load, no wait when idle, and one bad item that must not spoil the others. */
 #include "unit/kit.h"
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "base/clock.h"
 #include "link/commit_queue.h"
@@ -290,6 +293,142 @@ few_wait_also_for_a_batch_that_has_stepped_aside(void **state)
     free_callers(callers);
 }
 
+/* ---- posted items ---- */
+
+struct posted {
+    struct request *rq;
+    struct item item; /* what the queue is given */
+    enum error error;
+    sem_t done;
+};
+
+static void
+tell_posted(void *item, enum error error)
+{
+    struct posted *posted = (struct posted *)((char *)item - offsetof(struct posted, item));
+
+    posted->error = error;
+    sem_post(&posted->done);
+}
+
+static void
+post(struct commit_queue *queue, struct posted *posted, int count)
+{
+    for (int i = 0; i < count; i++) {
+        posted[i].rq = request_new();
+        sem_init(&posted[i].done, 0, 0);
+        commit_queue_post(queue, posted[i].rq, &posted[i].item, tell_posted);
+    }
+}
+
+static void
+take_posted(struct posted *posted, int count)
+{
+    for (int i = 0; i < count; i++) {
+        while (sem_wait(&posted[i].done) != 0)
+            continue;
+        request_free(posted[i].rq);
+        sem_destroy(&posted[i].done);
+    }
+}
+
+static void
+set_open(struct recorder *recorder)
+{
+    pthread_mutex_lock(&recorder->mutex);
+    recorder->open = true;
+    pthread_cond_broadcast(&recorder->changed);
+    pthread_mutex_unlock(&recorder->mutex);
+}
+
+static void
+posted_items_share_a_batch_and_their_posters_wait_for_nothing(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct workers *leaders = workers_new("leaders", COMMIT_LEADERS, COMMIT_LEADERS, NULL);
+    struct commit_queue *queue = commit_queue_new_in_turn(record, &recorder);
+    struct posted posted[CALLERS] = {0};
+
+    commit_queue_lead_on(queue, leaders);
+    post(queue, posted, 1);
+    wait_until_held(&recorder, 1);
+    post(queue, posted + 1, CALLERS - 1);
+    set_open(&recorder);
+    take_posted(posted, CALLERS);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(posted[i].error, OK);
+        assert_true(posted[i].item.committed);
+    }
+    assert_int_equal(recorder.batches, 2);
+    assert_int_equal(recorder.items, CALLERS);
+    workers_free(leaders);
+    commit_queue_free(queue);
+}
+
+static void
+one_bad_posted_item_fails_alone(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct workers *leaders = workers_new("leaders", COMMIT_LEADERS, COMMIT_LEADERS, NULL);
+    struct commit_queue *queue = commit_queue_new_in_turn(record, &recorder);
+    struct posted posted[4] = {[2] = {.item = {.bad = true}}};
+
+    commit_queue_lead_on(queue, leaders);
+    post(queue, posted, 1);
+    wait_until_held(&recorder, 1);
+    post(queue, posted + 1, 3);
+    set_open(&recorder);
+    take_posted(posted, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(posted[i].error, i == 2 ? ERR_CONFLICT : OK);
+    workers_free(leaders);
+    commit_queue_free(queue);
+}
+
+static void
+posted_items_and_those_that_are_waited_for_share_a_batch(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct workers *leaders = workers_new("leaders", COMMIT_LEADERS, COMMIT_LEADERS, NULL);
+    struct commit_queue *queue = commit_queue_new_in_turn(record, &recorder);
+    struct caller callers[CALLERS] = {0};
+    struct posted posted[8] = {0};
+
+    commit_queue_lead_on(queue, leaders);
+    start_callers(queue, callers, 1);
+    wait_until_held(&recorder, 1);
+    post(queue, posted, 4); /* they lead the next one */
+    start_callers(queue, callers + 1, 4);
+    clock_sleep_ms(50); /* they queue; were they late, there would only be more batches */
+    post(queue, posted + 4, 4);
+    open_and_join(&recorder, callers, 5);
+    take_posted(posted, 8);
+    assert_int_equal(recorder.items, 13);
+    assert_int_equal(recorder.most_held, 1);
+    workers_free(leaders);
+    commit_queue_free(queue);
+    free_callers(callers);
+}
+
+static void
+what_is_posted_behind_a_batch_that_hangs_sets_out_although_nobody_else_comes(void **state)
+{
+    struct recorder recorder = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct workers *leaders = workers_new("leaders", COMMIT_LEADERS, COMMIT_LEADERS, NULL);
+    struct commit_queue *queue = commit_queue_new(record, &recorder);
+    struct posted posted[2] = {0};
+
+    commit_queue_lead_on(queue, leaders);
+    post(queue, posted, 1);
+    wait_until_held(&recorder, 1);
+    post(queue, posted + 1, 1);
+    wait_until_held(&recorder, 2);
+    set_open(&recorder);
+    take_posted(posted, 2);
+    workers_free(leaders);
+    commit_queue_free(queue);
+}
+
 static void
 batches_in_turn_are_never_two_at_once(void **state)
 {
@@ -379,6 +518,10 @@ main(void)
         cmocka_unit_test(who_waits_already_sets_out_when_the_batch_before_steps_aside),
         cmocka_unit_test(few_wait_also_for_a_batch_that_has_stepped_aside),
         cmocka_unit_test(batches_in_turn_are_never_two_at_once),
+        cmocka_unit_test(posted_items_share_a_batch_and_their_posters_wait_for_nothing),
+        cmocka_unit_test(one_bad_posted_item_fails_alone),
+        cmocka_unit_test(posted_items_and_those_that_are_waited_for_share_a_batch),
+        cmocka_unit_test(what_is_posted_behind_a_batch_that_hangs_sets_out_although_nobody_else_comes),
         cmocka_unit_test(company_is_waited_for_only_where_there_was_some_lately),
         cmocka_unit_test(one_bad_item_fails_alone),
         cmocka_unit_test(trouble_outside_is_everybodys_and_not_tried_again),

@@ -1,4 +1,4 @@
-/* The hand-off to workers: what a handler still has there, clients that vanish, answers that come too late, a full queue. */
+/* The hand-off to workers and to others: what a handler still has there, clients that vanish, answers that come too late, a full queue. */
 #include "unit/link/http_fixture.h"
 
 #include <pthread.h>
@@ -69,12 +69,47 @@ list(void *context, struct http_exchange *x)
                             arena_format(x->rq.arena, "%s %s", x->on_loop ? "loop" : "worker", values == NULL ? "none" : values));
 }
 
+/* By whom an exchange was left to. */
+static enum error
+tell(void *argument)
+{
+    struct http_exchange *x = argument;
+    char thread[16] = "";
+
+    x->answer.held = &released;
+    x->answer.release = count_release;
+    pthread_getname_np(pthread_self(), thread, sizeof thread);
+    return http_answer_text(x, 200, "text/plain", arena_format(x->rq.arena, "%s|%s|%zu|%s", x->path, x->peer, x->body.len, thread));
+}
+
+static void *
+answer_later(void *argument)
+{
+    struct http_exchange *x = argument;
+
+    pthread_setname_np(pthread_self(), "somebody");
+    sem_post(&begun);
+    wait_for(&let_go);
+    if (x->params[0][0] == 'w' && http_go_on(x, tell, x))
+        return NULL;
+    http_finish(x, x->params[0][0] == 'r' ? fail(&x->rq, ERR_CONFLICT, "refused later") : tell(x));
+    return NULL;
+}
+
+static enum error
+leave(void *context, struct http_exchange *x)
+{
+    pthread_t thread;
+
+    http_leave(x);
+    assert_int_equal(pthread_create(&thread, NULL, answer_later, x), 0);
+    pthread_detach(thread);
+    return ERR_INTERNAL; /* not looked at */
+}
+
 static const struct http_route routes[] = {
-    {"POST", "/wait/{name}", wait_at_gate, ON_WORKER},
-    {"GET", "/quick", quick, ON_WORKER},
-    {"GET", "/loop", quick, ON_LOOP},
-    {"POST", "/maybe/{name}", maybe, ON_LOOP_OR_WORKER},
-    {"GET", "/list/{name}", list, ON_LOOP_OR_WORKER},
+    {"POST", "/leave/{name}", leave, ON_LOOP}, {"POST", "/wait/{name}", wait_at_gate, ON_WORKER},   {"GET", "/quick", quick, ON_WORKER},
+    {"GET", "/loop", quick, ON_LOOP},          {"POST", "/maybe/{name}", maybe, ON_LOOP_OR_WORKER}, {"GET", "/list/{name}", list, ON_LOOP_OR_WORKER},
 };
 
 static int
@@ -283,6 +318,64 @@ work_whose_time_is_over_before_a_worker_is_free_is_not_begun(void **state)
         http_kit_free(working[i]);
 }
 
+static struct http_kit *
+say_leave(const char *name)
+{
+    struct http_kit *client = http_kit_connect(port);
+    char text[200];
+
+    snprintf(text, sizeof text, "POST /leave/%s HTTP/1.1\r\n" HEAD "Content-Length: 4\r\n\r\nbody", name);
+    http_kit_say(client, text);
+    wait_for(&begun);
+    return client;
+}
+
+static void
+expect_left(const char *name, int status, const char *body)
+{
+    struct http_kit *client = say_leave(name), *other = http_kit_connect(port);
+
+    assert_memory_equal(http_kit_get(other, "/loop")->body, "loop", 4);
+    sem_post(&let_go);
+    const struct http_kit_reply *reply = http_kit_reply(client);
+    assert_int_equal(reply->status, status);
+    assert_int_equal(reply->body_len, strlen(body));
+    assert_memory_equal(reply->body, body, reply->body_len);
+    assert_memory_equal(http_kit_get(client, "/loop")->body, "loop", 4);
+    http_kit_free(client);
+    http_kit_free(other);
+}
+
+static void
+what_a_handler_has_left_is_answered_by_whom_it_was_left_to(void **state)
+{
+    expect_left("him", 200, "/leave/him|127.0.0.1|0|somebody");
+}
+
+static void
+what_a_handler_has_left_may_be_refused(void **state)
+{
+    expect_left("refused", 409, "refused later\n");
+}
+
+static void
+what_a_handler_has_left_goes_on_at_a_worker(void **state)
+{
+    expect_left("worker", 200, "/leave/worker|127.0.0.1|0|test");
+}
+
+static void
+what_a_handler_has_left_for_too_long_is_504_and_its_late_answer_is_dropped(void **state)
+{
+    struct http_kit *client = say_leave("him");
+
+    assert_int_equal(http_kit_reply(client)->status, 504);
+    sem_post(&let_go);
+    wait_until(&released, 1);
+    assert_memory_equal(http_kit_get(client, "/loop")->body, "loop", 4);
+    http_kit_free(client);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, start, close_server)
 #define IMPATIENT_TEST(function) cmocka_unit_test_setup_teardown(function, start_impatient, close_server)
 
@@ -299,6 +392,10 @@ main(void)
         TEST(a_client_that_resets_while_its_handler_works_is_survived),
         IMPATIENT_TEST(a_full_queue_is_503_busy),
         IMPATIENT_TEST(work_whose_time_is_over_before_a_worker_is_free_is_not_begun),
+        TEST(what_a_handler_has_left_is_answered_by_whom_it_was_left_to),
+        TEST(what_a_handler_has_left_may_be_refused),
+        TEST(what_a_handler_has_left_goes_on_at_a_worker),
+        IMPATIENT_TEST(what_a_handler_has_left_for_too_long_is_504_and_its_late_answer_is_dropped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
