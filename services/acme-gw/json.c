@@ -2,6 +2,7 @@
 #include "acme.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void
 release(void *json)
@@ -19,15 +20,22 @@ json_parse_object(struct arena *arena, struct bytes text)
     return json_is_object(json) ? json : NULL;
 }
 
+/* Nearly all of them are short. */
 char *
 json_format(struct arena *arena, const json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT);
-    if (text == NULL)
+    char usual[2048];
+    size_t len = json_dumpb(json, usual, sizeof usual, JSON_COMPACT);
+
+    if (len == 0)
         abort(); /* out of memory: what we format is UTF-8 */
-    char *copy = arena_text(arena, text);
-    free(text);
-    return copy;
+    char *text = arena_alloc(arena, len + 1);
+    if (len <= sizeof usual)
+        memcpy(text, usual, len);
+    else
+        (void)json_dumpb(json, text, len, JSON_COMPACT);
+    text[len] = '\0';
+    return text;
 }
 
 const char *

@@ -72,6 +72,14 @@ struct jws_texts {
 };
 /* A body that is nothing but these three, as nearly all are; false for every other. They are parts of the body. */
 bool jws_split(struct bytes body, struct jws_texts *ret_texts);
+/* As the client has written it; NULL: it is not there, or no text. */
+struct jws_header {
+    const char *alg, *nonce, *url, *kid;
+    bool has_nonce, has_kid;
+    const json_t *jwk;
+};
+/* The same of a protected header of alg, nonce, url and kid. */
+bool jws_split_header(struct arena *arena, struct bytes header, struct jws_header *ret_header);
 
 /* ---- jws.c ---- */
 

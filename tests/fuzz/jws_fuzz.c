@@ -20,6 +20,20 @@ compare_with_jansson(struct request *rq, struct bytes body)
         abort();
 }
 
+static void
+compare_header_with_jansson(struct request *rq, struct bytes octets)
+{
+    struct jws_header header;
+
+    if (!jws_split_header(rq->arena, octets, &header))
+        return;
+    const json_t *object = json_parse_object(rq->arena, octets);
+    if (object == NULL || json_object_size(object) != 4 || strcmp(header.alg, json_text(object, "alg")) != 0 ||
+        strcmp(header.nonce, json_text(object, "nonce")) != 0 || strcmp(header.url, json_text(object, "url")) != 0 ||
+        strcmp(header.kid, json_text(object, "kid")) != 0)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
@@ -32,6 +46,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > ACME_BODY_MAX)
         return 0;
     compare_with_jansson(rq, BYTES(data, size));
+    compare_header_with_jansson(rq, BYTES(data, size));
     if (jws_parse(rq, BYTES(data, size), &jws) != OK)
         return 0;
     if ((jws.kid == NULL) == (jws.jwk == NULL) || jws.url == NULL || jws.algorithm < JWS_RS256 || jws.algorithm > JWS_ML_DSA_87)
