@@ -222,7 +222,7 @@ open_session(const struct intune *c, struct session *ret_session)
 
     if (copy_session(c->scep->intune, c->rq->arena, whose(c), ret_session))
         return OK;
-    enum error error = outside_secret(c->rq, about->intune_secret_file, &secret);
+    enum error error = outside_secret(c->scep, c->rq, about->intune_secret_file, &secret);
     if (error == OK)
         error = get_token(c, secret, GRAPH_SCOPE, &graph_token, &seconds);
     if (error == OK)

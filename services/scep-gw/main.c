@@ -25,6 +25,8 @@ static const struct setting settings[] = {
     SETTING_NUMBER(struct scep_config, loops, "SIGNET_SCEP_LOOPS", "1", 1, 64, "event loops"),
     SETTING_TEXT(struct scep_config, http_ca_file, "SIGNET_SCEP_HTTP_CA_FILE", "",
                  "PEM file that webhooks and Intune are checked with; empty: the system's"),
+    SETTING_TEXT(struct scep_config, secrets, "SIGNET_SCEP_SECRETS", "/etc/signet/scep-secrets",
+                 "directory of the files that profiles may name as secrets of webhooks and Intune"),
     SETTING_NUMBER(struct scep_config, keep_days, "SIGNET_SCEP_KEEP_DAYS", "30", 1, 3650, "days until it is forgotten what a device has asked for"),
     SETTING_NUMBER(struct scep_config, workers, "SIGNET_SCEP_WORKERS", "128", 1, 1024, "requests worked on at once"),
 };

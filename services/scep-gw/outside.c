@@ -2,6 +2,7 @@
  * Calls to services that an operator has named in a profile: a webhook, Intune. JSON goes out and comes back; nothing is followed, no proxy is used,
  * and an answer is bounded in size and time.
  */
+#include <assert.h>
 #include <netdb.h>
 #include <string.h>
 
@@ -122,8 +123,15 @@ outside_text(struct arena *arena, json_t *take)
     return kept;
 }
 
+bool
+outside_secret_is_named(const char *file)
+{
+    return text_is_empty(file) ||
+           (file[0] != '.' && strspn(file, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == strlen(file));
+}
+
 enum error
-outside_secret(struct request *rq, const char *file, const char **ret_secret)
+outside_secret(const struct scep *scep, struct request *rq, const char *file, const char **ret_secret)
 {
     AUTO_STRUCT(secret, secret) = NULL;
 
@@ -131,7 +139,8 @@ outside_secret(struct request *rq, const char *file, const char **ret_secret)
         *ret_secret = "";
         return OK;
     }
-    enum error error = config_read_secret(rq, file, &secret);
+    assert(outside_secret_is_named(file)); /* profile_check */
+    enum error error = config_read_secret(rq, arena_format(rq->arena, "%s/%s", scep->config.secrets, file), &secret);
     if (error != OK) {
         struct failure why = rq->failure;
         failure_clear(rq);

@@ -80,6 +80,10 @@ is_url(const char *text)
 static enum error
 check_outside(struct request *rq, const Pb__ScepProfile *about, enum authorization authorization)
 {
+    if (!outside_secret_is_named(about->webhook_secret_file) || !outside_secret_is_named(about->intune_secret_file))
+        return fail(rq, ERR_BAD_REQUEST,
+                    "webhook_secret_file and intune_secret_file: the name of a file in the gateway's SIGNET_SCEP_SECRETS, without a "
+                    "directory");
     if (authorization == BY_WEBHOOK && !is_url(about->webhook_url))
         return fail(rq, ERR_BAD_REQUEST, "webhook_url: a URL is needed");
     if (authorization != BY_INTUNE && about->intune_revocation_minutes > 0)

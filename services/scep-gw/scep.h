@@ -45,7 +45,7 @@
 struct scep_config {
     const char *listen, *tls_listen, *tls_cert_file, *tls_key_file;
     int loops, workers, keep_days;
-    const char *http_ca_file, *proxy_networks;
+    const char *http_ca_file, *proxy_networks, *secrets;
     struct request_limit_config limit;
 };
 
@@ -323,8 +323,10 @@ enum error outside_post(struct scep *scep, struct request *rq, const char *url, 
                         struct outside_answer *ret_answer) MUST_CHECK;
 /* The JSON as text in the arena; takes it. */
 const char *outside_text(struct arena *arena, json_t *take);
-/* The text of a secret file, in the request's arena; "" when no file is named. */
-enum error outside_secret(struct request *rq, const char *file, const char **ret_secret) MUST_CHECK;
+/* Profiles name files of SIGNET_SCEP_SECRETS and no others: who may write profiles says where a secret is sent, too. */
+bool outside_secret_is_named(const char *file);
+/* The text of such a file, in the request's arena; "" when no file is named. */
+enum error outside_secret(const struct scep *scep, struct request *rq, const char *file, const char **ret_secret) MUST_CHECK;
 
 /* webhook.c, intune_session.c, intune.c, intune_revocation.c */
 enum error webhook_ask(struct conversation *c, const struct csr *csr) MUST_CHECK;

@@ -34,7 +34,7 @@ webhook_ask(struct conversation *c, const struct csr *csr)
     const char *secret, *headers[3] = {"Content-Type: application/json"};
     struct outside_answer answer;
 
-    enum error error = outside_secret(c->rq, c->profile->about->webhook_secret_file, &secret);
+    enum error error = outside_secret(c->scep, c->rq, c->profile->about->webhook_secret_file, &secret);
     if (error != OK)
         return error;
     if (secret[0] != '\0')

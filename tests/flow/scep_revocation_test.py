@@ -14,11 +14,12 @@ import intune as fake  # noqa: E402
 
 
 def make_profile(stack, service, name, *options):
-    secret = stack.directory / "pull.secret"
+    secret = stack.run_directory / "scep-secrets" / "pull.secret"
+    secret.parent.mkdir(exist_ok=True)
     secret.write_text(fake.SECRET)
     secret.chmod(0o600)
     stack.signetctl("profile", "create", name, "--kind", "scep", "--issuer", "demo-issuing", "--template", "Device-Certificate", "--authorization", "intune",
-                    "--intune-tenant", fake.TENANT, "--intune-application", fake.APPLICATION, "--intune-secret-file", str(secret),
+                    "--intune-tenant", fake.TENANT, "--intune-application", fake.APPLICATION, "--intune-secret-file", secret.name,
                     "--intune-login-url", service.url, "--intune-graph-url", service.url, *options)
 
 

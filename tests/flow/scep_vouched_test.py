@@ -21,10 +21,11 @@ def make_profile(stack, name, *options):
 
 
 def secret(stack, name, text):
-    path = stack.directory / name
+    path = stack.run_directory / "scep-secrets" / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     path.chmod(0o600)
-    return str(path)
+    return name
 
 
 @pytest.fixture(scope="module")

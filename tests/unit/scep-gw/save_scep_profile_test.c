@@ -99,7 +99,7 @@ refuses_each_field_that_is_wrong_by_its_name(void **state)
 {
     static const char *const long_network[] = {"10.0.0.0/33"};
 
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 15; i++) {
         struct fixture *fixture = *state;
         Pb__ScepProfile profile = good_profile("phones");
         const char *field = NULL;
@@ -128,6 +128,12 @@ refuses_each_field_that_is_wrong_by_its_name(void **state)
             field = "intune_tenant", profile.authorization = "intune", profile.intune_tenant = "contoso";
         if (i == 11)
             field = "renewal_window_days", profile.renewal_window_days = 100000;
+        if (i == 12)
+            field = "webhook_secret_file", profile.webhook_secret_file = "/etc/hostname";
+        if (i == 13)
+            field = "webhook_secret_file", profile.webhook_secret_file = "..";
+        if (i == 14)
+            field = "webhook_secret_file and intune_secret_file", profile.intune_secret_file = "keys/bus";
         assert_int_equal(save(fixture, &profile, true, &changed), ERR_BAD_REQUEST);
         assert_true(text_starts_with(fixture->rq->failure.message, field));
     }
@@ -154,7 +160,7 @@ intune_profile(uint32_t minutes)
     profile.authorization = "intune";
     profile.intune_tenant = "contoso.example";
     profile.intune_application = "app";
-    profile.intune_secret_file = "/dev/null";
+    profile.intune_secret_file = "intune.secret";
     profile.intune_revocation_minutes = minutes;
     return profile;
 }
