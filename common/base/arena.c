@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define WITH_ASAN 1
 #elif defined(__has_feature)
@@ -49,6 +51,7 @@ struct arena {
     struct block *outsized;
     struct deferred *deferred;
     size_t next_size;
+    bool secret;
 };
 
 struct arena *
@@ -76,15 +79,36 @@ block_new(size_t size, struct block *older)
     return block;
 }
 
+/* Poisoned, too, are the red zones between pieces. */
 static void
-free_blocks(struct block *newest)
+forget_block(const struct arena *arena, struct block *block)
+{
+    ASAN_UNPOISON_MEMORY_REGION(block->data, block->size);
+    if (arena->secret)
+        wipe(block->data, block->used);
+}
+
+static void
+free_blocks(const struct arena *arena, struct block *newest)
 {
     while (newest != NULL) {
         struct block *block = newest;
         newest = block->older;
-        ASAN_UNPOISON_MEMORY_REGION(block->data, block->size);
+        forget_block(arena, block);
         free(block);
     }
+}
+
+void
+arena_keep_secret(struct arena *arena)
+{
+    arena->secret = true;
+}
+
+bool
+arena_is_secret(const struct arena *arena)
+{
+    return arena->secret;
 }
 
 static void
@@ -103,8 +127,8 @@ arena_free(struct arena *arena)
     if (arena == NULL)
         return;
     run_deferred(arena);
-    free_blocks(arena->outsized);
-    free_blocks(arena->newest);
+    free_blocks(arena, arena->outsized);
+    free_blocks(arena, arena->newest);
     free(arena);
 }
 
@@ -112,14 +136,16 @@ void
 arena_reset(struct arena *arena)
 {
     run_deferred(arena);
-    free_blocks(arena->outsized);
+    free_blocks(arena, arena->outsized);
     arena->outsized = NULL;
     if (arena->newest == NULL)
         return;
     /* The newest is the largest: who needs as much again the next time finds it all in one block. */
-    free_blocks(arena->newest->older);
+    free_blocks(arena, arena->newest->older);
     arena->newest->older = NULL;
+    forget_block(arena, arena->newest);
     arena->newest->used = 0;
+    arena->secret = false;
     ASAN_POISON_MEMORY_REGION(arena->newest->data, arena->newest->size);
 }
 

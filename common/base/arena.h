@@ -11,6 +11,7 @@
 #define SIGNET_BASE_ARENA_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/auto.h"
@@ -23,6 +24,10 @@ DEFINE_AUTO_STRUCT(arena, arena_free);
 
 /* Forgets everything but keeps its largest block, at most 64 KiB, for loops. */
 void arena_reset(struct arena *arena);
+
+/* Keys pass through it: everything in it, before and after this, is wiped before its memory is given back. */
+void arena_keep_secret(struct arena *arena);
+bool arena_is_secret(const struct arena *arena);
 
 void *arena_alloc(struct arena *arena, size_t size);
 /* Aborts when count * size overflows. */

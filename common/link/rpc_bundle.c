@@ -69,6 +69,14 @@ rpc_bundle_answer(struct rpc_bundle *bundle, size_t call, struct bytes body)
 }
 
 void
+rpc_bundle_keep_secret(struct rpc_bundle *bundle)
+{
+    AUTO_LOCK(&bundle->mutex);
+
+    arena_keep_secret(bundle->arena);
+}
+
+void
 rpc_bundle_refuse(struct rpc_bundle *bundle, size_t call, enum error error, const struct failure *failure)
 {
     AUTO_LOCK(&bundle->mutex);

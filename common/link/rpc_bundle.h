@@ -16,6 +16,8 @@ struct rpc_bundle *rpc_bundle_open(struct bytes body);
 size_t rpc_bundle_count(const struct rpc_bundle *bundle);
 const Pb__Call *rpc_bundle_call(const struct rpc_bundle *bundle, size_t call);
 void rpc_bundle_answer(struct rpc_bundle *bundle, size_t call, struct bytes body);
+/* Keys pass through an answer: what is kept of all of them is wiped. */
+void rpc_bundle_keep_secret(struct rpc_bundle *bundle);
 void rpc_bundle_refuse(struct rpc_bundle *bundle, size_t call, enum error error, const struct failure *failure);
 /* One call has come to its end. True: it was the last, and this is what to send before rpc_bundle_close. */
 bool rpc_bundle_end_call(struct rpc_bundle *bundle, struct bytes *ret_body);

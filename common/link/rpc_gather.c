@@ -98,6 +98,8 @@ fill(struct request *rq, const struct gathered *call, Pb__Call *ret_call)
     int left_ms = call->rq->deadline_ms == 0 ? RPC_DEADLINE_MS : request_time_left_ms(call->rq, RPC_DEADLINE_MOST_MS);
     int64_t deadline_ms = clock_monotonic_ms() + left_ms;
 
+    if (arena_is_secret(call->rq->arena))
+        arena_keep_secret(rq->arena);
     pb__call__init(ret_call);
     ret_call->traceparent = request_traceparent(call->rq);
     ret_call->deadline_ms = (uint32_t)left_ms;

@@ -126,6 +126,8 @@ exchange(struct call *call, const ProtobufCMessage **ret_reply)
         status = ask(call, (int)(left_ms < RPC_DEADLINE_MOST_MS ? left_ms : RPC_DEADLINE_MOST_MS), &answer);
         if (status == NATS_OK) {
             enum error error = read_answer(call, answer, ret_reply);
+            if (arena_is_secret(rq->arena)) /* the copy that nats.c has made for us, too */
+                wipe((void *)(uintptr_t)natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer));
             bus_bin_take(bus_bin(call->bus), TAKE(answer));
             return error;
         }

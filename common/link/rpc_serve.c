@@ -122,6 +122,8 @@ rpc_incoming_answer(void *context, enum error error, const ProtobufCMessage *rep
         error = fail(rq, ERR_TOO_LARGE, "the answer is larger than %d bytes; ask for less", RPC_BODY_MAX);
     }
     incoming->result = error;
+    if (incoming->bundle != NULL && arena_is_secret(rq->arena))
+        rpc_bundle_keep_secret(incoming->bundle);
     if (incoming->bundle != NULL && error == OK) {
         rpc_bundle_answer(incoming->bundle, incoming->part, body);
         return;

@@ -149,6 +149,7 @@ envelope_open(struct scep *scep, struct request *rq, const struct profile *profi
     const Pb__OpenScepEnvelopeReply *reply;
     struct bytes der;
 
+    arena_keep_secret(rq->arena);
     const char *fault = !ber_to_der(rq->arena, envelope, &der) ? "it is not BER" : cms_read_enveloped(rq->arena, der, enveloped);
     if (fault != NULL)
         return refuse(rq, ERR_BAD_REQUEST, FAIL_BAD_MESSAGE_CHECK, "envelope", "the envelope cannot be read: %s", fault);

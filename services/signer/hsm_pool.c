@@ -322,6 +322,8 @@ hsm_pool_call(struct hsm_pool *pool, struct request *rq, const struct hsm_call *
             unlucky++;
         } else if (hsm_pool_receive(pool, worker, call, &answer)) {
             memcpy(ret_answer, &answer, hsm_answer_size(&answer));
+            if (call->operation == HSM_DECRYPT)
+                wipe(&answer, sizeof answer);
             return OK;
         } else {
             failed++;

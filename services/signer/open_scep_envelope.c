@@ -44,6 +44,7 @@ open_scep_envelope(struct signer *signer, struct request *rq, const Pb__OpenScep
     size_t len = key_length(request->cipher);
     const struct delegate *ra;
 
+    arena_keep_secret(rq->arena);
     if (len == 0)
         return fail(rq, ERR_BAD_REQUEST, "the cipher is not known");
     if (encrypted_key.len == 0 || encrypted_key.len > HSM_DATA_MAX)

@@ -166,6 +166,26 @@ memory_past_a_piece_and_after_a_reset_is_poisoned(void **state)
 }
 #endif
 
+#if !defined(__SANITIZE_ADDRESS__)
+/* A reset keeps the memory, so that what is left in it can be looked at. */
+static void
+what_is_secret_is_wiped(void **state)
+{
+    AUTO_STRUCT(arena, arena) = arena_new();
+
+    for (int secret = 0; secret < 2; secret++) {
+        uint8_t *piece = arena_alloc(arena, 32);
+        memset(piece, 0xaa, 32);
+        if (secret)
+            arena_keep_secret(arena);
+        assert_int_equal(arena_is_secret(arena), secret);
+        arena_reset(arena);
+        assert_int_equal(is_zero(piece, 32), secret);
+        assert_false(arena_is_secret(arena));
+    }
+}
+#endif
+
 int
 main(void)
 {
@@ -177,6 +197,9 @@ main(void)
         cmocka_unit_test(texts_are_copied_and_formatted),
         cmocka_unit_test(deferred_calls_run_newest_first_on_reset_and_on_free),
         cmocka_unit_test(sizes_that_overflow_abort),
+#if !defined(__SANITIZE_ADDRESS__)
+        cmocka_unit_test(what_is_secret_is_wiped),
+#endif
 #if defined(__SANITIZE_ADDRESS__)
         cmocka_unit_test(memory_past_a_piece_and_after_a_reset_is_poisoned),
 #endif
