@@ -30,7 +30,7 @@ delete_acme_limits(struct acme *acme, struct request *rq, const Pb__DeleteAcmeLi
     struct configuration_change change = {.what = "acme limits", .name = input->name, .by = input->operator_};
 
     request_note(rq, "limits", "%.40s", input->name);
-    if (text_equal(input->name, default_policy))
-        return fail(rq, ERR_BAD_REQUEST, "the limits \"%s\" stay: they are those of new policies; they can be changed", default_policy);
+    if (text_equal(input->name, DEFAULT_POLICY))
+        return fail(rq, ERR_BAD_REQUEST, "the limits \"%s\" stay: they are those of new policies; they can be changed", DEFAULT_POLICY);
     return configuration_write(acme->outbox, acme->db, rq, remove_limits, &(struct removal){acme, input->name}, &change);
 }

@@ -30,8 +30,8 @@ delete_acme_policy(struct acme *acme, struct request *rq, const Pb__DeleteAcmePo
     struct configuration_change change = {.what = "acme policy", .name = input->name, .by = input->operator_};
 
     request_note(rq, "policy", "%s", input->name);
-    if (text_equal(input->name, default_policy))
+    if (text_equal(input->name, DEFAULT_POLICY))
         return fail(rq, ERR_BAD_REQUEST, "the policy \"%s\" stays: it is what / and /acme/directory offer; it can be changed and disabled",
-                    default_policy);
+                    DEFAULT_POLICY);
     return configuration_write(acme->outbox, acme->db, rq, remove_policy, &(struct removal){acme, input->name}, &change);
 }

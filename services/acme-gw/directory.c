@@ -50,7 +50,7 @@ meta(struct acme *acme, struct arena *arena, const struct policy *policy)
 char *
 policy_url(struct acme *acme, struct arena *arena, const char *policy_name, const char *path)
 {
-    if (text_equal(policy_name, default_policy))
+    if (text_equal(policy_name, DEFAULT_POLICY))
         return arena_format(arena, "%s/acme/%s", acme->base_url, path);
     return arena_format(arena, "%s/acme/%s/%s", acme->base_url, policy_name, path);
 }
@@ -67,13 +67,13 @@ directory_of_policy(struct acme *acme, struct arena *arena, const struct policy 
 {
     AUTO(json_t, object) = json_object();
 
-    put_url(object, "newNonce", policy_url(acme, arena, default_policy, "new-nonce"));
+    put_url(object, "newNonce", policy_url(acme, arena, DEFAULT_POLICY, "new-nonce"));
     put_url(object, "newAccount", policy_url(acme, arena, policy->name, "new-account"));
     put_url(object, "newOrder", policy_url(acme, arena, policy->name, "new-order"));
-    put_url(object, "revokeCert", policy_url(acme, arena, default_policy, "revoke-cert"));
-    put_url(object, "keyChange", policy_url(acme, arena, default_policy, "key-change"));
+    put_url(object, "revokeCert", policy_url(acme, arena, DEFAULT_POLICY, "revoke-cert"));
+    put_url(object, "keyChange", policy_url(acme, arena, DEFAULT_POLICY, "key-change"));
     put_url(object, "newAuthz", policy_url(acme, arena, policy->name, "new-authz"));
-    put_url(object, "renewalInfo", policy_url(acme, arena, default_policy, "renewal-info"));
+    put_url(object, "renewalInfo", policy_url(acme, arena, DEFAULT_POLICY, "renewal-info"));
     (void)json_object_set_new(object, "meta", meta(acme, arena, policy));
     return bytes_of_text(json_format(arena, object));
 }

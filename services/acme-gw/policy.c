@@ -14,8 +14,6 @@
 #define POLICY_PAUSE_MS 30000
 #define POLICY_DEADLINE_MS 10000
 
-const char default_policy[] = "default";
-
 static const char *const eab_rules[] = {[EAB_NONE] = "none", [EAB_OPTIONAL] = "optional", [EAB_REQUIRED] = "required"};
 
 const char *
@@ -129,7 +127,7 @@ policy_check_client(struct http_exchange *x, const struct policy *policy)
 static const char *
 name_in_path(const struct http_exchange *x)
 {
-    return text_starts_with(x->route->path, "/acme/{policy}/") ? x->params[0] : default_policy;
+    return text_starts_with(x->route->path, "/acme/{policy}/") ? x->params[0] : DEFAULT_POLICY;
 }
 
 enum error
@@ -186,5 +184,5 @@ policy_check_preapproved(struct request *rq, const struct policy *policy, const 
 const char *
 policy_channel(struct arena *arena, const char *name)
 {
-    return text_equal(name, default_policy) ? "acme" : arena_format(arena, "acme/%s", name);
+    return text_equal(name, DEFAULT_POLICY) ? "acme" : arena_format(arena, "acme/%s", name);
 }

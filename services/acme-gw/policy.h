@@ -66,7 +66,7 @@ struct policies {
     size_t count;
 };
 
-extern const char default_policy[];
+#define DEFAULT_POLICY "default"
 
 /* Reads them all; nothing changes when that fails. */
 enum error policies_reload(struct acme *acme, struct request *rq) MUST_CHECK;

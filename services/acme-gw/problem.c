@@ -206,7 +206,7 @@ limits_url(struct acme *acme, const struct http_exchange *x)
 
     if (policy == NULL && x->route != NULL && text_starts_with(x->route->path, "/acme/{policy}/"))
         policy = x->params[0];
-    if (policy == NULL || text_equal(policy, default_policy))
+    if (policy == NULL || text_equal(policy, DEFAULT_POLICY))
         return arena_format(x->rq.arena, "%s/acme/limits", acme->base_url);
     return arena_format(x->rq.arena, "%s/acme/%s/limits", acme->base_url, policy);
 }

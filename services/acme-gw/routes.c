@@ -48,7 +48,7 @@ link_index(struct acme *acme, struct http_exchange *x)
 {
     const struct signed_request *checked = x->kept;
     bool is_of_policy = x->answer.status < 400 && x->route != NULL && text_starts_with(x->route->path, "/acme/{policy}/");
-    const char *policy = checked != NULL && checked->account != NULL ? checked->account->policy : is_of_policy ? x->params[0] : default_policy;
+    const char *policy = checked != NULL && checked->account != NULL ? checked->account->policy : is_of_policy ? x->params[0] : DEFAULT_POLICY;
 
     http_header_out(x, "Link", "<%s>;rel=\"index\"", policy_url(acme, x->rq.arena, policy, "directory"));
 }

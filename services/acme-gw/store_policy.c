@@ -118,7 +118,7 @@ take_profiles(const struct acme *acme, struct request *rq, const Pb__AcmePolicy 
 {
     struct profile *own = NULL;
 
-    if (row->n_profiles == 0 && text_equal(row->name, default_policy)) {
+    if (row->n_profiles == 0 && text_equal(row->name, DEFAULT_POLICY)) {
         policy->profiles = acme->profiles;
         policy->profile_count = acme->profile_count;
     } else if (profiles_parse(rq, "profiles", (char *const *)row->profiles, row->n_profiles, &own) == OK) {
@@ -244,7 +244,7 @@ store_write_policy(struct acme *acme, struct request *rq, const Pb__AcmePolicy *
                  DB_TEXT(policy->template_), DB_TEXT(policy->issuer), DB_INT(policy->validity_days), TEXTS(preapproved_names), TEXTS(challenge_types),
                  TEXTS(client_networks), TEXTS(allowed_networks), TEXTS(denied_networks), DB_TEXT(or_setting(policy->eab, eab_rule_name(EAB_NONE))),
                  DB_BOOL(policy->caa), DB_INT(policy->orders_per_account), DB_INT(policy->certificates_per_account), DB_INT(policy->identifiers_max),
-                 DB_TEXT(or_setting(policy->limits, default_policy)), DB_BOOL(policy->subdomain_auth), TEXTS(identifier_types),
+                 DB_TEXT(or_setting(policy->limits, DEFAULT_POLICY)), DB_BOOL(policy->subdomain_auth), TEXTS(identifier_types),
                  DB_TEXT(policy->apple_roots), DB_TEXT(policy->step_roots), DB_TEXT(policy->tpm_roots), TEXTS(profiles),
                  DB_INT(policy->star_max_duration_s), DB_INT(policy->star_min_lifetime_s), DB_BOOL(policy->star_certificate_get));
     if (error == ERR_CONFLICT) {

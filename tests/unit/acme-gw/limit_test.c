@@ -215,7 +215,7 @@ order_of_mine(struct request *rq, const struct identifier *name, const char *rep
                           .account_id = strrchr(me.kid, '/') + 1,
                           .names = name,
                           .name_count = 1,
-                          .policy = default_policy,
+                          .policy = DEFAULT_POLICY,
                           .owner = "",
                           .principal = "",
                           .client_address = "",
@@ -229,7 +229,7 @@ insert_order(struct request *rq, const char *replaces)
     struct order order = order_of_mine(rq, &a_name, replaces);
     const struct policy *policy;
 
-    assert_int_equal(policy_load(&gateway, rq, default_policy, &policy), OK);
+    assert_int_equal(policy_load(&gateway, rq, DEFAULT_POLICY, &policy), OK);
     struct challenge challenge = new_challenge(&gateway, rq->arena, policy, &a_name, false, new_id(rq->arena));
     return limit_insert_order(&gateway, rq, policy, &challenge, &order);
 }
@@ -254,7 +254,7 @@ orders_of_one_batch_share_what_is_left(void **state)
     postgres_kit_run(postgres, "INSERT INTO acme.limit_state (key, tat, period) VALUES ('default r s', now() + interval '100 s', '400 s')");
     postgres_kit_run(postgres, arena_format(rq->arena, "INSERT INTO acme.failing_name VALUES ('%s', 'dns:paused.example', 9, now(), now(), now())",
                                             strrchr(me.kid, '/') + 1));
-    assert_int_equal(policy_load(&gateway, rq, default_policy, &policy), OK);
+    assert_int_equal(policy_load(&gateway, rq, DEFAULT_POLICY, &policy), OK);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         orders[i] = order_of_mine(rq, &names[i], NULL);
         challenges[i] = new_challenge(&gateway, rq->arena, policy, &names[i], false, new_id(rq->arena));

@@ -35,7 +35,7 @@ static void
 nothing_can_be_changed_or_removed(void **state)
 {
     static const char *const statements[] = {"UPDATE inventory.certificate SET owner = 'me'", "DELETE FROM inventory.certificate",
-                                             "UPDATE inventory.revocation SET reason = 0", "DELETE FROM inventory.revocation",
+                                             "UPDATE inventory.revocation SET revoked_at = now()", "DELETE FROM inventory.revocation",
                                              "TRUNCATE inventory.certificate_name"};
     struct fixture *fixture = *state;
 

@@ -81,7 +81,7 @@ new_hearer(struct request *rq)
 }
 
 static void
-follow(struct bus *bus, struct request *rq, const char *durable, int batch, struct hearer *hearer)
+begin_to_follow(struct bus *bus, struct request *rq, const char *durable, int batch, struct hearer *hearer)
 {
     struct events_follower follower = {.durable = durable,
                                        .subject = SUBJECT,
@@ -90,9 +90,15 @@ follow(struct bus *bus, struct request *rq, const char *durable, int batch, stru
                                        .context = hearer,
                                        .batch = batch,
                                        .missed = durable == NULL ? miss : NULL};
+    assert_int_equal(events_follow(bus, rq, &follower), OK);
+}
+
+static void
+follow(struct bus *bus, struct request *rq, const char *durable, int batch, struct hearer *hearer)
+{
     if (durable != NULL)
         assert_int_equal(events_ensure_consumer(bus, rq, durable, SUBJECT), OK);
-    assert_int_equal(events_follow(bus, rq, &follower), OK);
+    begin_to_follow(bus, rq, durable, batch, hearer);
 }
 
 static void
@@ -353,27 +359,30 @@ durable_follower_survives_the_loss_of_consumer_and_stream(void **state)
         assert_int_equal(js_DeleteConsumer(js, EVENTS_STREAM, "inventory-j", NULL, NULL), NATS_OK);
     }
     publish(fixture->bus, "without-consumer");
+    assert_int_equal(events_ensure_consumer(fixture->bus, fixture->rq, "inventory-j", SUBJECT), OK); /* an operator's signetctl migrate */
     WAIT_FOR(has_heard(hearer, "without-consumer"));
     delete_stream(fixture->bus);
     clock_sleep_ms(100);
     assert_int_equal(events_ensure_streams(fixture->bus, fixture->rq), OK);
+    assert_int_equal(events_ensure_consumer(fixture->bus, fixture->rq, "inventory-j", SUBJECT), OK);
     publish(fixture->bus, "new-stream");
     WAIT_FOR(has_heard(hearer, "new-stream"));
 }
 
 static void
-a_follower_waits_for_server_and_stream(void **state)
+a_follower_waits_for_server_stream_and_consumer(void **state)
 {
     struct fixture *fixture = *state;
     struct hearer *hearer = new_hearer(fixture->rq);
     delete_stream(fixture->bus);
     nats_kit_kill(nats);
     struct bus *early = open_bus(fixture->rq, "early", nats_kit_url(nats));
-    follow(early, fixture->rq, "inventory-k", 10, hearer);
+    begin_to_follow(early, fixture->rq, "inventory-k", 10, hearer);
     assert_int_equal(events_lag(early), -1);
     nats_kit_start_again(nats);
     WAIT_FOR(bus_is_ready(early));
     WAIT_FOR(stream_is_there(early));
+    assert_int_equal(events_ensure_consumer(early, fixture->rq, "inventory-k", SUBJECT), OK);
     publish(early, "at-last");
     WAIT_FOR(has_heard(hearer, "at-last"));
     bus_close(early, 2000);
@@ -459,7 +468,7 @@ main(void)
         CASE(hears_other_subjects_not_at_all),
         CASE(durable_follower_survives_a_restart_of_the_server),
         CASE(durable_follower_survives_the_loss_of_consumer_and_stream),
-        CASE(a_follower_waits_for_server_and_stream),
+        CASE(a_follower_waits_for_server_stream_and_consumer),
         CASE(every_live_follower_hears_every_event),
         CASE(live_follower_is_told_what_it_may_have_missed),
         CASE(making_the_stream_twice_is_no_error),

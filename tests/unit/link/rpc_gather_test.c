@@ -41,6 +41,12 @@ revoke(void *context, struct request *rq, const Pb__RevokeRequest *input, Pb__Re
 }
 
 static enum error
+withdraw(void *context, struct request *rq, const Pb__WithdrawRequest *input, Pb__WithdrawReply *ret_reply)
+{
+    return OK;
+}
+
+static enum error
 explain(void *context, struct request *rq, const Pb__ExplainRequest *input, Pb__ExplainReply *ret_reply)
 {
     return OK;
@@ -60,6 +66,7 @@ list_pending(void *context, struct request *rq, const Pb__ListPendingRequest *in
 
 RPC_HANDLER(Ra, Enroll, enroll)
 RPC_HANDLER(Ra, Revoke, revoke)
+RPC_HANDLER(Ra, Withdraw, withdraw)
 RPC_HANDLER(Ra, Explain, explain)
 RPC_HANDLER(Ra, Approve, approve)
 RPC_HANDLER(Ra, ListPending, list_pending)

@@ -42,6 +42,12 @@ revoke(void *context, struct request *rq, const Pb__RevokeRequest *input, Pb__Re
 }
 
 static enum error
+withdraw(void *context, struct request *rq, const Pb__WithdrawRequest *input, Pb__WithdrawReply *ret_reply)
+{
+    return OK;
+}
+
+static enum error
 explain(void *context, struct request *rq, const Pb__ExplainRequest *input, Pb__ExplainReply *ret_reply)
 {
     return fail_privately(rq, ERR_UNAVAILABLE, "try again", "the password is hunter2");
@@ -61,6 +67,7 @@ list_pending(void *context, struct request *rq, const Pb__ListPendingRequest *in
 
 RPC_HANDLER(Ra, Enroll, enroll)
 RPC_HANDLER(Ra, Revoke, revoke)
+RPC_HANDLER(Ra, Withdraw, withdraw)
 RPC_HANDLER(Ra, Explain, explain)
 RPC_HANDLER(Ra, Approve, approve)
 RPC_HANDLER(Ra, ListPending, list_pending)

@@ -199,7 +199,7 @@ role_can_neither_change_nor_remove_what_is_written(void **state)
         "DELETE FROM ra.certificate",
         "UPDATE ra.certificate SET owner = 'me'",
         "DELETE FROM ra.revocation",
-        "UPDATE ra.revocation SET reason = 0",
+        "UPDATE ra.revocation SET revoked_at = now()",
         "DELETE FROM ra.intent",
         "UPDATE ra.intent SET intent = csr",
         "DELETE FROM ra.blocked_key",
