@@ -140,8 +140,10 @@ take_back(struct acme *acme, struct request *rq, struct order *order)
     request_note(rq, "taken_back", "%s", why);
     if (!error && issued)
         error = enroll_order(acme, rq, order, RA_DEADLINE_MS, &reply);
-    else if (!error)
-        error = refuse(rq, ERR_DENIED, "unauthorized", "%s", why);
+    if (!error && !issued) {
+        (void)refuse(rq, ERR_DENIED, "unauthorized", "%s", why);
+        error = ERR_DENIED;
+    }
     return write_down(acme, rq, error, reply, order);
 }
 

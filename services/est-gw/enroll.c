@@ -154,7 +154,7 @@ end_waiting(struct est *est, struct request *rq, const struct delivery *delivery
     if (error)
         return error;
     rq->failure = why;
-    return why.kind;
+    return ERR_DENIED;
 }
 
 enum error

@@ -44,7 +44,7 @@ enum error
 withdraw(struct ra *ra, struct request *rq, const Pb__WithdrawRequest *request, Pb__WithdrawReply *ret_reply)
 {
     struct intent intent;
-    bool found;
+    bool found = false;
     enum error error = check_request(rq, request);
 
     if (!error)

@@ -340,7 +340,7 @@ store_list_predecessors(struct signer *signer, struct request *rq, const char *n
         "list_predecessors", "WITH RECURSIVE before AS (SELECT a.* FROM ca.authority a WHERE successor = $1"
                              " UNION SELECT a.* FROM ca.authority a JOIN before b ON a.successor = b.name)"
                              " SELECT " AUTHORITY_COLUMNS " FROM before AS authority WHERE certificate IS NOT NULL AND revoked_at IS NULL AND name "
-                                                          "<> $1 ORDER BY not_after DESC LIMIT " PREDECESSORS_MAX};
+                             "<> $1 ORDER BY not_after DESC LIMIT " PREDECESSORS_MAX};
     struct db_rows *found;
 
     enum error error = DB_QUERY(signer->db, rq, &list_predecessors, &found, DB_TEXT(name));

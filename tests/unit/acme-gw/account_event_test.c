@@ -22,7 +22,7 @@ static size_t
 events(void)
 {
     char *count = postgres_kit_ask(postgres, "SELECT count(*) FROM acme.outbox WHERE subject = 'signet.event.account.changed'");
-    size_t number = (size_t)atoi(count);
+    size_t number = strtoul(count, NULL, 10);
 
     free(count);
     return number;

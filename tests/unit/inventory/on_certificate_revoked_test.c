@@ -49,7 +49,7 @@ the_reason_that_counts_does_not_depend_on_the_order(void **state)
         int one, other, counts;
     } cases[] = {{4, 1, 1}, {6, 1, 1}, {6, 0, 0}, {6, 9, 9}};
 
-    for (uint8_t i = 0; i < COUNT_OF(cases); i++) {
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
         uint8_t separately = (uint8_t)(2 * i + 1), together = (uint8_t)(2 * i + 2);
         for (int turned = 0; turned < 2; turned++) {
             HEAR(fixture, on_certificate_issued, issued(fixture->rq, separately, "a.example"), issued(fixture->rq, together, "b.example"));
