@@ -36,7 +36,8 @@ typedef enum error configuration_writer(struct db *db, struct request *rq, void 
 enum error configuration_write(struct outbox *outbox, struct db *db, struct request *rq, configuration_writer *write, void *context,
                                struct configuration_change *change) MUST_CHECK;
 
-/* Of two operators at one moment the second is told what the first has changed, and takes nothing back: ERR_CONFLICT. `read` NULL: it was not read. */
+/* Of two operators at one moment the second is told what the first has changed, and takes nothing back: ERR_CONFLICT. NULL: nothing was read before.
+ */
 enum error configuration_check_read(struct request *rq, const struct configuration_change *change, const ProtobufCMessage *read,
                                     const ProtobufCMessage *now) MUST_CHECK;
 
