@@ -47,26 +47,36 @@ static const struct db_statement block_key = {
                  " INSERT INTO ra.blocked_key (spki_sha256, why) VALUES ($1, $2) ON CONFLICT (spki_sha256) DO NOTHING RETURNING 1"
                  ") INSERT INTO audit.record (body) SELECT $3 FROM blocked"};
 
-enum error
-store_revoke(struct ra *ra, struct request *rq, const struct revocation *revocation, const struct revocation_records *records,
-             const struct announcement *announcement, bool *ret_stored)
+/* The row, or its new reason, and the key that is blocked with it, if one is; `step` wants its rows. False: it was so before, or is otherwise now. */
+static enum error
+write_revocation(struct ra *ra, struct request *rq, const struct db_step *step, const struct revocation *revocation,
+                 const struct revocation_records *records, bool *ret_stored)
 {
     struct bytes key = BYTES(revocation->key_sha256, sizeof revocation->key_sha256);
-    struct db_rows *rows = NULL;
     const struct db_step steps[] = {
-        DB_STEP(&insert_revocation, &rows, DB_INT(revocation->expiry_month), DB_BYTES(revocation->serial), DB_TEXT(revocation->issuer),
-                DB_TIME_S(revocation->revoked_at_s), DB_SMALLINT(revocation->reason),
-                revocation->invalidity_s == 0 ? DB_NULL : DB_TIME_S(revocation->invalidity_s), DB_TIME_S(revocation->not_after_s),
-                DB_TEXT(revocation->channel), DB_TEXT(revocation->principal_kind), DB_TEXT(revocation->principal_id), DB_TEXT(revocation->authority),
-                DB_TEXT(records->revoked), DB_TEXT(announcement->event_id), DB_TEXT(announcement->subject), DB_BYTES(announcement->body)),
+        *step,
         DB_STEP(&block_key, NULL, DB_BYTES(key), DB_TEXT(revocation->authority), DB_TEXT(records->key_blocked)),
     };
     enum error error = db_atomic(ra->db, rq, steps, records->key_blocked == NULL ? 1 : 2);
 
     if (error)
         return error;
-    *ret_stored = db_affected(rows) == 1;
+    *ret_stored = db_affected(*step->ret_rows) == 1;
     return OK;
+}
+
+enum error
+store_revoke(struct ra *ra, struct request *rq, const struct revocation *revocation, const struct revocation_records *records,
+             const struct announcement *announcement, bool *ret_stored)
+{
+    struct db_rows *rows = NULL;
+    const struct db_step step =
+        DB_STEP(&insert_revocation, &rows, DB_INT(revocation->expiry_month), DB_BYTES(revocation->serial), DB_TEXT(revocation->issuer),
+                DB_TIME_S(revocation->revoked_at_s), DB_SMALLINT(revocation->reason),
+                revocation->invalidity_s == 0 ? DB_NULL : DB_TIME_S(revocation->invalidity_s), DB_TIME_S(revocation->not_after_s),
+                DB_TEXT(revocation->channel), DB_TEXT(revocation->principal_kind), DB_TEXT(revocation->principal_id), DB_TEXT(revocation->authority),
+                DB_TEXT(records->revoked), DB_TEXT(announcement->event_id), DB_TEXT(announcement->subject), DB_BYTES(announcement->body));
+    return write_revocation(ra, rq, &step, revocation, records, ret_stored);
 }
 
 static const struct db_statement change_reason = {"change_reason",
@@ -81,20 +91,12 @@ enum error
 store_change_reason(struct ra *ra, struct request *rq, const struct revocation *revocation, const struct revocation_records *records,
                     const struct announcement *announcement, bool *ret_stored)
 {
-    struct bytes key = BYTES(revocation->key_sha256, sizeof revocation->key_sha256);
     struct db_rows *rows = NULL;
-    const struct db_step steps[] = {
+    const struct db_step step =
         DB_STEP(&change_reason, &rows, DB_INT(revocation->expiry_month), DB_BYTES(revocation->serial), DB_SMALLINT(revocation->reason),
                 DB_SMALLINT(revocation->former_reason), revocation->invalidity_s == 0 ? DB_NULL : DB_TIME_S(revocation->invalidity_s),
-                DB_TEXT(records->revoked), DB_TEXT(announcement->event_id), DB_TEXT(announcement->subject), DB_BYTES(announcement->body)),
-        DB_STEP(&block_key, NULL, DB_BYTES(key), DB_TEXT(revocation->authority), DB_TEXT(records->key_blocked)),
-    };
-    enum error error = db_atomic(ra->db, rq, steps, records->key_blocked == NULL ? 1 : 2);
-
-    if (error)
-        return error;
-    *ret_stored = db_affected(rows) == 1;
-    return OK;
+                DB_TEXT(records->revoked), DB_TEXT(announcement->event_id), DB_TEXT(announcement->subject), DB_BYTES(announcement->body));
+    return write_revocation(ra, rq, &step, revocation, records, ret_stored);
 }
 
 enum error

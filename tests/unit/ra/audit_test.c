@@ -85,16 +85,23 @@ a_change_says_who_did_what(void **state)
     json_decref(json);
 }
 
+/* Long, and each character of it six in JSON. */
+static const char *
+worst_text(struct arena *arena)
+{
+    char worst[2000];
+
+    memset(worst, '\x01', sizeof worst);
+    return arena_text_n(arena, worst, sizeof worst - 1);
+}
+
 static void
 worst_change_fits_the_table(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
     Pb__ConfigurationChanged changed = PB__CONFIGURATION_CHANGED__INIT;
-    const char *changes[100];
-    char worst[2000];
+    const char *worst = worst_text(rq->arena), *changes[100];
 
-    memset(worst, '\x01', sizeof worst - 1);
-    worst[sizeof worst - 1] = '\0';
     for (size_t i = 0; i < COUNT_OF(changes); i++)
         changes[i] = worst;
     changed.what = changed.name = changed.action = changed.operator_ = changed.caller = changed.also = worst;
@@ -155,11 +162,8 @@ worst_account_fits_the_table_and_has_no_action_of_its_own(void **state)
 {
     AUTO_STRUCT(request, rq) = request_new();
     Pb__AccountChanged changed = PB__ACCOUNT_CHANGED__INIT;
-    const char *contacts[100];
-    char worst[2000];
+    const char *worst = worst_text(rq->arena), *contacts[100];
 
-    memset(worst, '\x01', sizeof worst - 1);
-    worst[sizeof worst - 1] = '\0';
     for (size_t i = 0; i < COUNT_OF(contacts); i++)
         contacts[i] = worst;
     changed.account = changed.action = changed.policy = changed.key_thumbprint = changed.former_thumbprint = changed.eab = changed.eab_key_id = worst;
